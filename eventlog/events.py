@@ -1,0 +1,221 @@
+"""The facts of LLM calls, as they travel on the log.
+
+Every event is a frozen struct. On the wire it is one line of JSON whose `event` names it (`request-received`). A version of
+a topic may gain optional fields; a field that changes its meaning is a new event. Unknown fields are ignored when reading, so
+producers and consumers upgrade separately. Fields at their default are left out when writing.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from msgspec import Struct
+
+CallId = NewType("CallId", str)
+"""One proxied call, made by the ingress, never reused. UUID version 7, so that ids sort by time."""
+
+RequestId = NewType("RequestId", str)
+"""What `Helicone-Id` answers: the client's `Helicone-Request-Id`, else the call id. An SDK that retries repeats it."""
+
+Organization = NewType("Organization", str)
+
+DEFAULT_ORGANIZATION = Organization("default")
+
+
+class Outcome(StrEnum):
+    """How a call ended, seen from the proxy."""
+
+    COMPLETED = "completed"
+    """The provider answered in full with a status below 400."""
+    PROVIDER_ERROR = "provider_error"
+    """The provider answered in full with a status of 400 or above."""
+    UNREACHABLE = "unreachable"
+    """No connection to the provider, or TLS or name resolution failed: no answer was begun."""
+    TIMED_OUT = "timed_out"
+    """A time limit passed: connecting, waiting for the first byte, or between two chunks."""
+    INTERRUPTED_BY_PROVIDER = "interrupted_by_provider"
+    """The provider began an answer, or took the request, and broke off."""
+    INTERRUPTED_BY_CLIENT = "interrupted_by_client"
+    """The client left before it had the whole answer."""
+    RATE_LIMITED = "rate_limited"
+    """Refused here by a rate limit of ours; the provider was not called."""
+    REJECTED = "rejected"
+    """Refused here for another reason (a bad directive, a refused target); the provider was not called."""
+    ABANDONED = "abandoned"
+    """The proxy died before the call ended; found later by a maintenance step."""
+
+
+class Source(StrEnum):
+    """How the fact of a call reached us."""
+
+    PROXY = "proxy"
+    ASYNC_LOG = "async_log"
+    OTLP = "otlp"
+
+
+class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One side's bytes, decoded from their content encoding, as far as they were kept.
+
+    `text` holds UTF-8 text; bytes that are no UTF-8 are in `base64` (RFC 4648, padded). At most one of the two is set; neither means empty or
+    omitted. When `truncated`, `text` is the head and `tail` the last part of what passed; the middle is gone.
+    """
+
+    text: str | None = None
+    base64: str | None = None
+    tail: str | None = None
+    size: int = 0
+    """Bytes that passed on the wire, before decoding, truncated or not."""
+    content_type: str | None = None
+    truncated: bool = False
+    omitted: bool = False
+    """The caller asked that this body be not kept (`Helicone-Omit-Request`, `Helicone-Omit-Response`)."""
+    undecodable: str | None = None
+    """Why the content encoding could not be undone; the body is then as sent, in `base64`."""
+
+
+class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a call when it begins. Both its events carry it, so that neither needs the other.
+
+    Times are aware and UTC. URLs have no credentials: key-like query parameters are masked.
+    """
+
+    call_id: CallId
+    request_id: RequestId
+    organization: Organization = DEFAULT_ORGANIZATION
+    created_at: datetime
+    provider: str
+    """Lower-case name (`openai`, `anthropic`, `groq`), or the host of a target nobody knows."""
+    method: str
+    path: str
+    """Path and masked query, as sent to the provider."""
+    target_url: str
+    """Origin and path as sent to the provider, masked."""
+    model: str | None = None
+    """The model asked for, from the request body."""
+    model_override: str | None = None
+    """`Helicone-Model-Override`: the name to price and show the call by."""
+    stream: bool = False
+    """The request asked for a stream."""
+    user_id: str | None = None
+    session_id: str | None = None
+    session_name: str | None = None
+    session_path: str | None = None
+    properties: dict[str, str] = {}
+    prompt_id: str | None = None
+    traceparent: str | None = None
+    source: Source = Source.PROXY
+    omit_request: bool = False
+    omit_response: bool = False
+
+
+class RequestReceived(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request-received"):
+    """A call began. Emitted when its request body has gone to the provider or has passed its limit."""
+
+    call: CallFacts
+    request: Body = Body()
+
+
+class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="response-completed"):
+    """A call ended, one way or another. Self-contained: a row is made from this alone."""
+
+    call: CallFacts
+    completed_at: datetime
+    outcome: Outcome
+    status: int | None = None
+    """HTTP status that the client was answered with; None when it left before any."""
+    latency_ms: float
+    """From the first byte of the request to the last of the answer."""
+    ttft_ms: float | None = None
+    """From the first byte of the request to the first of the answer's body; None when none came."""
+    request_bytes: int = 0
+    response: Body = Body()
+    request_truncated: bool = False
+    attempts: int = 1
+    fallback_index: int | None = None
+    cache_hit: bool = False
+    cache_reference_id: str | None = None
+    error: str | None = None
+    """What went wrong, for people; never holds a body or a key."""
+
+
+class FeedbackGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="feedback-given"):
+    """Somebody judged a call, or added properties to it, after the fact."""
+
+    feedback_id: str
+    request_id: RequestId
+    organization: Organization = DEFAULT_ORGANIZATION
+    given_at: datetime
+    rating: bool | None = None
+    scores: dict[str, float] = {}
+    properties: dict[str, str] = {}
+
+
+class UsageSource(StrEnum):
+    """Who counted the tokens."""
+
+    PROVIDER = "provider"
+    ESTIMATED = "estimated"
+
+
+class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one call as they travel. None is *not known*, never zero. Parts are parts of `prompt` and `completion`."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    source: UsageSource = UsageSource.PROVIDER
+
+
+class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="call-priced"):
+    """A call as it was understood: its facts, its end, its tokens and what they cost. No bodies."""
+
+    call: CallFacts
+    completed_at: datetime
+    outcome: Outcome
+    status: int | None = None
+    latency_ms: float
+    ttft_ms: float | None = None
+    dialect: str | None = None
+    """The shape the bodies were read by (`openai.chat`, `anthropic.messages`); None when no dialect claimed the call."""
+    model: str | None = None
+    """The name the call is shown and priced by: override, else answered, else asked for."""
+    response_model: str | None = None
+    usage: TokenUsage | None = None
+    cost_usd: str | None = None
+    """Exact decimal text; None when not known."""
+    price_source: str | None = None
+    cost_saved_usd: str | None = None
+    finish_reason: str | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    truncated: bool = False
+    attempts: int = 1
+    fallback_index: int | None = None
+    cache_hit: bool = False
+    cache_reference_id: str | None = None
+    error: str | None = None
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="dead-letter"):
+    """An event, or a whole message, that could not be understood, with enough to find it and to send it again."""
+
+    topic: str
+    partition: int
+    offset: int
+    index: int = 0
+    """Which event of the message, from 0."""
+    reason: str
+    error: str
+    at: datetime
+    """When the letter's message was appended to its topic."""
+    payload: str | None = None
+    """The event's line as text (UTF-8, invalid bytes replaced), cut to 64 KiB."""
+    organization: Organization | None = None
+    call_id: CallId | None = None
+
+
+Event = RequestReceived | ResponseCompleted | FeedbackGiven | CallPriced | DeadLetter

@@ -1,0 +1,81 @@
+"""What any log must do. `EmbeddedLog` does it with SQLite on one machine; Kafka does it on many.
+
+A log keeps messages in order within each (topic, partition) and numbers them by offset. Whoever reads keeps its own position; a group's committed
+position is kept by the log for those who have nowhere better. The same contract suite (`tests/eventlog/contract.py`) runs over every log.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from eventlog.codec import Message, Positions, Record
+
+
+class LogUnavailable(Exception):
+    """The log cannot take or give messages now; trying again later may work. Nothing of the refused call was kept."""
+
+    retryable = True
+
+
+class OffsetOutOfRange(Exception):
+    """The position asked for has expired or was never reached. The message names topic, partition, both offsets and the remedy."""
+
+    retryable = False
+
+
+class LogWriter(Protocol):
+    """Appends messages. One writer may be used by one process; several processes may each have one."""
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        """All or none of `messages`, in their order, durable on return. Raises LogUnavailable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class LogReader(Protocol):
+    """Reads the partitions it was given, from the positions it was given, in order within each."""
+
+    @property
+    def assigned(self) -> frozenset[tuple[str, int]]:
+        """The (topic, partition)s this reader holds now. On Kafka it changes with the group; embedded it never does."""
+        ...
+
+    async def poll(self, *, max_bytes: int, timeout: timedelta) -> list[Record]:
+        """The next records, at most about `max_bytes` of them (at least one), waiting at most `timeout` for the first.
+
+        Raises LogUnavailable, OffsetOutOfRange.
+        """
+        ...
+
+    def seek(self, positions: Positions) -> None:
+        """The next poll continues from these offsets; partitions not named go on where they were."""
+        ...
+
+    async def commit(self, positions: Positions) -> None:
+        """Remember for the group how far it has come: each offset is the next to be read. Durable on return."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Log(Protocol):
+    """A log as a whole."""
+
+    def identity(self, topic: str) -> str:
+        """Names this log and topic among all that ever were: a lake position is only good for the log it was made on."""
+        ...
+
+    def partitions(self, topic: str) -> int: ...
+
+    async def writer(self) -> LogWriter: ...
+
+    async def reader(self, topics: Sequence[str], *, group: str) -> LogReader:
+        """A reader that starts at the group's committed positions, at the first message where it has none."""
+        ...
+
+    async def ends(self, topic: str) -> Mapping[int, int]:
+        """For each partition the offset that the next message will get."""
+        ...
+
+    async def close(self) -> None: ...
