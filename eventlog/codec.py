@@ -21,7 +21,7 @@ Positions = Mapping[tuple[str, int], int]
 """For each (topic, partition) the offset that is to be read next."""
 
 _encoder = msgspec.json.Encoder()
-_decoders: dict[type[Event], msgspec.json.Decoder[Any]] = {
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (RequestReceived, ResponseCompleted, FeedbackGiven, CallPriced, DeadLetter)
 }
 

@@ -56,8 +56,8 @@ class Source(StrEnum):
 class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One side's bytes, decoded from their content encoding, as far as they were kept.
 
-    `text` holds UTF-8 text; bytes that are no UTF-8 are in `base64` (RFC 4648, padded). At most one of the two is set; neither means empty or
-    omitted. When `truncated`, `text` is the head and `tail` the last part of what passed; the middle is gone.
+    `text` holds UTF-8 text; bytes that are no UTF-8 are in `base64` (RFC 4648, padded). At most one of the two is set; neither means
+    empty or omitted. When `truncated`, `text` is the head and `tail` the last part of what passed; the middle is gone.
     """
 
     text: str | None = None

@@ -1,7 +1,7 @@
 """What any log must do. `EmbeddedLog` does it with SQLite on one machine; Kafka does it on many.
 
-A log keeps messages in order within each (topic, partition) and numbers them by offset. Whoever reads keeps its own position; a group's committed
-position is kept by the log for those who have nowhere better. The same contract suite (`tests/eventlog/contract.py`) runs over every log.
+A log keeps messages in order within each (topic, partition) and numbers them by offset. Whoever reads keeps its own position;
+a group's committed position is kept by the log for those who have nowhere better. The same contract suite (`tests/eventlog/contract.py`) runs over every log.
 """
 
 from collections.abc import Mapping, Sequence
