@@ -1,0 +1,64 @@
+"""Endpoints, metrics, columns and headers: what exists is documented, and what is documented exists."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes.stack import Stack, get
+from tests.fakes.stack import stack as running
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("reference")) as made:
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+        httpx.post(f"{made.proxy}/v1/chat/completions", json=body, headers={"authorization": "Bearer sk-test"})
+        made.rows("true")
+        yield made
+
+
+def first_column(page: str) -> set[str]:
+    """The code-quoted first cells of all tables of a page."""
+    return set(re.findall(r"^\| `([^`]+)`", (DOCS / page).read_text(), re.MULTILINE))
+
+
+def test_metrics(stack: Stack) -> None:
+    text = get(f"{stack.proxy}/metrics").decode() + get(f"{stack.api}/metrics").decode()
+    exported = {name for name in re.findall(r"^# TYPE (\w+)", text, re.MULTILINE) if name.startswith("heliograph_")}
+    assert exported
+    documented = first_column("metrics.md")
+    assert exported <= documented
+
+
+def test_columns(stack: Stack) -> None:
+    tables = json.loads(get(f"{stack.api}/v1/tables"))
+    text = (DOCS / "tables.md").read_text()
+    for table in tables["tables"]:
+        section = text.split(f"## `{table['name']}`")[1].split("\n## ")[0]
+        documented = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
+        assert documented == [column["name"] for column in table["columns"]], table["name"]
+
+
+@pytest.mark.parametrize("door", ["proxy", "api"])
+def test_endpoints(stack: Stack, door: str) -> None:
+    described = json.loads(get(f"{getattr(stack, door)}/openapi.json"))
+    exists = {f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods}
+    documented = {entry for entry in first_column("api.md") if entry.split()[0].isupper()}
+    assert exists <= documented, exists - documented
+
+
+def test_error_codes_are_documented() -> None:
+    """Codes are class attributes or first arguments; each stands in the table of `docs/api.md`."""
+    codes: set[str] = set()
+    for folder in ("ingress", "storage", "runtime"):
+        for path in (ROOT / folder).glob("*.py"):
+            codes |= set(re.findall(r"\bcode(?:: ClassVar\[str\])? ?= ?\"([a-z_0-9]+)\"", path.read_text()))
+    assert codes
+    assert codes <= first_column("api.md"), codes - first_column("api.md")
