@@ -43,7 +43,7 @@ class BatchId(Struct, frozen=True, order=True):
     def parse(cls, text: str) -> "BatchId":
         """Raises ValueError when `text` is not `<epoch>/<sequence>`."""
         epoch, _, sequence = text.partition("/")
-        if not epoch or not sequence.isdecimal():
+        if not epoch or not _is_count(sequence):
             raise ValueError(f"batch-id must be <epoch>/<sequence>, got {text[:80]!r}")
         return cls(epoch, int(sequence))
 
@@ -97,8 +97,21 @@ class BadLine(Struct, frozen=True, kw_only=True):
 
 
 def encode_event(event: Event) -> bytes:
-    """One line, without its line feed."""
-    return _encoder.encode(event)
+    """One line, without its line feed. Halves of surrogate pairs, which UTF-8 does not know, become question marks."""
+    try:
+        return _encoder.encode(event)
+    except UnicodeEncodeError:
+        return _encoder.encode(_mended(msgspec.to_builtins(event)))
+
+
+def _mended(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_mended(key): _mended(inner) for key, inner in value.items()}
+        case _:
+            return value
 
 
 def message_of(topic: Topic, partition: int, batch_id: BatchId, events: Sequence[Event]) -> Message:
@@ -125,9 +138,14 @@ def headers_of(wire: Iterable[tuple[str, bytes]]) -> tuple[BatchId, int, tuple[t
     missing = {"batch-id", "count"} - known.keys()
     if missing:
         raise ValueError(f"message has no header {', '.join(sorted(missing))}")
-    if not known["count"].isdecimal():
+    if not _is_count(known["count"]):
         raise ValueError(f"header count must be a number, got {known['count'][:40]!r}")
     return BatchId.parse(known["batch-id"]), int(known["count"]), tuple(further)
+
+
+def _is_count(text: str) -> bool:
+    """Digits, of a number that any store can hold."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
 
 
 def decode(kind: type[E], message: Message) -> tuple[Batch[E], tuple[BadLine, ...]]:

@@ -7,9 +7,12 @@ producers and consumers upgrade separately. Fields at their default are left out
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Annotated, NewType
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Instant = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone. One without is no event: nobody could say when it was."""
 
 CallId = NewType("CallId", str)
 """One proxied call, made by the ingress, never reused. UUID version 7, so that ids sort by time."""
@@ -82,7 +85,7 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     call_id: CallId
     request_id: RequestId
     organization: Organization = DEFAULT_ORGANIZATION
-    created_at: datetime
+    created_at: Instant
     provider: str
     """Lower-case name (`openai`, `anthropic`, `groq`), or the host of a target nobody knows."""
     method: str
@@ -119,7 +122,7 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """A call ended, one way or another. Self-contained: a row is made from this alone."""
 
     call: CallFacts
-    completed_at: datetime
+    completed_at: Instant
     outcome: Outcome
     status: int | None = None
     """HTTP status that the client was answered with; None when it left before any."""
@@ -144,7 +147,7 @@ class FeedbackGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     feedback_id: str
     request_id: RequestId
     organization: Organization = DEFAULT_ORGANIZATION
-    given_at: datetime
+    given_at: Instant
     rating: bool | None = None
     scores: dict[str, float] = {}
     properties: dict[str, str] = {}
@@ -174,7 +177,7 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """A call as it was understood: its facts, its end, its tokens and what they cost. No bodies."""
 
     call: CallFacts
-    completed_at: datetime
+    completed_at: Instant
     outcome: Outcome
     status: int | None = None
     latency_ms: float
@@ -210,7 +213,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """Which event of the message, from 0."""
     reason: str
     error: str
-    at: datetime
+    at: Instant
     """When the letter's message was appended to its topic."""
     payload: str | None = None
     """The event's line as text (UTF-8, invalid bytes replaced), cut to 64 KiB."""

@@ -1,7 +1,8 @@
 """What any log must do. `EmbeddedLog` does it with SQLite on one machine; Kafka does it on many.
 
 A log keeps messages in order within each (topic, partition) and numbers them by offset. Whoever reads keeps its own position;
-a group's committed position is kept by the log for those who have nowhere better. The same contract suite (`tests/eventlog/contract.py`) runs over every log.
+a group's committed position is kept by the log for those who have nowhere better. The same contract
+suite (`tests/eventlog/contract.py`) runs over every log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,23 @@ class OffsetOutOfRange(Exception):
     retryable = False
 
 
+class UnknownTopic(ValueError):
+    """A topic that `eventlog.topics` does not declare, or a partition that it does not have: a fault of the caller."""
+
+    retryable = False
+
+
+class LogCorrupt(Exception):
+    """The log is damaged, of another make, or of a version that this program does not read. The message names the file and the remedy."""
+
+    retryable = False
+
+
 class LogWriter(Protocol):
     """Appends messages. One writer may be used by one process; several processes may each have one."""
 
     async def append(self, messages: Sequence[Message]) -> None:
-        """All or none of `messages`, in their order, durable on return. Raises LogUnavailable."""
+        """All or none of `messages`, in their order, durable on return. Raises LogUnavailable, UnknownTopic."""
         ...
 
     async def close(self) -> None: ...
@@ -44,16 +57,19 @@ class LogReader(Protocol):
     async def poll(self, *, max_bytes: int, timeout: timedelta) -> list[Record]:
         """The next records, at most about `max_bytes` of them (at least one), waiting at most `timeout` for the first.
 
-        Raises LogUnavailable, OffsetOutOfRange.
+        Partitions take turns, so that a busy one never starves another. Raises LogUnavailable, OffsetOutOfRange.
         """
         ...
 
     def seek(self, positions: Positions) -> None:
-        """The next poll continues from these offsets; partitions not named go on where they were."""
+        """The next poll continues from these offsets; partitions not named go on where they were. ValueError for one not assigned."""
         ...
 
     async def commit(self, positions: Positions) -> None:
-        """Remember for the group how far it has come: each offset is the next to be read. Durable on return."""
+        """Remember for the group how far it has come: each offset is the next to be read. Durable on return.
+
+        Raises LogUnavailable, and ValueError for a partition not assigned.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -66,12 +82,14 @@ class Log(Protocol):
         """Names this log and topic among all that ever were: a lake position is only good for the log it was made on."""
         ...
 
-    def partitions(self, topic: str) -> int: ...
+    def partitions(self, topic: str) -> int:
+        """How many there are, numbered from 0. Raises UnknownTopic."""
+        ...
 
     async def writer(self) -> LogWriter: ...
 
     async def reader(self, topics: Sequence[str], *, group: str) -> LogReader:
-        """A reader that starts at the group's committed positions, at the first message where it has none."""
+        """A reader that starts at the group's committed positions, at the first message where it has none. Raises UnknownTopic."""
         ...
 
     async def ends(self, topic: str) -> Mapping[int, int]:

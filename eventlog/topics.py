@@ -40,4 +40,4 @@ def partition_of(organization: Organization, request_id: RequestId, partitions: 
     """The one partition rule: all events of one request meet on one partition number, in every topic."""
     if partitions == 1:
         return 0
-    return crc32(f"{organization}\0{request_id}".encode()) % partitions
+    return crc32(f"{organization}\0{request_id}".encode("utf-8", "surrogatepass")) % partitions
