@@ -1,0 +1,142 @@
+"""What can go wrong between a client and a provider, named by who must act.
+
+A `BadRequest` is the caller's: the answer names the header or field and the fix. An `UpstreamError` is the provider's or the
+network's: `begun` says whether anything of an answer had come, and `retryable` whether the same request may be sent again. Both know
+the status they are answered with, the outcome their call is written down with, and a stable `code`. Messages go to clients and to
+the log: they never hold a body, a key, or a URL with either.
+"""
+
+from typing import ClassVar
+
+from eventlog.events import Outcome
+
+
+class CallFailed(Exception):
+    """A call that has no answer of the provider's own, or only part of one."""
+
+    code: ClassVar[str] = "failed"
+    status: ClassVar[int] = 502
+    outcome: ClassVar[Outcome] = Outcome.REJECTED
+    retryable: ClassVar[bool] = False
+
+
+class BadRequest(CallFailed):
+    """The caller must change something: `field` names the header or field, the message says what is wrong and what would be right."""
+
+    code: ClassVar[str] = "bad_request"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class BadDirective(BadRequest):
+    """A `Helicone-…` header that cannot be understood."""
+
+    code: ClassVar[str] = "bad_directive"
+
+
+class BadTarget(BadRequest):
+    """A target that is no http or https URL."""
+
+    code: ClassVar[str] = "bad_target"
+
+
+class TargetRefused(BadRequest):
+    """A target whose address callers may not reach."""
+
+    code: ClassVar[str] = "target_refused"
+    status: ClassVar[int] = 403
+
+
+class UnknownRoute(BadRequest):
+    """A path that leads to no provider."""
+
+    code: ClassVar[str] = "unknown_route"
+    status: ClassVar[int] = 404
+
+
+class UpgradeUnsupported(BadRequest):
+    """The client wants to leave HTTP/1.1 (websocket, h2c)."""
+
+    code: ClassVar[str] = "upgrade_unsupported"
+    status: ClassVar[int] = 501
+
+
+class HeaderRefused(BadRequest):
+    """A header that cannot be written on: a name that is no token, a value with CR, LF or NUL."""
+
+    code: ClassVar[str] = "bad_header"
+
+
+class LogUnwritable(CallFailed):
+    """Strict durability was asked for and the event log takes nothing; the provider was not called."""
+
+    code: ClassVar[str] = "log_unavailable"
+    status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+
+
+class UpstreamError(CallFailed):
+    """The provider, or the way to it, failed."""
+
+    code: ClassVar[str] = "upstream_failed"
+
+    def __init__(self, message: str, *, begun: bool = False) -> None:
+        super().__init__(message)
+        self.begun = begun
+        """Something of an answer had come: the call cannot be made again, nor answered with an error of ours."""
+
+
+class Unreachable(UpstreamError):
+    """No connection: nothing was sent."""
+
+    code: ClassVar[str] = "upstream_unreachable"
+    outcome: ClassVar[Outcome] = Outcome.UNREACHABLE
+    retryable: ClassVar[bool] = True
+
+
+class Unresolved(Unreachable):
+    """The host name has no address."""
+
+    code: ClassVar[str] = "upstream_unresolved"
+
+
+class Refused(Unreachable):
+    """Nobody listens there, or the network does not lead there."""
+
+    code: ClassVar[str] = "upstream_refused"
+
+
+class TlsFailed(Unreachable):
+    """The other side speaks no TLS, or its certificate is not trusted."""
+
+    code: ClassVar[str] = "upstream_tls"
+    retryable: ClassVar[bool] = False
+
+
+class TimedOut(UpstreamError):
+    """A time limit passed: connecting, waiting for the first byte, or between two pieces."""
+
+    code: ClassVar[str] = "upstream_timed_out"
+    status: ClassVar[int] = 504
+    outcome: ClassVar[Outcome] = Outcome.TIMED_OUT
+    retryable: ClassVar[bool] = True
+
+
+class Interrupted(UpstreamError):
+    """The provider took the request, or began an answer, and broke off; or what it sent is no HTTP."""
+
+    code: ClassVar[str] = "upstream_interrupted"
+    outcome: ClassVar[Outcome] = Outcome.INTERRUPTED_BY_PROVIDER
+    retryable: ClassVar[bool] = True
+
+
+class Overloaded(UpstreamError):
+    """Every connection to this origin is busy and the queue before them is full."""
+
+    code: ClassVar[str] = "overloaded"
+    status: ClassVar[int] = 503
+    outcome: ClassVar[Outcome] = Outcome.UNREACHABLE
+    retryable: ClassVar[bool] = True

@@ -1,0 +1,27 @@
+"""What steers the lake and its sink."""
+
+from datetime import timedelta
+
+from msgspec import Struct
+
+
+class StorageConfig(Struct, frozen=True, kw_only=True):
+    """Where the lake lies, and when what has arrived is written into it."""
+
+    lake_uri: str
+    """A directory of this machine, or an object store's URL."""
+    flush_seconds: float = 1.0
+    """The oldest row waits at most this long before it is committed."""
+    flush_rows: int = 50_000
+    flush_bytes: int = 24 << 20
+    """Of events waiting in memory. A single larger event passes all the same."""
+    mark_retention: timedelta = timedelta(days=30)
+    """How long the marks of a producer that fell silent are kept: longer than log retention and a spill's greatest age together."""
+    log_retention: timedelta = timedelta(hours=1)
+    """How long Delta's own log is kept behind its newest checkpoint."""
+    tombstone_grace: timedelta = timedelta(hours=1)
+    """In whole hours: how long a file that was compacted away stays for those who still read it."""
+    maintenance_seconds: float = 30.0
+    small_files: int = 24
+    """A day with more small files than this is compacted."""
+    target_file_bytes: int = 64 << 20

@@ -1,0 +1,69 @@
+"""The lake: a folder of Delta tables, made and brought up to date when it is opened."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import TableNotFoundError
+
+from storage.config import StorageConfig
+from storage.migration import migrate
+from storage.schema import TABLES, VERSION, VERSION_KEY
+
+
+class Lake:
+    """Where each table lies, and how to open it. Holds no snapshot: whoever needs one keeps its own."""
+
+    def __init__(self, config: StorageConfig) -> None:
+        self.config = config
+        self._uri = config.lake_uri.rstrip("/")
+
+    @classmethod
+    def open(cls, config: StorageConfig) -> "Lake":
+        """The lake at `config.lake_uri`, its tables made where they are missing, and migrated where they are older.
+
+        Blocks. Raises LakeTooNew for one that a later program wrote.
+        """
+        lake = cls(config)
+        if lake.local:
+            Path(lake._uri).mkdir(parents=True, exist_ok=True)
+        for name in TABLES:
+            try:
+                migrate(name, DeltaTable(lake.uri_of(name)))
+            except TableNotFoundError:
+                lake._create(name)
+        return lake
+
+    @property
+    def local(self) -> bool:
+        return not urlsplit(self._uri).scheme
+
+    def directory(self) -> str:
+        """The folder that all tables lie in, absolute on a local disk."""
+        return str(Path(self._uri).resolve()) if self.local else self._uri
+
+    def uri_of(self, table: str) -> str:
+        return f"{self.directory()}/{table}"
+
+    def table(self, name: str) -> DeltaTable:
+        """A fresh snapshot. Blocks."""
+        return DeltaTable(self.uri_of(name))
+
+    def files(self, name: str) -> list[str]:
+        """The live Parquet files of a table as of its newest commit. Blocks."""
+        return self.table(name).file_uris()
+
+    def _create(self, name: str) -> None:
+        DeltaTable.create(
+            self.uri_of(name),
+            schema=Schema.from_arrow(TABLES[name]),
+            mode="ignore",  # another process may be making it this moment
+            partition_by=["day"],
+            configuration={
+                VERSION_KEY: str(VERSION),
+                "delta.checkpointInterval": "50",
+                "delta.logRetentionDuration": f"interval {int(self.config.log_retention.total_seconds())} seconds",
+                "delta.setTransactionRetentionDuration": f"interval {int(self.config.mark_retention.total_seconds())} seconds",
+            },
+            raise_if_key_not_exists=False,
+        )

@@ -1,0 +1,120 @@
+"""Keeping a lake quick to ask: small files are merged, files nobody reads any more are removed.
+
+First a plan, a value that can be read and refused; then its execution. A sink appends meanwhile: an append and a merge do not conflict,
+and a merge that loses against another merge is simply planned again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import structlog
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError, DeltaError
+from msgspec import Struct
+
+from storage import telemetry
+from storage.config import StorageConfig
+from storage.lake import Lake
+from storage.schema import SORTED_BY, TABLES
+from storage.sink import WRITING
+
+log = structlog.get_logger()
+
+SORT_LIMIT_BYTES = 256 << 20
+"""A closed day with more than this is merged but not sorted again: sorting holds it in memory."""
+VACUUM_SECONDS = 600.0
+
+
+class LiveFile(Struct, frozen=True):
+    """One file of a table's snapshot."""
+
+    day: date
+    size: int
+
+
+class Merge(Struct, frozen=True):
+    """One day of a table whose small files become few."""
+
+    table: str
+    day: date
+    files: int
+    sort: bool
+    """The day is over: its rows are put in order once and for all."""
+
+
+def plan(table: str, files: Sequence[LiveFile], config: StorageConfig, today: date) -> list[Merge]:
+    """The days worth merging: an open one when its small files are many, a closed one when it is not yet as few files as it could be."""
+    merges = []
+    for day in sorted({file.day for file in files}):
+        small = [file for file in files if file.day == day and file.size < config.target_file_bytes // 2]
+        total = sum(file.size for file in small)
+        closed = day < today
+        if len(small) > (1 if closed else config.small_files):
+            merges.append(Merge(table, day, len(small), sort=closed and total <= SORT_LIMIT_BYTES and table != "bodies"))
+    return merges
+
+
+def live_files(snapshot: DeltaTable) -> list[LiveFile]:
+    actions = snapshot.get_add_actions(flatten=True)
+    columns = {name: actions.column(name).to_pylist() for name in ("partition.day", "size_bytes")}
+    return [LiveFile(day, size) for day, size in zip(columns["partition.day"], columns["size_bytes"], strict=True)]
+
+
+def merge(snapshot: DeltaTable, work: Merge, config: StorageConfig) -> None:
+    """Carries out one merge. Blocks. Raises CommitFailedError when another merge of the same files was faster."""
+    day = [("day", "=", work.day.isoformat())]
+    if work.sort:
+        snapshot.optimize.z_order(
+            SORTED_BY[work.table], day, target_size=config.target_file_bytes, max_concurrent_tasks=1, writer_properties=WRITING
+        )
+    else:
+        snapshot.optimize.compact(day, target_size=config.target_file_bytes, max_concurrent_tasks=1, writer_properties=WRITING)
+    telemetry.COMPACTIONS.labels(work.table).inc()
+
+
+def maintain(lake: Lake, today: date) -> list[Merge]:
+    """Merges whatever is worth merging. Blocks. Answers what was done."""
+    done = []
+    for table in TABLES:
+        snapshot = lake.table(table)
+        for work in plan(table, live_files(snapshot), lake.config, today):
+            try:
+                merge(snapshot, work, lake.config)
+            except CommitFailedError as error:
+                log.info("merge_lost", table=table, day=str(work.day), error=str(error))
+                continue
+            done.append(work)
+    return done
+
+
+def tidy(lake: Lake) -> None:
+    """Removes files that were merged away longer ago than the grace, and log entries behind a checkpoint. Blocks."""
+    hours = max(1, round(lake.config.tombstone_grace.total_seconds() / 3600))
+    for table in TABLES:
+        snapshot = lake.table(table)
+        snapshot.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False)
+        snapshot.cleanup_metadata()
+
+
+async def run_maintenance(lake: Lake, *, stop: asyncio.Event, today: Callable[[], date]) -> None:
+    """Merges and tidies in the background until `stop` is set. A failure is logged and tried again later; nothing depends on it."""
+    since_tidy = 0.0
+    while not await _stopped(stop, lake.config.maintenance_seconds):
+        since_tidy += lake.config.maintenance_seconds
+        try:
+            await asyncio.to_thread(maintain, lake, today())
+            if since_tidy >= VACUUM_SECONDS:
+                since_tidy = 0.0
+                await asyncio.to_thread(tidy, lake)
+        except (DeltaError, OSError) as error:
+            log.warning("maintenance_failed", error=str(error))
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True

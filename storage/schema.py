@@ -1,0 +1,135 @@
+"""The declared shape of each table of the lake. Never inferred from a batch.
+
+Times are UTC without a zone: DuckDB compares them three to four times faster than zoned ones. Money is `DECIMAL(18,12)` USD: a
+millionth of a millionth is below the smallest price there is, and sums run twice as fast as on wider decimals. Durations are 32-bit
+floats: seven digits of a millisecond are more than a clock knows. `day` is the partition; in the path of a file, not in it. A column may
+be added, with a new `VERSION` (`storage/migration.py` brings older lakes along); none is ever renamed or given another meaning.
+"""
+
+import pyarrow as pa
+
+VERSION = 1
+VERSION_KEY = "heliograph.schema_version"
+
+TEXT = pa.string()
+COUNT = pa.int64()
+MONEY = pa.decimal128(18, 12)
+TIME = pa.timestamp("us")
+MILLISECONDS = pa.float32()
+PROPERTIES = pa.map_(pa.string(), pa.string())
+SCORES = pa.map_(pa.string(), pa.float64())
+
+CALLS = pa.schema(
+    [
+        ("call_id", TEXT),
+        ("request_id", TEXT),
+        ("revision", pa.int32()),
+        ("organization", TEXT),
+        ("created_at", TIME),
+        ("completed_at", TIME),
+        ("provider", TEXT),
+        ("dialect", TEXT),
+        ("method", TEXT),
+        ("path", TEXT),
+        ("target_url", TEXT),
+        ("model", TEXT),
+        ("request_model", TEXT),
+        ("response_model", TEXT),
+        ("model_override", TEXT),
+        ("status", pa.int32()),
+        ("outcome", TEXT),
+        ("stream", pa.bool_()),
+        ("user_id", TEXT),
+        ("session_id", TEXT),
+        ("session_name", TEXT),
+        ("session_path", TEXT),
+        ("properties", PROPERTIES),
+        ("prompt_id", TEXT),
+        ("traceparent", TEXT),
+        ("latency_ms", MILLISECONDS),
+        ("ttft_ms", MILLISECONDS),
+        ("prompt_tokens", COUNT),
+        ("completion_tokens", COUNT),
+        ("cache_read_tokens", COUNT),
+        ("cache_write_tokens", COUNT),
+        ("reasoning_tokens", COUNT),
+        ("audio_input_tokens", COUNT),
+        ("audio_output_tokens", COUNT),
+        ("total_tokens", COUNT),
+        ("usage_source", TEXT),
+        ("cost_usd", MONEY),
+        ("price_source", TEXT),
+        ("cache_hit", pa.bool_()),
+        ("cache_reference_id", TEXT),
+        ("cost_saved_usd", MONEY),
+        ("attempts", pa.int32()),
+        ("fallback_index", pa.int32()),
+        ("rate_limited", pa.bool_()),
+        ("request_bytes", COUNT),
+        ("response_bytes", COUNT),
+        ("truncated", pa.bool_()),
+        ("finish_reason", TEXT),
+        ("error", TEXT),
+        ("source", TEXT),
+        ("day", pa.date32()),
+    ]
+)
+
+BODIES = pa.schema(
+    [
+        ("call_id", TEXT),
+        ("request_id", TEXT),
+        ("organization", TEXT),
+        ("created_at", TIME),
+        ("side", TEXT),
+        ("text", TEXT),
+        ("base64", TEXT),
+        ("tail", TEXT),
+        ("assembled", TEXT),
+        ("size", COUNT),
+        ("content_type", TEXT),
+        ("truncated", pa.bool_()),
+        ("omitted", pa.bool_()),
+        ("undecodable", TEXT),
+        ("day", pa.date32()),
+    ]
+)
+
+FEEDBACK = pa.schema(
+    [
+        ("feedback_id", TEXT),
+        ("request_id", TEXT),
+        ("organization", TEXT),
+        ("given_at", TIME),
+        ("rating", pa.bool_()),
+        ("scores", SCORES),
+        ("properties", PROPERTIES),
+        ("day", pa.date32()),
+    ]
+)
+
+DEAD_LETTERS = pa.schema(
+    [
+        ("topic", TEXT),
+        ("partition", pa.int32()),
+        ("offset", COUNT),
+        ("index", pa.int32()),
+        ("reason", TEXT),
+        ("error", TEXT),
+        ("at", TIME),
+        ("payload", TEXT),
+        ("organization", TEXT),
+        ("call_id", TEXT),
+        ("day", pa.date32()),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {"calls": CALLS, "amendments": CALLS, "bodies": BODIES, "feedback": FEEDBACK, "dead_letters": DEAD_LETTERS}
+
+SORTED_BY: dict[str, tuple[str, ...]] = {
+    "calls": ("organization", "created_at"),
+    "amendments": ("organization", "created_at"),
+    "bodies": ("organization", "created_at"),
+    "feedback": ("organization", "given_at"),
+    "dead_letters": ("at",),
+}

@@ -1,0 +1,268 @@
+"""Events come to rest: batches off the log, rows into the lake, each exactly once.
+
+A commit is made on the snapshot that positions and marks were read from: Delta then refuses it when another sink was there in between. What
+was waiting is judged again on the newest snapshot, never written blindly a second time.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import structlog
+from deltalake import ColumnProperties, CommitProperties, PostCommitHookProperties, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
+from msgspec import Struct
+
+from eventlog import codec
+from eventlog.codec import Record
+from eventlog.events import CallPriced, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
+from eventlog.port import Log, LogUnavailable
+from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
+from storage import telemetry
+from storage.config import StorageConfig
+from storage.lake import Lake
+from storage.marks import Mark, Place, Seen, Verdict
+from storage.rows import Assemble, BodyRow, bodies_table, calls_table, dead_letters_table, feedback_table
+
+log = structlog.get_logger()
+
+GROUP = "sink"
+POLL_BYTES = 4 << 20
+IDLE_COMMIT_SECONDS = 30.0
+"""Messages without rows move the position at the latest after this long."""
+RETRY_SECONDS = 0.5
+
+WRITING = WriterProperties(
+    compression="ZSTD",
+    compression_level=3,
+    max_row_group_size=100_000,
+    column_properties={
+        name: ColumnProperties(dictionary_enabled=False) for name in ("call_id", "request_id", "created_at", "completed_at", "text")
+    },
+)
+HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """What a table is made of: its topics, the event of each, and how its rows become Arrow."""
+
+    table: str
+    events: Mapping[str, type[Event]]
+    rows: Callable[[Sequence[Any]], pa.Table]
+    wrap: Callable[[Any], Any] | None = None
+    dense: bool = True
+    """Its producers number every batch on these topics: a missing number is a loss."""
+
+
+def kinds(assemble: Assemble) -> list[Kind]:
+    """The tables that a sink fills."""
+    return [
+        Kind(table="calls", events={CALLS.name: CallPriced}, rows=calls_table),
+        Kind(
+            table="bodies",
+            events={REQUESTS.name: RequestReceived, RESPONSES.name: ResponseCompleted},
+            rows=bodies_table,
+            wrap=lambda event: BodyRow(event, assemble),
+        ),
+        Kind(table="feedback", events={FEEDBACK.name: FeedbackGiven}, rows=feedback_table),
+        Kind(table="dead_letters", events={DEAD_LETTERS.name: DeadLetter}, rows=dead_letters_table, dense=False),
+    ]
+
+
+class TableSink:
+    """One table: what waits for its next commit, and that commit. All methods block."""
+
+    def __init__(self, lake: Lake, kind: Kind, identities: Mapping[str, str], clock: Callable[[], float]) -> None:
+        self.kind = kind
+        self._lake = lake
+        self._identities = identities
+        self._clock = clock
+        self._waiting: list[Record] = []
+        self.pending_bytes = 0
+        self.pending_since: float | None = None
+        self._load()
+
+    def _load(self) -> None:
+        self._snapshot = self._lake.table(self.kind.table)
+        self._forget()
+
+    def _forget(self) -> None:
+        dense = frozenset(self.kind.events) if self.kind.dense else frozenset()
+        self._seen = Seen(self._snapshot, self._identities, dense)
+        self._rows: list[Any] = []
+        self._places: set[Place] = set()
+        self._marks: set[Mark] = set()
+
+    def position(self, place: Place) -> int | None:
+        return self._seen.position(place)
+
+    @property
+    def pending_rows(self) -> int:
+        return len(self._rows)
+
+    def accept(self, record: Record) -> None:
+        """Takes a message in, unless the lake has it. Lines that are no events are logged: a lake holds rows, not riddles."""
+        self._waiting.append(record)
+        self.pending_bytes += len(record.message.value)
+        if self.pending_since is None:
+            self.pending_since = self._clock()
+        self._judge(record)
+
+    def _judge(self, record: Record) -> None:
+        message, table = record.message, self.kind.table
+        verdict = self._seen.judge(record.place, record.offset, message.batch_id)
+        self._places.add(record.place)
+        if verdict is Verdict.REPEAT:
+            telemetry.REPEATS.labels(table).inc()
+            return
+        self._marks.add(Mark(message.batch_id.epoch, *record.place))
+        if verdict is Verdict.AFTER_A_GAP:
+            telemetry.GAPS.labels(table).inc()
+            log.error("batches_missing", table=table, topic=message.topic, partition=message.partition, before=str(message.batch_id))
+        batch, bad = codec.decode(self.kind.events[message.topic], message)
+        for line in bad:
+            log.error("undecodable_event", topic=message.topic, partition=message.partition, offset=record.offset, index=line.index)
+        wrap = self.kind.wrap
+        self._rows.extend(map(wrap, batch.events) if wrap else batch.events)
+
+    def due(self, config: StorageConfig, now: float) -> bool:
+        """Whether what waits should be committed now."""
+        if self.pending_since is None:
+            return False
+        age = now - self.pending_since
+        if not self._rows:
+            return age >= IDLE_COMMIT_SECONDS
+        return age >= config.flush_seconds or len(self._rows) >= config.flush_rows or self.pending_bytes >= config.flush_bytes
+
+    def commit(self) -> None:
+        """Writes what waits, with positions and marks, in one commit. After a conflict it is judged again on the newest snapshot."""
+        while self._waiting:
+            began = time.monotonic()
+            try:
+                self._write()
+            except CommitFailedError:
+                telemetry.CONFLICTS.labels(self.kind.table).inc()
+                log.warning("sink_conflict", table=self.kind.table, waiting=len(self._waiting))
+                self._reload()
+                continue
+            telemetry.ROWS.labels(self.kind.table).inc(len(self._rows))
+            telemetry.COMMITS.labels(self.kind.table).inc()
+            telemetry.COMMIT_SECONDS.labels(self.kind.table).observe(time.monotonic() - began)
+            self._waiting, self.pending_bytes, self.pending_since = [], 0, None
+            self._forget()
+
+    def _reload(self) -> None:
+        self._load()
+        for record in self._waiting:
+            self._judge(record)
+
+    def _write(self) -> None:
+        properties = CommitProperties(
+            app_transactions=self._seen.transactions(self._places, self._marks, now=self._clock()),
+            max_commit_retries=5,
+        )
+        if self._rows:
+            write_deltalake(
+                self._snapshot,
+                self.kind.rows(self._rows),
+                mode="append",
+                commit_properties=properties,
+                post_commithook_properties=HOOKS,
+                writer_properties=WRITING,
+            )
+        else:
+            self._snapshot.create_write_transaction(
+                [], "append", self._snapshot.schema(), ["day"], commit_properties=properties, post_commithook_properties=HOOKS
+            )
+
+
+class Sink:
+    """All tables of a lake, fed from one reader."""
+
+    def __init__(self, events: Log, lake: Lake, config: StorageConfig, *, assemble: Assemble, clock: Callable[[], float]) -> None:
+        self._log = events
+        self._config = config
+        self._clock = clock
+        made = kinds(assemble)
+        identities = {topic: events.identity(topic) for kind in made for topic in kind.events}
+        self.tables = [TableSink(lake, kind, identities, clock) for kind in made]
+        self._by_topic = {topic: table for table in self.tables for topic in table.kind.events}
+
+    @property
+    def topics(self) -> list[str]:
+        return list(self._by_topic)
+
+    def positions(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Where the lake says reading goes on; places it never read are left out."""
+        found = {place: self._by_topic[place[0]].position(place) for place in places}
+        return {place: offset for place, offset in found.items() if offset is not None}
+
+    def accept(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._by_topic[record.message.topic].accept(record)
+
+    def commit_due(self, *, everything: bool = False) -> dict[Place, int]:
+        """Commits the tables that are due, or all that have something waiting. Answers the positions that were reached."""
+        now = self._clock()
+        full = sum(table.pending_bytes for table in self.tables) >= self._config.flush_bytes
+        reached: dict[Place, int] = {}
+        for table in self.tables:
+            if table.pending_since is not None and (everything or full or table.due(self._config, now)):
+                places = set(table._places)
+                table.commit()
+                reached |= {place: offset for place in places if (offset := table.position(place)) is not None}
+        return reached
+
+    def wait(self) -> timedelta:
+        """How long a poll may wait before something is due."""
+        oldest = min((table.pending_since for table in self.tables if table.pending_since is not None and table.pending_rows), default=None)
+        left = self._config.flush_seconds if oldest is None else oldest + self._config.flush_seconds - self._clock()
+        return timedelta(seconds=max(0.0, min(left, 0.5)))
+
+
+async def run_sink(
+    events: Log,
+    lake: Lake,
+    config: StorageConfig,
+    *,
+    assemble: Assemble,
+    stop: asyncio.Event,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Feeds the lake until `stop` is set, and then until all that is on the log has come to rest.
+
+    Reading goes on where the lake stands, not where the log remembers us. Raises OffsetOutOfRange when the log has forgotten what the lake
+    still needs.
+    """
+    sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
+    reader = await events.reader(sink.topics, group=GROUP)
+    try:
+        reader.seek(await asyncio.to_thread(sink.positions, reader.assigned))
+        while True:
+            try:
+                records = await reader.poll(max_bytes=POLL_BYTES, timeout=timedelta(0) if stop.is_set() else sink.wait())
+            except LogUnavailable as error:
+                log.warning("log_unavailable", reader=GROUP, error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if records:
+                await asyncio.to_thread(sink.accept, records)
+            last = stop.is_set() and not records
+            reached = await asyncio.to_thread(sink.commit_due, everything=last)
+            if reached:
+                await _remember(reader.commit, reached)
+            if last:
+                return
+    finally:
+        await reader.close()
+
+
+async def _remember(commit: Callable[[dict[Place, int]], Any], reached: dict[Place, int]) -> None:
+    """Tells the log how far the lake is, for its retention and for whoever asks about lag. The lake itself does not depend on it."""
+    try:
+        await commit(reached)
+    except LogUnavailable as error:
+        log.warning("positions_not_remembered", error=str(error))

@@ -1,0 +1,13 @@
+"""What the sink counts."""
+
+from prometheus_client import Counter, Histogram
+
+ROWS = Counter("heliograph_sink_rows_total", "Rows committed to the lake.", ["table"])
+COMMITS = Counter("heliograph_sink_commits_total", "Commits to the lake.", ["table"])
+COMMIT_SECONDS = Histogram(
+    "heliograph_sink_commit_seconds", "Time a commit took.", ["table"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+)
+REPEATS = Counter("heliograph_sink_repeats_total", "Batches skipped because the lake had them.", ["table"])
+GAPS = Counter("heliograph_sink_gaps_total", "Batches that a producer numbered and that never came: data was lost.", ["table"])
+CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
+COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
