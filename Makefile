@@ -1,0 +1,63 @@
+# Heliograph. `make help` says what there is.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check bench soak lock clean
+
+help:  ## Say what there is
+	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
+	@echo
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# uv where it is, pip otherwise; both from the lock, hashes checked.
+define install
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	touch $@
+endef
+
+.venv/.run: requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+
+.venv/.dev: requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock)
+
+setup: .venv/.dev  ## Make .venv and install everything that tests and checks need
+
+up: .venv/.run  ## Start everything on this machine (DEMO=1: with a demo provider)
+	$(BIN)/heliograph up $(if $(DEMO),--demo)
+
+test: .venv/.dev  ## Run the tests; what a missing part leaves out is listed at the end
+	$(BIN)/python -m pytest
+
+check: .venv/.dev  ## Lint, format, types, the rule of the rooms, the docs' own tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/docs
+
+bench: .venv/.dev  ## Measure: proxy beside nginx, processors, sink, queries
+	$(BIN)/python -m bench.ingress
+	$(BIN)/python -m bench.understand
+	$(BIN)/python -m bench.sink
+	$(BIN)/python -m bench.query
+
+soak: .venv/.dev  ## Kill processes under load for a while, then account for every row
+	$(BIN)/python -m bench.soak
+
+lock: .venv/.dev  ## Resolve the lock files anew (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --group build -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
+
+clean:  ## Remove what was installed and cached; data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

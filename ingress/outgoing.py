@@ -1,0 +1,129 @@
+"""Where the environment asks for an outgoing HTTP proxy, calls leave through httpx2 instead of our own connections.
+
+An outgoing proxy resolves names itself, so the address of a target that a caller names cannot be judged here: such targets need a list of
+allowed hosts. Slower than our own pool by far, and only used where there is no other way out.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import certifi
+import httpx2
+
+from ingress.connection import Answer, end_to_end, tls_failure
+from ingress.errors import Interrupted, Overloaded, Refused, TargetRefused, TimedOut, TlsFailed, UpstreamError
+from ingress.upstream import Caps, Origin, TimeLimits, request_head
+
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
+
+def outgoing_proxy_wanted(environment: Mapping[str, str]) -> bool:
+    """Whether one of the customary variables is set, in either case."""
+    return any(environment.get(name) or environment.get(name.lower()) for name in PROXY_VARIABLES)
+
+
+class OutgoingAnswer(Answer):
+    """An answer that comes through httpx2, undecoded."""
+
+    __slots__ = ("_closing", "_idle_s", "_raw", "_response")
+
+    def __init__(self, response: httpx2.Response, headers: list[tuple[bytes, bytes]], length: int | None, idle_s: float) -> None:
+        self.status, self.headers, self.content_length = response.status_code, headers, length
+        self.reason = response.extensions.get("reason_phrase", b"")
+        self.complete = False
+        self._response = response
+        self._raw = response.aiter_raw()
+        self._idle_s = idle_s
+        self._closing: asyncio.Task[None] | None = None
+
+    def take(self) -> bytes | None:
+        return b"" if self.complete else None
+
+    async def read(self) -> bytes:
+        if self.complete:
+            return b""
+        try:
+            async with asyncio.timeout(self._idle_s):
+                piece = await anext(self._raw, b"")
+        except TimeoutError as error:
+            raise TimedOut("The provider did not send the rest of the answer in time.", begun=True) from error
+        except httpx2.HTTPError as error:
+            raise failure_of(error, begun=True) from error
+        self.complete = not piece
+        return piece
+
+    def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._response.aclose())
+
+
+class OutgoingUpstream:
+    """As `Upstream`, through the outgoing proxy that the environment names (`NO_PROXY` included)."""
+
+    def __init__(self, *, limits: TimeLimits, caps: Caps, target_hosts: Sequence[str] = (), ca_file: str | None = None) -> None:
+        self._limits = limits
+        self._target_hosts = frozenset(host.lower() for host in target_hosts)
+        pool = httpx2.Limits(
+            max_connections=caps.connections, max_keepalive_connections=caps.connections, keepalive_expiry=limits.keep_alive_s
+        )
+        self._client = httpx2.AsyncClient(verify=ssl.create_default_context(cafile=ca_file or certifi.where()), limits=pool, trust_env=True)
+
+    async def send(
+        self,
+        origin: Origin,
+        method: bytes,
+        target: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes | AsyncIterator[bytes] | None,
+        *,
+        content_length: int | None = None,
+        trusted: bool = False,
+    ) -> Answer:
+        """As `Upstream.send`. Raises TargetRefused for a target that a caller names and no setting allows."""
+        if not trusted and origin.host not in self._target_hosts:
+            raise TargetRefused(
+                f"Calls leave through an outgoing proxy, and {origin.host} is not among HELIOGRAPH_TARGET_HOSTS; the operator may add it.",
+                field="Helicone-Target-URL",
+            )
+        request_head(method, target, origin.netloc.encode(), headers, None, chunked=False)  # refuses what would break out of its line
+        try:
+            url = httpx2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, raw_path=target)
+            response = await self._client.send(self._request(method, url, headers, body, content_length), stream=True)
+        except httpx2.HTTPError as error:
+            raise failure_of(error, begun=False) from error
+        kept, length, _ = end_to_end(response.headers.raw)
+        return OutgoingAnswer(response, kept, length, self._limits.idle_s)
+
+    def _request(
+        self,
+        method: bytes,
+        url: httpx2.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes | AsyncIterator[bytes] | None,
+        content_length: int | None,
+    ) -> httpx2.Request:
+        limits = self._limits
+        streamed = content_length is not None and not isinstance(body, bytes)
+        own = [*headers, (b"content-length", b"%d" % content_length)] if streamed else headers
+        timeout = {"connect": limits.connect_s, "read": limits.first_byte_s, "write": limits.idle_s, "pool": limits.pool_s}
+        extensions: dict[str, Any] = {"timeout": timeout}
+        return httpx2.Request(method.decode("ascii"), url, headers=list(own), content=body, extensions=extensions)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def failure_of(error: httpx2.HTTPError, *, begun: bool) -> UpstreamError:
+    """What went wrong, in our own words: httpx2's may hold a URL."""
+    if isinstance(error, httpx2.PoolTimeout):
+        return Overloaded("All connections to the provider are busy.")
+    if isinstance(error, httpx2.TimeoutException):
+        return TimedOut("The provider did not answer in time.", begun=begun)
+    if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, Exception) and tls_failure(cause):
+            return TlsFailed("TLS with the provider failed.")
+        return Refused("Neither the provider nor the outgoing proxy before it could be reached.")
+    return Interrupted("The provider, or the outgoing proxy before it, broke off.", begun=begun)

@@ -1,0 +1,219 @@
+"""What people type: `heliograph …`."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from runtime import logs, roles
+from runtime.asking import ask
+from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
+from runtime.sockets import listen
+from runtime.supervisor import Supervisor, locked
+from runtime.welcome import welcome
+from storage.formats import Format
+from storage.lake import Lake
+from storage.migration import LakeTooNew
+from storage.refusal import Refused
+from storage.schema import TABLES
+
+app = typer.Typer(
+    name="heliograph",
+    help="Self-hosted observability for LLM calls: a proxy, an event log, a lake of Parquet, and SQL to ask it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+demo_app = typer.Typer(help="Things to try Heliograph with.", no_args_is_help=True)
+lake_app = typer.Typer(help="The lake's files.", no_args_is_help=True)
+app.add_typer(demo_app, name="demo")
+app.add_typer(lake_app, name="lake")
+
+DEMO_PORT = 9010
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on (HELIOGRAPH_HOST).")]
+Port = Annotated[int | None, typer.Option(help="Port of the proxy (HELIOGRAPH_PORT).")]
+ApiPort = Annotated[int | None, typer.Option(help="Port of the query side (HELIOGRAPH_API_PORT).")]
+DataDir = Annotated[Path | None, typer.Option(help="Where log and lake lie (HELIOGRAPH_DATA_DIR).")]
+
+
+def chosen(**flags: Any) -> Settings:
+    """The settings, flags first. Flags become environment, so that the processes we start see them too."""
+    for name, value in flags.items():
+        if value is not None:
+            os.environ[f"HELIOGRAPH_{name.upper()}"] = str(value)
+    return settings()
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    typer.echo(f"heliograph: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("heliograph"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Holds the options before the command."""
+
+
+@app.command()
+def up(
+    host: Host = None,
+    port: Port = None,
+    api_port: ApiPort = None,
+    data_dir: DataDir = None,
+    workers: Annotated[int | None, typer.Option(help="Proxy processes (HELIOGRAPH_WORKERS).")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Start a demo provider too, and send OpenAI and Anthropic calls there.")] = False,
+    demo_port: Annotated[int, typer.Option(help="Port of the demo provider.")] = DEMO_PORT,
+) -> None:
+    """Run everything on this machine: proxy, pipeline and query side."""
+    if demo:
+        for provider in ("OPENAI", "ANTHROPIC"):
+            os.environ[f"HELIOGRAPH_UPSTREAMS__{provider}"] = f"http://127.0.0.1:{demo_port}"
+    found = chosen(host=host, port=port, api_port=api_port, data_dir=data_dir, workers=workers)
+    logs.configure(found.log_format, found.log_level, role="supervisor")
+
+    def greet(proxy_port: int, asked_port: int) -> None:
+        typer.echo(welcome(found, proxy_port, asked_port, demo=demo))
+        sys.stdout.flush()
+
+    raise typer.Exit(uvloop.run(Supervisor(found, demo_port=demo_port if demo else None).run(greet)))
+
+
+@app.command()
+def ingress(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+    """Run one proxy worker alone, into the event log of the data directory. A pipeline has to read it: `up` runs both."""
+    found = chosen(host=host, port=port, data_dir=data_dir)
+    with locked(found.data_dir):
+        raise typer.Exit(roles.run("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)")))
+
+
+@app.command()
+def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -> None:
+    """Run the query side alone, over a lake that something else fills, or nothing any more."""
+    found = chosen(host=host, api_port=api_port, data_dir=data_dir)
+    raise typer.Exit(roles.run("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)")))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over calls, bodies, feedback, dead_letters.")],
+    form: Annotated[Format, typer.Option("--format", help="How the answer looks.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option(help="Write the answer to this file.")] = None,
+    api_port: ApiPort = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask in SQL: the running Heliograph when there is one, else the lake itself."""
+    found = chosen(api_port=api_port, data_dir=data_dir)
+    if form is Format.PARQUET and output is None and sys.stdout.isatty():
+        fail("Parquet is not for a terminal; say --output FILE.")
+    width = Console().width if output is None and sys.stdout.isatty() else None
+    answer = ask(found, sql, form, width=width)
+    if output is not None:
+        output.write_bytes(answer)
+        return
+    sys.stdout.buffer.write(answer)
+    if not answer.endswith(b"\n") and form is not Format.PARQUET:
+        typer.echo()
+
+
+@app.command("settings")
+def show_settings(
+    form: Annotated[str, typer.Option("--format", help="`table` or `json`.", click_type=click.Choice(["table", "json"]))] = "table",
+) -> None:
+    """Print every setting, its value, and where the value comes from."""
+    found = settings()
+    rows = [(variable, _shown(value_of(found, variable)), origin_of(variable), about) for variable, _, about in variables()]
+    if form == "json":
+        typer.echo(json.dumps({variable: {"value": value, "origin": origin} for variable, value, origin, _ in rows}, indent=2))
+        return
+    table = Table("setting", "value", "from", "what it is for")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_application(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The application and its arguments.")], port: Port = None
+) -> None:
+    """Run an application with OPENAI_BASE_URL and ANTHROPIC_BASE_URL pointing here. Its exit code and signals are its own."""
+    found = chosen(port=port)
+    base = f"http://127.0.0.1:{found.port}"
+    environment = os.environ | {"OPENAI_BASE_URL": f"{base}/v1", "ANTHROPIC_BASE_URL": base}
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606 - running what the user names is the command
+    except FileNotFoundError:
+        fail(f"{command[0]}: no such command.", 127)
+    except PermissionError:
+        fail(f"{command[0]}: cannot be executed.", 126)
+
+
+@demo_app.command("provider")
+def demo_provider(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = DEMO_PORT,
+    faults: Annotated[bool, typer.Option("--faults", help="Obey `x-demo-fault` headers: stall, split, reset, fail.")] = False,
+) -> None:
+    """Run a small provider that speaks OpenAI's and Anthropic's dialects, for trying things without a key."""
+    from runtime import demo  # noqa: PLC0415 - the other commands need not load it
+
+    asyncio.run(demo.serve(port, "127.0.0.1", faults=faults))
+
+
+@lake_app.command("files")
+def lake_files(
+    table: Annotated[str, typer.Argument(help="calls, bodies, feedback, amendments or dead_letters.")], data_dir: DataDir = None
+) -> None:
+    """Print the live Parquet files of a table, one a line: what a reader of Parquet needs."""
+    found = chosen(data_dir=data_dir)
+    if table not in TABLES:
+        fail(f"no table is named {table}; there are {', '.join(TABLES)}.")
+    for path in Lake.open(found.storage()).files(table):
+        typer.echo(path)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items())
+    return "" if value is None else str(getattr(value, "value", value))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: whatever the operator must change is one line, never a stack trace."""
+    try:
+        app(arguments)
+    except Misconfigured as error:
+        typer.echo(f"heliograph: {error}", err=True)
+        sys.exit(2)
+    except LakeTooNew as error:
+        typer.echo(f"heliograph: {error}", err=True)
+        sys.exit(2)
+    except Refused as error:
+        refusal = error.refusal
+        typer.echo(f"heliograph: {refusal.message}\n{refusal.fix} ({refusal.code})", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What happens behind the proxy on one machine: events are understood, come to rest, and the log forgets what the lake has."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import structlog
+from prometheus_client import Gauge
+
+from eventlog.embedded import EmbeddedLog
+from eventlog.port import LogUnavailable
+from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
+from processors.assembled import assembled
+from processors.inline import run_calls
+from processors.rates import RateBook
+from runtime.settings import Settings
+from storage.lake import Lake
+from storage.maintenance import run_maintenance
+from storage.sink import run_sink
+
+log = structlog.get_logger()
+
+LAG_SECONDS = 2.0
+RETENTION_EVERY = 30
+"""Rounds of lag between two of retention."""
+READS = {"calls": (RESPONSES.name,), "sink": (REQUESTS.name, RESPONSES.name, CALLS.name, FEEDBACK.name, DEAD_LETTERS.name)}
+"""Who reads what."""
+
+LAG_MESSAGES = Gauge(
+    "heliograph_log_lag_messages", "Messages a reader is behind.", ["group", "topic", "partition"], multiprocess_mode="livemostrecent"
+)
+LAG_AGE = Gauge(
+    "heliograph_log_lag_seconds", "Age of the oldest unread message.", ["group", "topic", "partition"], multiprocess_mode="livemostrecent"
+)
+LOG_BYTES = Gauge("heliograph_log_bytes", "What the event log takes on disk.", multiprocess_mode="livemostrecent")
+
+
+async def run(chosen: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Until `stop` is set; then in order: what is on the log is understood, what was understood comes to rest."""
+    config = chosen.storage()
+    events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
+    lake = await asyncio.to_thread(Lake.open, config)
+    understood, at_rest = asyncio.Event(), asyncio.Event()
+    ready()
+    try:
+        async with asyncio.TaskGroup() as group:
+            calls = group.create_task(run_calls(events, RateBook(), stop=stop, clock=time.time))
+            calls.add_done_callback(lambda _: understood.set())
+            sink = group.create_task(run_sink(events, lake, config, assemble=assembled, stop=understood))
+            sink.add_done_callback(lambda _: at_rest.set())
+            group.create_task(run_maintenance(lake, stop=understood, today=_today))
+            group.create_task(_keep_log(events, chosen, at_rest))
+    finally:
+        await events.close()
+
+
+def _today() -> date:
+    return datetime.fromtimestamp(time.time(), UTC).date()
+
+
+async def _keep_log(events: EmbeddedLog, chosen: Settings, stop: asyncio.Event) -> None:
+    """Tells how far behind everyone is, and lets the log forget what everyone has read."""
+    rounds = 0
+    while not stop.is_set():
+        try:
+            behind = await _lag(events)
+            if rounds % RETENTION_EVERY == 0:
+                await _retain(events, chosen, behind)
+        except LogUnavailable as error:
+            log.warning("log_unavailable", reader="retention", error=str(error))
+        rounds += 1
+        try:
+            async with asyncio.timeout(LAG_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+async def _lag(events: EmbeddedLog) -> dict[tuple[str, int], int]:
+    """Messages that the slowest reader of each place has not read."""
+    slowest: dict[tuple[str, int], int] = {}
+    for group, topics in READS.items():
+        for each in await events.lag(group, topics):
+            LAG_MESSAGES.labels(group, each.topic, each.partition).set(each.messages)
+            LAG_AGE.labels(group, each.topic, each.partition).set(each.seconds)
+            place = each.topic, each.partition
+            slowest[place] = max(slowest.get(place, 0), each.messages)
+    LOG_BYTES.set(await events.size_bytes())
+    return slowest
+
+
+async def _retain(events: EmbeddedLog, chosen: Settings, behind: dict[tuple[str, int], int]) -> None:
+    for topic in READS["sink"]:
+        ends = await events.ends(topic)
+        through = {partition: end - behind[topic, partition] for partition, end in ends.items() if (topic, partition) in behind}
+        await events.retain(topic, through=through, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())

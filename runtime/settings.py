@@ -1,0 +1,278 @@
+"""Every setting, once. Nothing else reads the environment; the other rooms receive values.
+
+A setting is an environment variable `HELIOGRAPH_…` (groups are joined by `__`), or a line of `.env` in the working directory; the
+environment wins.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from eventlog.events import DEFAULT_ORGANIZATION, Organization
+from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
+from ingress.upstream import Caps, TimeLimits
+from storage.config import StorageConfig
+from storage.query import Limits
+
+PREFIX = "HELIOGRAPH_"
+
+
+class Misconfigured(Exception):
+    """The operator must change a setting; the message names it, and the fix."""
+
+    retryable = False
+
+
+class Auth(StrEnum):
+    """Who may call. Keys that decide an organization are not there yet, so there is one way in."""
+
+    OPEN = "open"
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UpstreamLimits(Group):
+    connect_s: float = Field(10, gt=0, description="Seconds to connect to a provider, name resolution and TLS included.")
+    first_byte_s: float = Field(900, gt=0, description="Seconds to wait for the first byte of an answer; reasoning models are slow.")
+    idle_s: float = Field(300, gt=0, description="Seconds between two pieces of an answer.")
+    pool_s: float = Field(30, gt=0, description="Seconds a call may wait for a free connection when all are busy.")
+    keep_alive_s: float = Field(55, gt=0, description="Seconds an idle connection to a provider is kept for the next call.")
+    connections: int = Field(256, gt=0, description="Open connections to one provider, for each worker.")
+    waiting: int = Field(1024, ge=0, description="Calls that may wait for one of them; more are answered 503.")
+
+
+class Clients(Group):
+    head_s: float = Field(10, gt=0, description="Seconds for a request's headers to arrive.")
+    keep_alive_s: float = Field(75, ge=1, description="Seconds an idle connection of a client is kept.")
+    stalled_s: float = Field(300, gt=0, description="Seconds after which a client that takes nothing of its answer counts as gone.")
+
+
+class Emitting(Group):
+    linger_ms: float = Field(20, ge=0, description="Milliseconds that a batch of events waits for more.")
+    batch_bytes: int = Field(256 << 10, gt=0, description="Bytes at which a batch is closed at once.")
+    waiting_bytes: int = Field(64 << 20, gt=0, description="Bytes of events that may wait in a worker while the log takes none.")
+    patience_s: float = Field(2, gt=0, description="Seconds a call waits for the log under strict durability.")
+
+
+class Sinking(Group):
+    flush_seconds: float = Field(1.0, gt=0, description="Seconds that a row waits at most for its commit.")
+    flush_rows: int = Field(50_000, gt=0, description="Rows at which a commit is made at once.")
+    flush_bytes: int = Field(24 << 20, gt=0, description="Bytes of waiting events at which a commit is made at once.")
+
+
+class LogKeeping(Group):
+    hours: float = Field(168, gt=0, description="Hours that events stay on the embedded log once the lake has them.")
+    bytes: int = Field(2 << 30, gt=0, description="Bytes of events, for each topic, that stay on the embedded log once the lake has them.")
+
+
+class Asking(Group):
+    timeout_s: float = Field(30, gt=0, description="Seconds that a question may take.")
+    rows: int = Field(100_000, gt=0, description="Rows of an answer; more are cut off, and the answer says so.")
+    memory_bytes: int = Field(1 << 30, gt=0, description="Bytes of memory for all questions together.")
+    at_once: int = Field(4, gt=0, description="Questions answered at the same time.")
+
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Separated by commas."""
+
+
+class Settings(BaseSettings):
+    """What an operator may say. `settings()` reads it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address that both ports listen on. The default serves `localhost` over IPv4 and IPv6.")
+    port: int = Field(8787, ge=0, le=65535, description="Port of everything that enters: the proxy.")
+    api_port: int = Field(8585, ge=0, le=65535, description="Port of everything that is asked: SQL, REST, the OpenAPI page.")
+    workers: int = Field(1, ge=1, le=256, description="Proxy processes; one uses about one core.")
+    data_dir: Path = Field(Path("data"), description="Where the event log and the lake lie.")
+    lake_uri: str | None = Field(None, description="Where the lake lies, when not in the data directory.")
+    auth: Auth | None = Field(None, description="`open`: any key or none is accepted. Must be said when listening beyond this machine.")
+    durability: Durability = Field(
+        Durability.BUFFERED,
+        description="`buffered`: a kill -9 of a proxy may lose its last 20 ms of events. `strict`: a call waits for the log instead.",
+    )
+    allowed_hosts: Names = Field((), description="Host names besides loopback that requests may name: `a.example`, `*.b.example`, `*`.")
+    allowed_origins: Names = Field((), description="Web origins whose pages may use both ports: `https://app.example`.")
+    upstreams: dict[str, str] = Field({}, description="Base URL of a provider: `HELIOGRAPH_UPSTREAMS__OPENAI=http://127.0.0.1:9000`.")
+    allow_private_targets: bool = Field(False, description="Whether `Helicone-Target-URL` may lead to private addresses.")
+    target_hosts: Names = Field((), description="Hosts that callers may name as targets when calls leave through an outgoing HTTP proxy.")
+    ca_file: Path | None = Field(None, description="Certificates to trust instead of the built-in ones (PEM).")
+    body_limit: int = Field(8 << 20, ge=1024, description="Bytes of each decoded body that are kept; of a longer one, head and tail.")
+    limits: UpstreamLimits = Field(UpstreamLimits(), description="Time limits towards providers.")
+    clients: Clients = Field(Clients(), description="Limits towards clients.")
+    emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
+    sink: Sinking = Field(Sinking(), description="When rows are committed to the lake.")
+    log: LogKeeping = Field(LogKeeping(), description="What the embedded log keeps.")
+    query: Asking = Field(Asking(), description="What a question may cost.")
+    shutdown_s: float = Field(30, gt=0, description="Seconds that calls in flight and events under way have to end at shutdown.")
+    log_format: LogFormat = Field(LogFormat.AUTO, description="`text` or `json`; `auto`: text on a terminal.")
+    log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`.")
+
+    @field_validator("allowed_hosts", "allowed_origins", "target_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("upstreams")
+    @classmethod
+    def _lower(cls, value: dict[str, str]) -> dict[str, str]:
+        found = {name.lower(): url for name, url in value.items()}
+        IngressConfig(upstreams=found)
+        return found
+
+    @property
+    def loopback_only(self) -> bool:
+        return self.host == "localhost" or _is_loopback(self.host)
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "log"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+    @property
+    def organization(self) -> Organization:
+        """Whose calls are written and shown while everyone may come in."""
+        return DEFAULT_ORGANIZATION
+
+    def ingress(self) -> IngressConfig:
+        return IngressConfig(
+            upstreams=self.upstreams,
+            body_limit=self.body_limit,
+            durability=self.durability,
+            emitter=EmitterLimits(
+                linger_s=self.emitter.linger_ms / 1000,
+                batch_bytes=self.emitter.batch_bytes,
+                waiting_bytes=self.emitter.waiting_bytes,
+                patience_s=self.emitter.patience_s,
+            ),
+            clients=ClientLimits(
+                head_s=self.clients.head_s,
+                keep_alive_s=self.clients.keep_alive_s,
+                stalled_s=self.clients.stalled_s,
+                drain_s=self.shutdown_s,
+            ),
+        )
+
+    def time_limits(self) -> TimeLimits:
+        limits = self.limits
+        return TimeLimits(
+            connect_s=limits.connect_s,
+            first_byte_s=limits.first_byte_s,
+            idle_s=limits.idle_s,
+            pool_s=limits.pool_s,
+            keep_alive_s=limits.keep_alive_s,
+        )
+
+    def caps(self) -> Caps:
+        return Caps(connections=self.limits.connections, waiting=self.limits.waiting)
+
+    def storage(self) -> StorageConfig:
+        return StorageConfig(
+            lake_uri=self.lake_uri or str(self.data_dir / "lake"),
+            flush_seconds=self.sink.flush_seconds,
+            flush_rows=self.sink.flush_rows,
+            flush_bytes=self.sink.flush_bytes,
+        )
+
+    def query_limits(self) -> Limits:
+        return Limits(
+            timeout_s=self.query.timeout_s, rows=self.query.rows, memory_bytes=self.query.memory_bytes, at_once=self.query.at_once
+        )
+
+    def log_max_age(self) -> timedelta:
+        return timedelta(hours=self.log.hours)
+
+
+def settings() -> Settings:
+    """The settings of this process. Raises Misconfigured naming the variable and the fix."""
+    _check_names(os.environ)
+    try:
+        found = Settings()
+    except ValidationError as error:
+        raise Misconfigured("\n".join(_told(each) for each in error.errors())) from None
+    if not found.loopback_only and found.auth is None:
+        raise Misconfigured(
+            f"HELIOGRAPH_HOST={found.host} listens beyond this machine, and no key protects it. Say HELIOGRAPH_AUTH=open if that is meant."
+        )
+    return found
+
+
+def variables() -> Iterator[tuple[str, Any, str]]:
+    """Every setting: its variable, its default, what it is for."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, Group):
+            for inner, each in type(field.default).model_fields.items():
+                yield f"{PREFIX}{name}__{inner}".upper(), each.default, each.description or ""
+        else:
+            yield f"{PREFIX}{name}".upper(), field.default, field.description or ""
+
+
+def value_of(found: Settings, variable: str) -> Any:
+    """What a variable of `variables` is set to."""
+    value: Any = found
+    for part in variable.removeprefix(PREFIX).lower().split("__"):
+        value = getattr(value, part)
+    return value
+
+
+def origin_of(variable: str) -> str:
+    """Where a setting's value comes from: `environment`, `.env` or `default`."""
+
+    def said(names: Mapping[str, Any]) -> bool:
+        return any(name.upper() == variable or (variable.endswith("UPSTREAMS") and name.upper().startswith(variable)) for name in names)
+
+    if said(os.environ):
+        return "environment"
+    return ".env" if said(dotenv_values(".env")) else "default"
+
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    known = {variable for variable, _, _ in variables()}
+    for name in environment:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in known and not upper.startswith(f"{PREFIX}UPSTREAMS__"):
+            close = difflib.get_close_matches(upper, known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else " `heliograph settings` lists them all."
+            raise Misconfigured(f"{name} is no setting of Heliograph.{hint}")
+
+
+def _told(error: Any) -> str:
+    variable = PREFIX + "__".join(str(part) for part in error["loc"]).upper()
+    return f"{variable}: {error['msg'].removeprefix('Value error, ')} (got {str(error['input'])[:80]!r})"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,105 @@
+"""Calls that leave through an outgoing HTTP proxy."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ingress.connection import Answer
+from ingress.errors import Interrupted, Refused, TargetRefused, TimedOut
+from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
+from ingress.upstream import Caps, Origin, TimeLimits
+from tests.fakes.raw_server import Peer, Script, raw_server
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nX-Case: kept\r\nContent-Length: 5\r\n\r\n\x1f\x8bxyz"
+LIMITS = TimeLimits(connect_s=2, first_byte_s=0.3, idle_s=0.3)
+
+
+@asynccontextmanager
+async def outgoing(monkeypatch: pytest.MonkeyPatch, proxy_port: int, **options: object) -> AsyncIterator[OutgoingUpstream]:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy_port}")
+    monkeypatch.setenv("NO_PROXY", "")
+    made = OutgoingUpstream(limits=LIMITS, caps=Caps(), **options)  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        await made.aclose()
+
+
+def answering(answer: bytes) -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer)
+
+    return script
+
+
+async def test_a_call_passes_the_proxy_undecoded_and_unadorned(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(answering(OK)) as proxy, outgoing(monkeypatch, proxy.port, target_hosts=("far.example",)) as up:
+        headers = [(b"x-a", b"1"), (b"content-type", b"application/json")]
+        answer = await up.send(Origin("http", "far.example", 80), b"POST", b"/a%2Fb?q=1", headers, b"{}")
+        body = await whole(answer)
+        answer.close()
+    sent = bytes(proxy.peers[0].received).lower()
+    assert sent.startswith(b"post http://far.example/a%2fb?q=1 http/1.1\r\n")
+    assert b"user-agent" not in sent
+    assert b"accept-encoding" not in sent
+    assert sent.endswith(b"\r\n\r\n{}")
+    assert (answer.status, body) == (200, b"\x1f\x8bxyz")
+    assert (b"X-Case", b"kept") in answer.headers
+
+
+async def test_a_streamed_body_has_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"ab"
+        yield b"c"
+
+    async with raw_server(answering(OK)) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        answer = await up.send(Origin("http", "a.example", 80), b"POST", b"/", [], pieces(), content_length=3, trusted=True)
+        answer.close()
+    assert proxy.peers[0].received.endswith(b"\r\n\r\nabc")
+
+
+async def test_a_callers_target_needs_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with outgoing(monkeypatch, 1) as up:
+        with pytest.raises(TargetRefused, match="HELIOGRAPH_TARGET_HOSTS"):
+            await up.send(Origin("http", "far.example", 80), b"GET", b"/", [], None)
+
+
+async def whole(answer: Answer) -> bytes:
+    body = b""
+    while piece := await answer.read():
+        body += piece
+    return body
+
+
+async def stall(peer: Peer) -> None:
+    await peer.request()
+    await peer.gone()
+
+
+async def half(peer: Peer) -> None:
+    await peer.request()
+    await peer.send(OK[:-3])
+
+
+async def test_failures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = Origin("http", "a.example", 80)
+    async with outgoing(monkeypatch, 1) as up:
+        with pytest.raises(Refused):
+            await up.send(origin, b"GET", b"/", [], None, trusted=True)
+    async with raw_server(stall) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        with pytest.raises(TimedOut):
+            await up.send(origin, b"GET", b"/", [], None, trusted=True)
+    async with raw_server(half) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        answer = await up.send(origin, b"GET", b"/", [], None, trusted=True)
+        with pytest.raises(Interrupted):
+            await whole(answer)
+        answer.close()
+        await asyncio.sleep(0)
+
+
+def test_when_it_is_wanted() -> None:
+    assert outgoing_proxy_wanted({"https_proxy": "http://p:1"})
+    assert not outgoing_proxy_wanted({"HTTPS_PROXY": "", "NO_PROXY": "*"})
