@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench soak lock clean
+.PHONY: help setup up test check bench soak docs lock clean
 
 help:  ## Say what there is
 	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
@@ -54,6 +54,9 @@ bench: .venv/.dev  ## Measure: proxy beside nginx, processors, sink, queries
 
 soak: .venv/.dev  ## Kill processes under load for a while, then account for every row
 	$(BIN)/python -m bench.soak
+
+docs: .venv/.dev  ## Write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
 
 lock: .venv/.dev  ## Resolve the lock files anew (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --group build -o requirements.lock

@@ -83,7 +83,8 @@ class Exchange:
         """The whole body when it is here already, else None. May be called once, before `read`."""
         if not self.body_complete:
             return None
-        pieces, self._pieces = self._pieces, []
+        pieces, self._pieces, self.buffered = self._pieces, [], 0
+        self._protocol.flow.resume_reading()  # or nobody would notice that the client leaves
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read(self) -> bytes:
@@ -170,9 +171,15 @@ class Exchange:
         self.finish()
 
     def cut(self) -> None:
-        """Break the connection off, so that the client sees an answer that did not end."""
+        """Break the connection off, so that the client sees an answer that did not end, and what came of it."""
+        unended = self.started and (self._chunked or self._due > 0)
+        if unended and not self.disconnected:
+            self.flush()
         self.response_complete = self.disconnected = True
-        self._protocol.transport.abort()
+        if unended:
+            self._protocol.transport.close()  # what was written still goes out, and its framing tells that more was due
+        else:
+            self._protocol.transport.abort()
 
     @property
     def paused(self) -> bool:

@@ -5,11 +5,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 import uvloop
 from rich.console import Console
@@ -40,6 +40,12 @@ app.add_typer(demo_app, name="demo")
 app.add_typer(lake_app, name="lake")
 
 DEMO_PORT = 9010
+
+
+class SettingsFormat(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on (HELIOGRAPH_HOST).")]
 Port = Annotated[int | None, typer.Option(help="Port of the proxy (HELIOGRAPH_PORT).")]
@@ -138,12 +144,12 @@ def query(
 
 @app.command("settings")
 def show_settings(
-    form: Annotated[str, typer.Option("--format", help="`table` or `json`.", click_type=click.Choice(["table", "json"]))] = "table",
+    form: Annotated[SettingsFormat, typer.Option("--format", help="How they are printed.")] = SettingsFormat.TABLE,
 ) -> None:
     """Print every setting, its value, and where the value comes from."""
     found = settings()
     rows = [(variable, _shown(value_of(found, variable)), origin_of(variable), about) for variable, _, about in variables()]
-    if form == "json":
+    if form is SettingsFormat.JSON:
         typer.echo(json.dumps({variable: {"value": value, "origin": origin} for variable, value, origin, _ in rows}, indent=2))
         return
     table = Table("setting", "value", "from", "what it is for")

@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Gauge
 
 from eventlog.embedded import EmbeddedLog
+from eventlog.events import ResponseCompleted
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.assembled import assembled
@@ -45,14 +46,18 @@ async def run(chosen: Settings, stop: asyncio.Event, ready: Callable[[], None]) 
     ready()
     try:
         async with asyncio.TaskGroup() as group:
-            calls = group.create_task(run_calls(events, RateBook(), stop=stop, clock=time.time))
+            calls = group.create_task(run_calls(events, RateBook.bundled(), stop=stop, clock=time.time))
             calls.add_done_callback(lambda _: understood.set())
-            sink = group.create_task(run_sink(events, lake, config, assemble=assembled, stop=understood))
+            sink = group.create_task(run_sink(events, lake, config, assemble=_assemble, stop=understood))
             sink.add_done_callback(lambda _: at_rest.set())
             group.create_task(run_maintenance(lake, stop=understood, today=_today))
             group.create_task(_keep_log(events, chosen, at_rest))
     finally:
         await events.close()
+
+
+def _assemble(event: ResponseCompleted) -> str | None:
+    return assembled(event.call, event.response)
 
 
 def _today() -> date:

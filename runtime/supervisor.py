@@ -149,13 +149,15 @@ class Supervisor:
 
     async def _all_ready(self) -> bool:
         """Waits for every child; False when the end came first."""
-        waits = [asyncio.create_task(child.ready.wait()) for child in self._children]
         ending = asyncio.create_task(self._ending.wait())
-        everyone = asyncio.gather(*waits)
-        done, _ = await asyncio.wait([everyone, ending], return_when=asyncio.FIRST_COMPLETED)
+        for child in self._children:
+            ready = asyncio.create_task(child.ready.wait())
+            await asyncio.wait([ready, ending], return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                ready.cancel()
+                return False
         ending.cancel()
-        everyone.cancel()
-        return everyone in done and not self._ending.is_set()
+        return True
 
     async def _watch(self, child: Child) -> None:
         """Restarts the child whenever it dies, until the end. One that never became ready because of its settings ends everything."""

@@ -305,6 +305,7 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.needs("openssl")
 async def test_tls_is_verified(certificate: Path) -> None:
     script = answering(OK + b"Content-Length: 2\r\n\r\nab")
     async with raw_server(script, tls=server_tls(certificate)) as server:

@@ -180,7 +180,7 @@ def post_with_curl(url: str, headers: dict[str, str], body: bytes) -> tuple[int,
     return int(done.stdout[-3:]), done.stdout[:-3]
 
 
-@pytest.mark.parametrize("post", [post_with_httpx, post_with_requests, post_with_curl])
+@pytest.mark.parametrize("post", [post_with_httpx, post_with_requests, pytest.param(post_with_curl, marks=pytest.mark.needs("curl"))])
 def test_plain_http_clients(stack: Stack, tag: str, post: Callable[[str, dict[str, str], bytes], tuple[int, bytes]]) -> None:
     body = json.dumps({"model": "gpt-4o-mini", "messages": MESSAGES}).encode()
     headers = {"content-type": "application/json", "authorization": "Bearer sk-test", "helicone-property-test": tag}

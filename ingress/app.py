@@ -1,0 +1,96 @@
+"""The ingress as a whole: the proxy, and beside it our own routes, which FastAPI serves and describes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Response
+from msgspec import Struct, to_builtins
+
+from ingress.config import IngressConfig
+from ingress.emitter import Emitter
+from ingress.proxy import Guard, Proxy, everyone
+from ingress.telemetry import Telemetry, exposition
+from ingress.upstream import Sender
+
+OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json"})
+NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base"})
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+Asgi = Callable[..., Any]
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """Whether this process can do its work, and what it lost since it started."""
+
+    status: str
+    log: str
+    """`taking`, or `refusing`: calls go on, and their events wait in memory."""
+    waiting_events: int
+    waiting_bytes: int
+    shed_bodies: int
+    lost_events: int
+
+
+class Ingress:
+    """What a server serves: `proxy` for calls, `asgi` for our own routes. Whoever guards those puts a middleware in its place."""
+
+    def __init__(self, config: IngressConfig, emitter: Emitter, proxy: Proxy, telemetry: Telemetry) -> None:
+        self.config = config
+        self.emitter = emitter
+        self.proxy = proxy
+        self.telemetry = telemetry
+        self.asgi: Asgi = _our_routes(config, emitter, telemetry)
+
+
+def create_app(
+    config: IngressConfig,
+    emitter: Emitter,
+    upstream: Sender,
+    *,
+    telemetry: Telemetry | None = None,
+    guard: Guard = everyone,
+) -> Ingress:
+    """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`."""
+    counted = telemetry or Telemetry()
+    return Ingress(config, emitter, Proxy(config, emitter, upstream, telemetry=counted, guard=guard), counted)
+
+
+def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a request is for a route of our own. Where a caller names a target, none is."""
+    path = target.partition(b"?")[0] if b"?" in target else target
+    return path in OUR_PATHS and not any(name in NAMING_HEADERS for name, _ in headers)
+
+
+def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry) -> FastAPI:
+    app = FastAPI(title="Heliograph proxy", docs_url=None, redoc_url=None)
+
+    @app.get("/healthz", summary="Alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Can do its work; what was lost")
+    async def readyz(response: Response) -> dict[str, str | int]:
+        ready = readiness(config, emitter)
+        response.status_code = 200 if ready.status == "ready" else 503
+        found: dict[str, str | int] = to_builtins(ready)
+        return found
+
+    @app.get("/metrics", summary="Prometheus metrics of all processes", response_class=Response)
+    def metrics() -> Response:
+        telemetry.publish()
+        return Response(exposition(), media_type=EXPOSITION)
+
+    return app
+
+
+def readiness(config: IngressConfig, emitter: Emitter) -> Ready:
+    """A log that takes nothing makes only a strict ingress unready: buffered, calls go on without it."""
+    state = emitter.state
+    return Ready(
+        status="ready" if state.log_taking or not config.strict else "unready",
+        log="taking" if state.log_taking else "refusing",
+        waiting_events=state.waiting_events,
+        waiting_bytes=state.waiting_bytes,
+        shed_bodies=state.shed_bodies,
+        lost_events=state.lost_events,
+    )

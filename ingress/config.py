@@ -1,0 +1,72 @@
+"""What an operator may set of the ingress. Values only: the environment is read elsewhere."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from ingress.upstream import Origin
+
+RESERVED = frozenset({"v1", "gateway", "healthz", "readyz", "metrics", "openapi.json"})
+
+
+class Durability(StrEnum):
+    """What a call waits for."""
+
+    BUFFERED = "buffered"
+    """Nothing: events follow within the linger time, and a kill -9 may lose that much."""
+    STRICT = "strict"
+    """Its request is on the log before the provider is called, its end before the client has it."""
+
+
+class EmitterLimits(Struct, frozen=True, kw_only=True):
+    """How events are gathered into batches, and how many may wait while the log takes none."""
+
+    linger_s: float = 0.02
+    batch_bytes: int = 256 << 10
+    waiting_bytes: int = 64 << 20
+    patience_s: float = 2.0
+    """How long a strict call waits for the log before it is told that the log takes nothing."""
+
+
+class ClientLimits(Struct, frozen=True, kw_only=True):
+    """Towards clients."""
+
+    head_bytes: int = 64 << 10
+    head_s: float = 10.0
+    """For a request's head, from its first byte to its last."""
+    keep_alive_s: float = 75.0
+    stalled_s: float = 300.0
+    """A client that takes nothing of its answer for so long has left."""
+    drain_s: float = 30.0
+    """At shutdown, for calls in flight to end."""
+
+
+class IngressConfig(Struct, frozen=True, kw_only=True):
+    """Raises ValueError for an upstream that is no URL, or whose name cannot be a route."""
+
+    upstreams: Mapping[str, str] = {}
+    """Base URL by provider: in the place of the well-known one, or a provider of one's own."""
+    hosts: Mapping[str, str] | None = None
+    """Provider by first label of the Host header; None: Helicone's labels. `gateway` as provider means: the caller names the target."""
+    body_limit: int = 8 << 20
+    """Bytes of a decoded body that are kept, for each side of a call."""
+    durability: Durability = Durability.BUFFERED
+    strict_body_bytes: int = 1 << 20
+    """Strict durability: a larger request is written down without its body."""
+    emitter: EmitterLimits = EmitterLimits()
+    clients: ClientLimits = ClientLimits()
+
+    def __post_init__(self) -> None:
+        for name, url in self.upstreams.items():
+            if re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) is None or name in RESERVED:
+                raise ValueError(f"upstream {name!r}: a provider's name is lower-case letters, digits, - and _, and none of our own routes")
+            try:
+                Origin.parse(url)
+            except ValueError as error:
+                raise ValueError(f"upstream {name!r}: {error}; expected http(s)://host[:port][/prefix]") from error
+
+    @property
+    def strict(self) -> bool:
+        return self.durability is Durability.STRICT

@@ -1,0 +1,215 @@
+"""What is remembered of a body: a bounded, decoded copy, beside the bytes that pass unaltered.
+
+`Kept` remembers bytes up to a limit, beyond it the head and the tail: usage stands in the last events of a stream. `Copy` undoes the
+content encoding on the way. The law of both: one byte at a time equals all at once.
+"""
+
+import base64
+import codecs
+from collections.abc import Iterator, Sequence
+
+from eventlog.events import Body
+from ingress.decoding import Decoder, Undecodable, decoders_of
+
+TAIL = 65_536
+"""Bytes kept of the end of a body that passed its limit."""
+BOMB = 16
+"""A body that decodes to more than this many times its limit is read no further."""
+HEAVY = 4_096
+"""Encoded pieces larger than this are decoded beside the event loop: they may take milliseconds."""
+
+
+class Kept:
+    """The first bytes, and the last, of what was fed; all of it while it is at most `limit`."""
+
+    __slots__ = ("_head", "_head_limit", "_limit", "_tail", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._head_limit = max(limit - TAIL, limit // 2)
+        self._head: bytes | bytearray = b""
+        self._tail: bytearray | None = None
+        self.size = 0
+
+    def feed(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size > self._limit:
+            self._overflow(piece)
+        elif not self._head:
+            self._head = piece
+        else:
+            if type(self._head) is bytes:
+                self._head = bytearray(self._head)
+            self._head += piece
+
+    def _overflow(self, piece: bytes) -> None:
+        if self._tail is None:
+            whole = bytes(self._head) + piece
+            self._head, self._tail = whole[: self._head_limit], bytearray(whole[self._head_limit :])
+        else:
+            self._tail += piece
+        if len(self._tail) > 4 * TAIL:
+            del self._tail[:-TAIL]
+
+    @property
+    def truncated(self) -> bool:
+        return self._tail is not None
+
+    @property
+    def head(self) -> bytes | bytearray:
+        return self._head
+
+    @property
+    def tail(self) -> bytes:
+        """The last 64 KiB (the last bytes beyond the head, if they are fewer) of what passed the limit; empty when it all fitted."""
+        return b"" if self._tail is None else bytes(self._tail[-TAIL:])
+
+    def ending(self, length: int) -> bytes:
+        """The last bytes that were fed, at most 64 KiB."""
+        kept = self._head if self._tail is None else self._tail
+        return bytes(kept[-length:])
+
+
+class Copy:
+    """The copy of one side of a call. `size` counts bytes on the wire; what is kept is decoded."""
+
+    __slots__ = ("_chain", "_decoded", "_limit", "_raw", "size", "undecodable")
+
+    def __init__(self, limit: int, content_encoding: str | None = None) -> None:
+        self.size = 0
+        self.undecodable: str | None = None
+        self._limit = limit
+        self._decoded = Kept(limit)
+        self._raw: Kept | None = None
+        self._chain: Sequence[Decoder] = ()
+        if content_encoding:
+            self._open(content_encoding)
+
+    def _open(self, content_encoding: str) -> None:
+        try:
+            self._chain = decoders_of(content_encoding, limit=BOMB * self._limit)
+        except Undecodable as error:
+            self.undecodable = str(error)
+        if self._chain or self.undecodable:
+            self._raw = Kept(self._limit)
+
+    def feed(self, piece: bytes) -> None:
+        """Never raises for what the bytes hold."""
+        self.size += len(piece)
+        if self._raw is None:
+            self._decoded.feed(piece)
+            return
+        self._raw.feed(piece)
+        if self.undecodable is None:
+            self._decode(piece)
+
+    def is_heavy(self, piece: bytes) -> bool:
+        """Whether feeding `piece` may take so long that others should not wait for it."""
+        return self._raw is not None and len(piece) > HEAVY
+
+    def _decode(self, piece: bytes) -> None:
+        try:
+            for decoded in _through(self._chain, piece):
+                if self._exploded:
+                    return
+                self._decoded.feed(decoded)
+        except Undecodable as error:
+            self.undecodable = str(error)
+
+    @property
+    def _exploded(self) -> bool:
+        return self._decoded.size > BOMB * self._limit
+
+    def end(self) -> None:
+        """No more comes; what decoders held back is kept."""
+        if self.undecodable is None and self._chain and not self._exploded:
+            try:
+                for decoded in _ends(self._chain):
+                    self._decoded.feed(decoded)
+            except Undecodable as error:
+                self.undecodable = str(error)
+        if self.undecodable is None:
+            self._chain = ()
+
+    @property
+    def encoded(self) -> bool:
+        return self._raw is not None
+
+    @property
+    def truncated(self) -> bool:
+        kept = self._raw if self.undecodable is not None and self._raw is not None else self._decoded
+        return kept.truncated
+
+    @property
+    def head(self) -> bytes | bytearray:
+        """Decoded, as far as it was kept before the limit."""
+        return self._decoded.head
+
+    def ending(self, length: int) -> bytes:
+        """The last decoded bytes so far."""
+        return self._decoded.ending(length)
+
+    def body(self, content_type: str | None, *, omitted: bool = False, broken_off: bool = False) -> Body:
+        """The copy as it travels. Call after `end`. A body that was `broken_off` may end within a character and is text nonetheless."""
+        if self.undecodable is not None and self._raw is not None:
+            return Body(
+                base64=_base64(self._raw.head),
+                size=self.size,
+                content_type=content_type,
+                truncated=self._raw.truncated,
+                omitted=omitted,
+                undecodable=self.undecodable,
+            )
+        text, coded = _as_text(self._decoded.head, broken_off=broken_off or self._decoded.truncated)
+        tail = _tail_text(self._decoded.tail) if self._decoded.truncated and text is not None else None
+        return Body(
+            text=text,
+            base64=coded,
+            tail=tail,
+            size=self.size,
+            content_type=content_type,
+            truncated=self._decoded.truncated,
+            omitted=omitted,
+        )
+
+
+def body_of(data: bytes, content_type: str | None, *, omitted: bool = False) -> Body:
+    """A whole small body, not encoded: the way most of them come."""
+    text, coded = _as_text(data)
+    return Body(text=text, base64=coded, size=len(data), content_type=content_type, omitted=omitted)
+
+
+def _through(chain: Sequence[Decoder], piece: bytes) -> Iterator[bytes]:
+    if not chain:
+        yield piece
+        return
+    for decoded in chain[0].feed(piece):
+        yield from _through(chain[1:], decoded)
+
+
+def _ends(chain: Sequence[Decoder]) -> Iterator[bytes]:
+    for number, decoder in enumerate(chain):
+        for decoded in decoder.end():
+            yield from _through(chain[number + 1 :], decoded)
+
+
+def _as_text(data: bytes | bytearray, *, broken_off: bool = False) -> tuple[str | None, str | None]:
+    """As UTF-8 text, or in base64 where it is none. What is left of a character cut off at the end is left out."""
+    if not data:
+        return None, None
+    try:
+        return codecs.utf_8_decode(data, "strict", not broken_off)[0], None
+    except UnicodeDecodeError:
+        return None, _base64(data)
+
+
+def _tail_text(data: bytes) -> str:
+    """The tail begins anywhere: the rest of a character that was cut is left out."""
+    start = 0
+    while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1
+    return data[start:].decode("utf-8", "replace")
+
+
+def _base64(data: bytes | bytearray) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,153 @@
+"""Content encodings undone piece by piece, in bounded output, whatever the input claims.
+
+Each decoder eats bytes and yields decoded pieces of at most about 64 KiB, so that a bomb is met one piece at a time. Damaged input is an
+`Undecodable`; input that merely stops early is not: what came is what there is.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import brotli
+import zstandard
+
+PIECE = 65_536
+ZSTD_WINDOW = 1 << 27
+"""The largest window we make room for: 128 MiB, zstd's own default for `--long`."""
+
+
+class Undecodable(ValueError):
+    """The content encoding cannot be undone; the message says why."""
+
+
+class Decoder(Protocol):
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What `data` decodes to, as far as it can be told yet. Raises Undecodable."""
+        ...
+
+    def end(self) -> Iterator[bytes]:
+        """What was still held back."""
+        ...
+
+
+class Zlib:
+    """gzip (of any number of members) and deflate (wrapped as the standard says, or bare as some servers send it)."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._engine = zlib.decompressobj(wbits=31) if gzip else None
+        self._start = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._engine is None:
+            data = self._start + data
+            if len(data) < 2:
+                self._start = data
+                return
+            wrapped = data[0] & 0x0F == 8 and int.from_bytes(data[:2]) % 31 == 0
+            self._engine = zlib.decompressobj(wbits=15 if wrapped else -15)
+        while data:
+            yield from self._member(self._engine, data)
+            data = self._rest()
+
+    def _member(self, engine: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+        try:
+            while data:
+                yield engine.decompress(data, PIECE)
+                data = engine.unconsumed_tail
+        except zlib.error as error:
+            raise Undecodable(str(error)) from error
+
+    def _rest(self) -> bytes:
+        """What follows the member just ended: another one. Padding after the last, and anything after a deflate stream, is nothing."""
+        engine = self._engine
+        if engine is None or not engine.eof or not self._gzip:
+            return b""
+        rest = engine.unused_data
+        if rest:
+            self._engine = zlib.decompressobj(wbits=31)
+        return rest.lstrip(b"\0")
+
+    def end(self) -> Iterator[bytes]:
+        if self._engine is not None and not self._engine.eof:
+            try:
+                yield self._engine.flush()
+            except zlib.error as error:
+                raise Undecodable(str(error)) from error
+
+
+class Brotli:
+    def __init__(self) -> None:
+        self._engine = brotli.Decompressor()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._engine.is_finished():
+            return
+        try:
+            decoded = self._engine.process(data, output_buffer_limit=PIECE)
+            while decoded:
+                yield decoded
+                decoded = b"" if self._engine.is_finished() else self._engine.process(b"", output_buffer_limit=PIECE)
+        except brotli.error as error:
+            raise Undecodable(str(error)) from error
+
+    def end(self) -> Iterator[bytes]:
+        return iter(())
+
+
+class Zstd:
+    """Frame after frame. The library pushes its output in pieces; `limit` stops a bomb in the middle of one input."""
+
+    def __init__(self, limit: int) -> None:
+        self._sink = _Sink(limit)
+        self._engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_writer(self._sink, write_size=PIECE)  # type: ignore[arg-type]
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self._sink.left = self._sink.limit
+        try:
+            self._engine.write(data)
+        except zstandard.ZstdError as error:
+            raise Undecodable(str(error)) from error
+        except MemoryError as error:
+            raise Undecodable("the decoded body is beyond all bounds") from error
+        pieces, self._sink.pieces = self._sink.pieces, []
+        yield from pieces
+
+    def end(self) -> Iterator[bytes]:
+        return iter(())
+
+
+class _Sink:
+    def __init__(self, limit: int) -> None:
+        self.limit = self.left = limit
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self.left -= len(data)
+        if self.left < 0:
+            self.pieces.clear()
+            raise MemoryError
+        self.pieces.append(bytes(data))
+        return len(data)
+
+
+def decoders_of(content_encoding: str, *, limit: int) -> list[Decoder]:
+    """The decoders that undo a Content-Encoding, in the order to apply them. Raises Undecodable for one that nobody knows."""
+    codings = [coding.strip().lower() for coding in content_encoding.split(",")]
+    found = [_decoder_of(coding, limit) for coding in reversed(codings) if coding not in {"", "identity"}]
+    if len(found) > 2:
+        raise Undecodable(f"{len(found)} content encodings on top of each other")
+    return found
+
+
+def _decoder_of(coding: str, limit: int) -> Decoder:
+    match coding:
+        case "gzip" | "x-gzip":
+            return Zlib(gzip=True)
+        case "deflate":
+            return Zlib(gzip=False)
+        case "br":
+            return Brotli()
+        case "zstd":
+            return Zstd(limit)
+    raise Undecodable(f"unknown content encoding {coding[:40]!r}")

@@ -1,0 +1,250 @@
+"""The hot path: a client's request goes to its provider, the provider's answer goes back, and both are written down.
+
+What a client sends and receives is never altered, never parsed and never held back here. Copying, decoding and recording come after the
+bytes were handed on; only strict durability, which is asked for, waits for the log.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
+
+from eventlog.events import Outcome, ResponseCompleted
+from ingress.answers import JSON, error_answer
+from ingress.config import IngressConfig
+from ingress.connection import Answer
+from ingress.copies import Copy
+from ingress.directives import parse_directives
+from ingress.emitter import Emitter
+from ingress.errors import CallFailed, LogUnwritable, TargetRefused, UnknownRoute, UpgradeUnsupported, UpstreamError
+from ingress.exchange import ClientLeft, Exchange
+from ingress.heads import RequestHead, read_head
+from ingress.intake import Intake
+from ingress.recording import UNKNOWN, CallIds, Recording
+from ingress.relay import Relay, head_of
+from ingress.routes import MESSAGES, Dialect, Route, Router
+from ingress.secrets import OUR_KEYS, without_key_segment
+from ingress.telemetry import OTHER, Telemetry
+from ingress.upstream import Sender
+
+Guard = Callable[[RequestHead], CallFailed | None]
+"""Who may call at all: the refusal for a request that comes from a foreign web page, or names a host that is not ours; else None."""
+
+SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+SUCCESS = (b"Helicone-Status", b"success")
+FAILED = (b"Helicone-Status", b"failed")
+OWN_NAMES = frozenset({b"helicone-id", b"helicone-status", b"helicone-warning"})
+
+
+def everyone(_head: RequestHead) -> CallFailed | None:
+    """The guard that lets everyone in."""
+    return None
+
+
+class Call:
+    """One exchange and its recording."""
+
+    __slots__ = ("exchange", "head", "recording")
+
+    def __init__(self, exchange: Exchange, head: RequestHead, recording: Recording) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.recording = recording
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the client wants to be told of errors."""
+        recording = self.recording
+        spoken = self.head.anthropic or recording.provider == "anthropic" or self.exchange.target.startswith(MESSAGES)
+        return Dialect.ANTHROPIC if spoken else Dialect.OPENAI
+
+
+class Proxy:
+    """Handles the exchanges of one process."""
+
+    def __init__(
+        self,
+        config: IngressConfig,
+        emitter: Emitter,
+        upstream: Sender,
+        *,
+        telemetry: Telemetry | None = None,
+        guard: Guard = everyone,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._emitter = emitter
+        self._upstream = upstream
+        self._telemetry = telemetry or Telemetry()
+        self._guard = guard
+        self._clock = clock
+        self._router = Router(config)
+        self._ids = CallIds()
+        self._strict = config.strict
+        self._loop = asyncio.get_running_loop()
+        self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
+        self._intake = Intake(config, self._relay, self._received)
+
+    async def handle(self, exchange: Exchange) -> None:
+        """One call from its head to its end. Raises nothing but cancellation, and what is a fault of ours."""
+        head = read_head(exchange.headers)
+        call = self._begin(exchange, head)
+        refusal = self._guard(head)
+        if refusal is not None:
+            self._tell(call, refusal)  # a page that may not call must not fill the log either
+            return
+        try:
+            answer = await self._ask(call, self._direct(call))
+            await self._answer(call, answer)
+        except CallFailed as error:
+            self._refuse(call, error)
+        except ClientLeft:
+            self._end(call, Outcome.INTERRUPTED_BY_CLIENT, error="The client left, or sent and took nothing for too long.")
+            exchange.cut()
+        except asyncio.CancelledError:
+            self._end_cancelled(call)
+            raise
+        except Exception:
+            call.recording.status = call.recording.status or 500
+            self._end(call, Outcome.REJECTED, error="internal: a fault of Heliograph")
+            raise
+
+    # The request
+
+    def _begin(self, exchange: Exchange, head: RequestHead) -> Call:
+        now = self._clock()
+        target = exchange.target
+        if OUR_KEYS[0][1:] in target:
+            path, question, query = target.partition(b"?")
+            target = without_key_segment(path) + question + query
+        return Call(exchange, head, Recording(self._ids.draw(now), now, exchange.method, target, head))
+
+    def _direct(self, call: Call) -> Route:
+        """The directives obeyed and the way found. Raises BadRequest."""
+        recording, head = call.recording, call.head
+        if call.exchange.method == b"CONNECT":
+            self._refuse_upgrade(call)
+        directives = parse_directives(head.ours)
+        recording.direct(directives)
+        named = directives.target
+        if named is None:
+            route = self._router.route(recording.target, head.host, anthropic=head.anthropic)
+        else:
+            route = self._router.route_to(*named, recording.target)
+        recording.route = route
+        if head.upgrade:
+            self._refuse_upgrade(call)
+        return route
+
+    @staticmethod
+    def _refuse_upgrade(call: Call) -> NoReturn:
+        call.exchange.keep_alive = False
+        raise UpgradeUnsupported("Connections are not upgraded here; send plain HTTP/1.1 without the Upgrade header.", field="Upgrade")
+
+    async def _ask(self, call: Call, route: Route) -> Answer:
+        """The provider's answer to the request. Raises CallFailed, ClientLeft."""
+        body = await self._intake.body(call.exchange, call.recording)
+        if self._strict:
+            await self._write_down_first(call)
+        elif body is None or isinstance(body, bytes):
+            self._loop.call_soon(self._received, call.recording)  # once the request is under way
+        place = route.place
+        return await self._upstream.send(
+            place.origin,
+            call.exchange.method,
+            route.target,
+            call.head.forwarded,
+            body,
+            content_length=call.head.content_length,
+            trusted=place.trusted,
+        )
+
+    def _received(self, recording: Recording) -> None:
+        if not recording.received:
+            self._emitter.emit(recording.request_received())
+
+    async def _write_down_first(self, call: Call) -> None:
+        recording = call.recording
+        small = recording.whole is not None and len(recording.whole) <= self._config.strict_body_bytes
+        if not await self._emitter.emit_durably(recording.request_received(with_body=small)):
+            raise LogUnwritable("The event log takes nothing now and HELIOGRAPH_DURABILITY=strict; try again later.")
+
+    # The answer
+
+    async def _answer(self, call: Call, answer: Answer) -> None:
+        exchange, recording = call.exchange, call.recording
+        recording.status, recording.announced = answer.status, answer.content_length
+        headers, recording.answer_type, encoding = head_of(answer.headers, OWN_NAMES)
+        copy = recording.answer = Copy(self._config.body_limit, encoding)
+        try:
+            exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)
+            if self._strict:
+                await self._relay.strictly(exchange, recording, answer, copy, partial(self._end_durably, call, answer.status))
+            else:
+                await self._relay.at_once(exchange, recording, answer, copy)
+            self._end(call, _outcome_of(answer.status))
+        except UpstreamError as error:
+            exchange.cut()
+            self._end(call, error.outcome, error=f"{error.code}: {error}")
+        finally:
+            answer.close()
+
+    # The end
+
+    def _refuse(self, call: Call, error: CallFailed) -> None:
+        """Answers with an error of ours, and writes the call down."""
+        named = call.recording.directives.target
+        if isinstance(error, TargetRefused) and named is not None:
+            error.field = named[0]
+        call.recording.status = error.status
+        self._tell(call, error)
+        if not isinstance(error, UnknownRoute) or call.exchange.method not in SAFE_METHODS:
+            self._end(call, error.outcome, error=f"{error.code}: {error}")
+
+    def _tell(self, call: Call, error: CallFailed) -> None:
+        exchange = call.exchange
+        if exchange.disconnected:
+            return
+        exchange.answer(error.status, [JSON, *_own_headers(call.recording, FAILED)], error_answer(error, call.dialect))
+
+    def _end_cancelled(self, call: Call) -> None:
+        """The client left, or this process ends. Whoever had everything when it left has a complete answer."""
+        recording = call.recording
+        if recording.has_whole_answer and recording.status is not None:
+            self._end(call, _outcome_of(recording.status))
+        elif call.exchange.disconnected:
+            self._end(call, Outcome.INTERRUPTED_BY_CLIENT, error="The client left before it had the whole answer.")
+        else:
+            self._end(call, Outcome.ABANDONED, error="Heliograph was stopped before the answer was complete.")
+
+    async def _end_durably(self, call: Call, status: int) -> None:
+        if call.recording.ended:
+            return
+        completed = self._complete(call, _outcome_of(status), None)
+        await self._emitter.emit_durably(completed)
+
+    def _end(self, call: Call, outcome: Outcome, error: str | None = None) -> None:
+        if not call.recording.ended:
+            self._emitter.emit(self._complete(call, outcome, error))
+
+    def _complete(self, call: Call, outcome: Outcome, error: str | None) -> ResponseCompleted:
+        recording = call.recording
+        latency_ms = self._relay.elapsed_ms(call.exchange)
+        self._received(recording)
+        ttft_s = None if recording.ttft_ms is None else recording.ttft_ms / 1000
+        place = recording.route.place if recording.route is not None else None
+        label = UNKNOWN if place is None else place.provider if place.known else OTHER
+        self._telemetry.call_ended(label, outcome, latency_ms / 1000, ttft_s)
+        return recording.response_completed(outcome, self._clock(), latency_ms, error)
+
+
+def _outcome_of(status: int) -> Outcome:
+    return Outcome.COMPLETED if status < 400 else Outcome.PROVIDER_ERROR
+
+
+def _own_headers(recording: Recording, status: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    own = [(b"Helicone-Id", recording.request_id.encode()), status]
+    if recording.directives.warning is not None:
+        own.append((b"Helicone-Warning", recording.directives.warning.encode()))
+    return own

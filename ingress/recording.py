@@ -1,0 +1,261 @@
+"""The facts of one call as they become known, and the two events that are made of them."""
+
+import re
+from datetime import UTC, datetime
+from os import urandom
+
+import msgspec
+from msgspec import Struct
+
+from eventlog.events import Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted
+from ingress.copies import Copy, body_of
+from ingress.directives import NOTHING, Directives
+from ingress.heads import RequestHead
+from ingress.routes import Route
+from ingress.secrets import mask_target
+from ingress.streams import ENDING, has_ended, is_event_stream
+
+UNKNOWN = "unknown"
+"""The provider of a call that was refused before its provider was known."""
+_POOL = 4_096
+_WHOLE = frozenset({Outcome.COMPLETED, Outcome.PROVIDER_ERROR})
+_HEAD_SEARCHED = 1 << 20
+
+
+class CallIds:
+    """Ids of calls: UUID version 7, so that they sort by time. Random bytes come by the pool: one draw costs as much as a hundred."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._next = _POOL
+
+    def draw(self, now: float) -> CallId:
+        """`now` in seconds since 1970."""
+        if self._next >= _POOL:
+            self._pool, self._next = urandom(_POOL), 0
+        chance = int.from_bytes(self._pool[self._next : self._next + 10])
+        self._next += 10 if self._next + 20 <= _POOL else _POOL
+        high = (int(now * 1000) & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | chance >> 68
+        text = f"{high << 64 | 1 << 63 | chance & 0x3FFF_FFFF_FFFF_FFFF:032x}"
+        return CallId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+
+
+class _Wanted(Struct):
+    """The fields of a request body that a call's facts need, of whatever type they turn out to be."""
+
+    model: object = None
+    stream: object = None
+    user: object = None
+
+
+class Asked(Struct, frozen=True):
+    """What the request body says about the call."""
+
+    model: str | None = None
+    stream: bool = False
+    user: str | None = None
+
+
+NOT_SAID = Asked()
+_wanted = msgspec.json.Decoder(_Wanted)
+_MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.){0,256}")')
+_STREAM = re.compile(rb'"stream"\s*:\s*true')
+
+
+def asked_of(body: bytes | bytearray) -> Asked:
+    """Model, stream and user of a JSON body; nothing when it is none. Never raises."""
+    if body[:1] != b"{" and body[:64].lstrip()[:1] != b"{":
+        return NOT_SAID
+    try:
+        wanted = _wanted.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _glimpsed(bytes(body[:_HEAD_SEARCHED]))
+    return Asked(
+        wanted.model if isinstance(wanted.model, str) else None,
+        wanted.stream is True,
+        wanted.user if isinstance(wanted.user, str) and wanted.user else None,
+    )
+
+
+def _glimpsed(head: bytes) -> Asked:
+    """What can be seen in a body of which only the head was kept, or that is not quite JSON."""
+    found = _MODEL.search(head)
+    try:
+        model = msgspec.json.decode(found[1], type=str) if found else None
+    except msgspec.MsgspecError:
+        model = None
+    return Asked(model, _STREAM.search(head) is not None)
+
+
+def instant(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC)
+
+
+class Recording:
+    """One call. Its request is either `whole`, the bytes of a small one, or `copy`, of one that streams; its answer is a copy."""
+
+    __slots__ = (
+        "_asked",
+        "_facts",
+        "announced",
+        "answer",
+        "answer_type",
+        "call_id",
+        "copy",
+        "created_at",
+        "directives",
+        "ended",
+        "head",
+        "method",
+        "received",
+        "request_id",
+        "route",
+        "status",
+        "target",
+        "ttft_ms",
+        "whole",
+    )
+
+    def __init__(self, call_id: CallId, created_at: float, method: bytes, target: bytes, head: RequestHead) -> None:
+        self.call_id = call_id
+        self.request_id = RequestId(call_id)
+        self.created_at = created_at
+        self.method = method
+        self.target = target
+        self.head = head
+        self.directives: Directives = NOTHING
+        self.route: Route | None = None
+        self.whole: bytes | None = None
+        self.copy: Copy | None = None
+        self.answer: Copy | None = None
+        self.answer_type: str | None = None
+        self.announced: int | None = None
+        """The answer's content length."""
+        self.status: int | None = None
+        self.ttft_ms: float | None = None
+        self.received = False
+        """RequestReceived was made."""
+        self.ended = False
+        """ResponseCompleted was made."""
+        self._asked: Asked | None = None
+        self._facts: CallFacts | None = None
+
+    def direct(self, directives: Directives) -> None:
+        self.directives = directives
+        if directives.request_id is not None:
+            self.request_id = RequestId(directives.request_id)
+
+    @property
+    def provider(self) -> str:
+        return self.route.place.provider if self.route is not None else UNKNOWN
+
+    @property
+    def has_whole_answer(self) -> bool:
+        """All of the answer was handed to the client: its announced length, or a stream with its end marker."""
+        if self.answer is None:
+            return False
+        return self.answer.size == self.announced or (is_event_stream(self.answer_type) and has_ended(self.answer.ending(ENDING)))
+
+    # The events
+
+    def request_received(self, *, with_body: bool = True) -> RequestReceived:
+        self.received = True
+        omitted = self.directives.omit_request
+        if with_body and not omitted:
+            body = self._request_body()
+        else:
+            size = self.request_bytes or self.head.content_length or 0
+            body = Body(size=size, content_type=self.head.content_type, omitted=omitted, truncated=not omitted)
+        return RequestReceived(call=self.facts(), request=body)
+
+    def response_completed(self, outcome: Outcome, now: float, latency_ms: float, error: str | None = None) -> ResponseCompleted:
+        self.ended = True
+        return ResponseCompleted(
+            call=self.facts(),
+            completed_at=instant(now),
+            outcome=outcome,
+            status=self.status,
+            latency_ms=latency_ms,
+            ttft_ms=self.ttft_ms,
+            request_bytes=self.request_bytes,
+            response=self._response_body(broken_off=outcome not in _WHOLE),
+            request_truncated=self.copy is not None and self.copy.truncated,
+            attempts=0 if outcome is Outcome.REJECTED else 1,
+            error=error,
+        )
+
+    def facts(self) -> CallFacts:
+        """Made once, when the request body is known; before that, as much as there is."""
+        if self._facts is not None:
+            return self._facts
+        facts = self._make_facts()
+        if self.whole is not None or self._asked is not None:
+            self._facts = facts
+        return facts
+
+    def _make_facts(self) -> CallFacts:
+        directives, head, asked = self.directives, self.head, self._what_was_asked()
+        target, base = self._where()
+        return CallFacts(
+            call_id=self.call_id,
+            request_id=self.request_id,
+            created_at=instant(self.created_at),
+            provider=self.provider,
+            method=self.method.decode("latin-1"),
+            path=target,
+            target_url=base + target,
+            model=asked.model,
+            model_override=directives.model_override,
+            stream=asked.stream or b"alt=sse" in self.target,
+            user_id=directives.user_id or asked.user,
+            session_id=directives.session_id,
+            session_name=directives.session_name,
+            session_path=directives.session_path,
+            properties=directives.properties,
+            prompt_id=directives.prompt_id,
+            traceparent=head.traceparent,
+            omit_request=directives.omit_request,
+            omit_response=directives.omit_response,
+        )
+
+    def _where(self) -> tuple[str, str]:
+        """Path and query, and the origin before them; both without secrets."""
+        target = self.target if self.route is None else self.route.target
+        text = target.decode("utf-8", "replace")
+        return (mask_target(text) if "?" in text else text), ("" if self.route is None else str(self.route.place.origin))
+
+    def _what_was_asked(self) -> Asked:
+        if self._asked is not None:
+            return self._asked
+        if self.whole is not None and self.copy is None:
+            self._asked = asked_of(self.whole)
+            return self._asked
+        return asked_of(self.copy.head) if self.copy is not None else NOT_SAID
+
+    def request_complete(self) -> None:
+        """A request that streamed has all passed."""
+        if self.copy is not None:
+            self.copy.end()
+            self._asked = asked_of(self.copy.head)
+
+    # The bodies
+
+    @property
+    def request_bytes(self) -> int:
+        if self.copy is not None:
+            return self.copy.size
+        return len(self.whole) if self.whole is not None else 0
+
+    def _request_body(self) -> Body:
+        if self.copy is not None:
+            return self.copy.body(self.head.content_type)
+        if self.whole:
+            return body_of(self.whole, self.head.content_type)
+        return Body(content_type=self.head.content_type)
+
+    def _response_body(self, *, broken_off: bool) -> Body:
+        """The text travels even where the caller wants it not kept, since tokens are counted from it; `omitted` says to drop it then."""
+        if self.answer is None:
+            return Body()
+        self.answer.end()
+        return self.answer.body(self.answer_type, omitted=self.directives.omit_response, broken_off=broken_off)

@@ -1,0 +1,146 @@
+"""Bytes on their way, and the copies beside them: handed on first, copied after."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+from ingress.connection import Answer
+from ingress.copies import Copy
+from ingress.exchange import ClientLeft, Exchange
+from ingress.recording import Recording
+from ingress.streams import ENDING, EndOfStream, has_ended, is_event_stream
+
+Headers = list[tuple[bytes, bytes]]
+WriteEnd = Callable[[], Awaitable[None]]
+_LENGTHS = frozenset(map(len, (b"content-encoding", b"helicone-id", b"helicone-status", b"helicone-warning")))
+
+
+class Relay:
+    """Between client and provider. A client that sends or takes nothing for `stalled_s` seconds has left."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, stalled_s: float) -> None:
+        self._loop = loop
+        self._stalled_s = stalled_s
+
+    async def read(self, exchange: Exchange) -> bytes:
+        try:
+            async with asyncio.timeout(self._stalled_s):
+                return await exchange.read()
+        except TimeoutError:
+            raise ClientLeft from None
+
+    async def at_once(self, exchange: Exchange, recording: Recording, answer: Answer, copy: Copy) -> None:
+        while True:
+            piece = answer.take()
+            if piece is None:
+                exchange.flush()
+                piece = await answer.read()
+            if not piece:
+                break
+            exchange.send(piece)
+            if recording.ttft_ms is None:
+                recording.ttft_ms = self.elapsed_ms(exchange)
+            if copy.is_heavy(piece):
+                await self.keep(copy, piece)
+            else:
+                copy.feed(piece)
+            if exchange.paused:
+                await self._drain(exchange)
+        exchange.finish()
+
+    async def strictly(self, exchange: Exchange, recording: Recording, answer: Answer, copy: Copy, write_end: WriteEnd) -> None:
+        """As `at_once`, but what would tell the client that the answer is complete waits until the log has the call's end."""
+        last = LastPiece(answer.content_length, recording.answer_type, copy)
+        held: list[bytes] = []
+        while True:
+            piece = answer.take()
+            if piece is None:
+                exchange.flush()
+                piece = await answer.read()
+            if not piece:
+                break
+            if recording.ttft_ms is None:
+                recording.ttft_ms = self.elapsed_ms(exchange)
+            await self.keep(copy, piece)
+            held.append(piece)
+            if last.sees(piece):
+                await write_end()
+            if not last.holds:
+                for each in held:
+                    exchange.send(each)
+                held.clear()
+            if exchange.paused:
+                await self._drain(exchange)
+        await write_end()
+        for each in held:
+            exchange.send(each)
+        exchange.finish()
+
+    async def keep(self, copy: Copy, piece: bytes) -> None:
+        """Feeds the copy; beside the event loop when it may take long."""
+        if not copy.is_heavy(piece):
+            copy.feed(piece)
+            return
+        feeding = self._loop.run_in_executor(None, copy.feed, piece)
+        try:
+            await asyncio.shield(feeding)
+        except asyncio.CancelledError:
+            await asyncio.wait([feeding])  # nobody may look at the copy before
+            raise
+
+    async def _drain(self, exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(self._stalled_s):
+                await exchange.drain()
+        except TimeoutError:
+            raise ClientLeft from None
+
+    def elapsed_ms(self, exchange: Exchange) -> float:
+        """Since the first byte of the request."""
+        return round((self._loop.time() - exchange.began_at) * 1000, 3)
+
+
+class LastPiece:
+    """Tells, under strict durability, which pieces of an answer its client must not have before the log has its end."""
+
+    def __init__(self, length: int | None, content_type: str | None, copy: Copy) -> None:
+        self._length = length
+        self._copy = copy
+        self._marker = EndOfStream() if is_event_stream(content_type) else None
+        self._ended = False
+
+    def sees(self, piece: bytes) -> bool:
+        """True once, when with `piece` (already in the copy) the answer is complete."""
+        if self._ended:
+            return False
+        if self._length is not None:
+            self._ended = self._copy.size >= self._length
+        elif self._marker is not None:
+            self._ended = has_ended(self._copy.ending(ENDING)) if self._copy.encoded else self._marker.feed(piece)
+        return self._ended
+
+    @property
+    def holds(self) -> bool:
+        """The marker has begun and its event is not complete."""
+        return self._marker is not None and self._marker.begun and not self._ended
+
+
+def head_of(headers: Headers, less: Collection[bytes]) -> tuple[Headers, str | None, str | None]:
+    """The provider's headers, in its order and spelling, `less` those of these names; content type and content encoding.
+
+    Lengths are compared first: most names then need no lower-casing.
+    """
+    kind = encoding = None
+    clash = False
+    for name, value in headers:
+        length = len(name)
+        if length == 12:
+            if name.lower() == b"content-type":
+                kind = value.decode("latin-1")
+        elif length in _LENGTHS:
+            lower = name.lower()
+            if lower == b"content-encoding":
+                encoding = value.decode("latin-1")
+            clash = clash or lower in less
+    if clash:
+        headers = [pair for pair in headers if pair[0].lower() not in less]
+    return headers, kind, encoding

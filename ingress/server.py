@@ -1,0 +1,246 @@
+"""The client's side of the wire: what is accepted as HTTP, for how long it is waited for, and how a worker starts and ends.
+
+The parser (llhttp in its strict mode) refuses both framings at once, a length given twice, folded headers, bare CR or LF, and bad chunks.
+What it lets pass and we do not: no Host or two, transfer codings but `chunked`, trailers as headers, versions but 1.0 and 1.1, heads
+without bound in size or time. Whoever cannot be understood gets one answer, and the connection ends.
+"""
+
+import asyncio
+import socket
+from asyncio import TimerHandle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httptools
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from ingress.answers import error_body
+from ingress.app import Ingress, is_ours
+from ingress.config import ClientLimits
+from ingress.exchange import Exchange, ExchangeProtocol
+from ingress.routes import Dialect
+
+log = structlog.get_logger()
+
+_WATCHED = frozenset({b"expect", b"host", b"transfer-encoding"})
+_SCHEMES = (b"http://", b"https://")
+_HEAD_LINE = 4
+"""Bytes of a header beside its name and value: colon, space, CR, LF."""
+SETTLE_S = 5.0
+"""For calls that were cancelled at the end of the drain to write themselves down."""
+
+BAD = (400, "bad_request", "This is no HTTP/1.1 request that can be understood in one way only.")
+NO_HOST = (400, "bad_request", "A request needs exactly one Host header.")
+CODED = (501, "transfer_coding_unsupported", "Of all transfer codings only chunked is understood, and only in HTTP/1.1.")
+VERSION = (505, "version_unsupported", "HTTP/1.1 is spoken here, and HTTP/1.0.")
+TOO_LARGE = (431, "head_too_large", "The request's headers are too large.")
+TOO_SLOW = (408, "head_too_slow", "The request's headers took too long to arrive.")
+
+Fault = tuple[int, str, str]
+
+
+class Malformed(Exception):
+    """Stops the parser; the fault is with the connection."""
+
+
+class ClientProtocol(ExchangeProtocol):
+    """One connection of a client. `limits` is given by the subclass that `protocol_for` makes."""
+
+    limits: ClientLimits
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._in_head = False
+        self._deaf = False
+        self._fault: Fault | None = None
+        self._hosts = 0
+        self._coded = False
+        self._piece = self._first_piece = self._seen = 0
+        self._head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self._piece = len(data)
+        self._seen += self._piece
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._deaf = True  # the answer is 501, and what follows is no HTTP
+            return
+        except httptools.HttpParserError:
+            self._refuse(self._fault or BAD)
+            return
+        if self._in_head:
+            self._wait_for_head()
+
+    # The head
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._hosts, self._coded = True, 0, False
+        self._first_piece, self._seen = self._piece, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer
+        name = name.lower()
+        if name in _WATCHED:
+            self._watch(name, value)
+        self.headers.append((name, value))
+
+    def _watch(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        else:
+            self._coded = True
+            if value.strip().lower() != b"chunked":
+                self._fault = CODED
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        self._fault = self._fault or self._fault_of_head()
+        if self._fault is not None:
+            raise Malformed
+        if self.url[:1] != b"/":
+            self._take_absolute_form()
+        super().on_headers_complete()
+
+    def _fault_of_head(self) -> Fault | None:
+        version = self.parser.get_http_version()
+        if version != "1.1":
+            if version != "1.0":
+                return VERSION
+            if self._coded:
+                return CODED
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
+            return NO_HOST
+        if self._first_piece + self._seen > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
+            return TOO_LARGE
+        return None
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + _HEAD_LINE for name, value in self.headers)
+
+    def _take_absolute_form(self) -> None:
+        """`GET http://host/path`: the host of the target counts, whatever the Host header says (RFC 9112, section 3.2.2)."""
+        scheme = next((scheme for scheme in _SCHEMES if self.url[: len(scheme)].lower() == scheme), None)
+        if scheme is None:
+            return
+        rest = self.url[len(scheme) :]
+        end = min((place for place in (rest.find(b"/"), rest.find(b"?")) if place >= 0), default=len(rest))
+        authority, path = rest[:end].rpartition(b"@")[2], rest[end:]
+        self.url = path if path[:1] == b"/" else b"/" + path
+        self.headers[:] = [(b"host", authority), *(pair for pair in self.headers if pair[0] != b"host")]
+
+    def _wait_for_head(self) -> None:
+        """The head has begun and is not complete: it may neither grow nor last for ever."""
+        if self._seen > self.limits.head_bytes:
+            self._refuse(TOO_LARGE)
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.head_s, self._refuse, TOO_SLOW)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    # Refusing
+
+    def _refuse(self, fault: Fault) -> None:
+        """Tells the client what is wrong and ends the connection. An earlier call that is still being answered is let end first."""
+        self._deaf = True
+        self._stop_head_timer()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if type(cycle) is not Exchange or cycle.body_complete:
+                cycle.keep_alive = False
+                return
+            cycle.client_left()  # the rest of its body cannot be found
+            if cycle.started:
+                self.transport.close()
+                return
+        self._write_fault(*fault)
+        self.transport.close()
+
+    def _write_fault(self, status: int, code: str, message: str) -> None:
+        body = error_body(status, code, message, Dialect.OPENAI)
+        head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (STATUS_LINE[status], len(body))
+        self.transport.write(head + body)
+
+
+def protocol_for(ingress: Ingress) -> type[ClientProtocol]:
+    """The protocol whose connections hand their exchanges to this ingress."""
+
+    class Protocol(ClientProtocol):
+        limits = ingress.config.clients
+        handler = staticmethod(ingress.proxy.handle)
+        is_ours = staticmethod(is_ours)
+
+    return Protocol
+
+
+async def serve(
+    ingress: Ingress, sockets: Sequence[socket.socket], *, stop: asyncio.Event, on_started: Callable[[], None] | None = None
+) -> None:
+    """Serves on `sockets`, bound or listening, until `stop` is set; then calls in flight end and what was emitted goes to the log.
+
+    Both have `drain_s` to do so. Signals are the caller's.
+    """
+    server = _server(ingress)
+    await server.startup(sockets=list(sockets))
+    ingress.telemetry.start()
+    if on_started is not None:
+        on_started()
+    try:
+        await stop.wait()
+    finally:
+        await _shut_down(server, ingress, list(sockets))
+
+
+def _server(ingress: Ingress) -> uvicorn.Server:
+    limits = ingress.config.clients
+    config = uvicorn.Config(
+        ingress.asgi,
+        http=protocol_for(ingress),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(limits.keep_alive_s),
+        timeout_graceful_shutdown=int(limits.drain_s),
+        backlog=4096,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    return server
+
+
+async def _shut_down(server: uvicorn.Server, ingress: Ingress, sockets: list[socket.socket]) -> None:
+    tasks = server.server_state.tasks
+    await server.shutdown(sockets=sockets)
+    if tasks:
+        await asyncio.wait(list(tasks), timeout=SETTLE_S)
+    await ingress.emitter.drain(ingress.config.clients.drain_s)
+    ingress.telemetry.stop()

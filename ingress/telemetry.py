@@ -1,0 +1,106 @@
+"""What the ingress counts. A call adds to plain numbers; once a second they are published to Prometheus.
+
+Publishing costs some microseconds for each series, and so would each call if it went there itself. With PROMETHEUS_MULTIPROC_DIR set,
+`/metrics` adds up all processes that share the directory; that variable is prometheus_client's own.
+"""
+
+import asyncio
+import os
+from bisect import bisect_left
+from collections import Counter as Tally
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from eventlog.events import Outcome
+
+LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
+PUBLISH_S = 1.0
+OTHER = "other"
+"""The provider label of every target that callers name and nobody knows: callers must not make series."""
+
+CALLS = Counter("heliograph_ingress_calls", "Calls that ended, by provider and outcome.", ["provider", "outcome"])
+LATENCY = Histogram("heliograph_ingress_latency_seconds", "From a request's first byte to its answer's last.", buckets=LATENCY_S)
+TTFT = Histogram("heliograph_ingress_ttft_seconds", "From a request's first byte to the first of its answer's body.", buckets=LATENCY_S)
+EMITTED = Counter("heliograph_events_emitted", "Events that the log took.", ["topic"])
+DROPPED = Counter("heliograph_events_dropped", "Events, or their bodies, that were given up, by reason.", ["reason"])
+
+
+class Observed:
+    """A histogram's share of one process, not yet published."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+    def publish(self, histogram: Histogram) -> None:
+        """Adds to the buckets themselves: `observe`, called for each call, would cost as much as publishing at once."""
+        for bucket, count in zip(histogram._buckets, self.counts, strict=True):
+            if count:
+                bucket.inc(count)
+        if self.total:
+            histogram._sum.inc(self.total)
+        self.counts = [0] * len(self.counts)
+        self.total = 0.0
+
+
+class Telemetry:
+    """The counts of one process since they were last published."""
+
+    def __init__(self) -> None:
+        self._calls: Tally[tuple[str, Outcome]] = Tally()
+        self._emitted: Tally[str] = Tally()
+        self._dropped: Tally[str] = Tally()
+        self._latency = Observed(LATENCY_S)
+        self._ttft = Observed(LATENCY_S)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def call_ended(self, provider: str, outcome: Outcome, latency_s: float, ttft_s: float | None) -> None:
+        self._calls[provider, outcome] += 1
+        self._latency.add(latency_s)
+        if ttft_s is not None:
+            self._ttft.add(ttft_s)
+
+    def events_emitted(self, topic: str, count: int) -> None:
+        self._emitted[topic] += count
+
+    def events_dropped(self, reason: str, count: int) -> None:
+        self._dropped[reason] += count
+
+    def publish(self) -> None:
+        for (provider, outcome), count in self._calls.items():
+            CALLS.labels(provider, outcome.value).inc(count)
+        for topic, count in self._emitted.items():
+            EMITTED.labels(topic).inc(count)
+        for reason, count in self._dropped.items():
+            DROPPED.labels(reason).inc(count)
+        for tally in (self._calls, self._emitted, self._dropped):
+            tally.clear()
+        self._latency.publish(LATENCY)
+        self._ttft.publish(TTFT)
+
+    def start(self) -> None:
+        """Publishes once a second from now on."""
+        self.publish()
+        self._timer = asyncio.get_running_loop().call_later(PUBLISH_S, self.start)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.publish()
+
+
+def exposition() -> bytes:
+    """All metrics of this process, or of all that share a directory, in Prometheus' text format."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,165 @@
+"""A completed call, understood: dialect, tokens, price. A pure map of batches: no clock, no log, no state.
+
+Every `ResponseCompleted` becomes one `CallPriced`, whatever its body holds. What could not be understood is missing from the row, the
+reason stands in its `price_source`, and a developer finds the event among the dead letters.
+
+A provider's error without usage has neither tokens nor cost: providers do not say whether they bill such a call, so nobody knows.
+An answer from our own cache has no tokens and cost 0, for the provider was not asked; what it would have cost is `cost_saved_usd`.
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from eventlog.codec import Batch
+from eventlog.events import CallPriced, Outcome, ResponseCompleted, TokenUsage
+from processors.dialects import dialect_for
+from processors.dialects.dialect import Dialect
+from processors.dialects.reading import Reading, word
+from processors.rates import Price, RateBook, unpriced
+from processors.usage import Usage
+
+ANSWERED = frozenset(
+    {Outcome.COMPLETED, Outcome.PROVIDER_ERROR, Outcome.INTERRUPTED_BY_PROVIDER, Outcome.INTERRUPTED_BY_CLIENT, Outcome.TIMED_OUT}
+)
+"""Outcomes whose body, if there is one, came from the provider."""
+
+STATES_ITS_PRICE = frozenset({"openrouter", "openrouter.ai"})
+"""Routers whose `usage.cost` is what they charge, in USD. Others use the field for other things."""
+
+NOTHING = Reading()
+NO_TOKENS = TokenUsage(prompt=0, completion=0)
+
+
+class Poison(Struct, frozen=True):
+    """An event that was not understood: its place in the batch's events, a short reason to count by, and what was wrong."""
+
+    position: int
+    reason: str
+    error: str
+
+
+class Understood(Struct, frozen=True):
+    """`calls` has one event for each of the batch it came from, and its id."""
+
+    calls: Batch[CallPriced]
+    poison: tuple[Poison, ...] = ()
+
+
+class _Call(NamedTuple):
+    priced: CallPriced
+    reason: str | None = None
+    error: str = ""
+
+
+def understand(batch: Batch[ResponseCompleted], rates: RateBook) -> Understood:
+    calls = [_understood(event, rates) for event in batch.events]
+    poison = tuple(Poison(position, call.reason, call.error) for position, call in enumerate(calls) if call.reason is not None)
+    return Understood(Batch(id=batch.id, partition=batch.partition, events=tuple([call.priced for call in calls])), poison)
+
+
+def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
+    dialect = dialect_for(event.call, event.response)
+    if dialect is None or event.outcome not in ANSWERED:
+        return _Call(_row(event, dialect, NOTHING, rates))
+    try:
+        reading = dialect.read(event.response)
+    except Exception as error:  # noqa: BLE001  a fault of ours in one dialect must cost neither this call's row nor the next calls
+        return _Call(_row(event, dialect, NOTHING, rates), "dialect_failed", f"{dialect.name}: {type(error).__name__}")
+    row = _row(event, dialect, reading, rates)
+    if reading.refused is not None:
+        return _Call(row, "usage_refused", reading.refused)
+    if reading.unreadable is not None and event.outcome is Outcome.COMPLETED:
+        return _Call(row, "body_unreadable", reading.unreadable)
+    return _Call(row)
+
+
+def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
+    call = event.call
+    model = word(call.model_override or reading.model or call.model)
+    price = _price(event, dialect, reading, model, rates)
+    hit, cost = event.cache_hit, _money(price.cost)
+    return CallPriced(
+        call=call,
+        completed_at=event.completed_at,
+        outcome=event.outcome,
+        status=event.status,
+        latency_ms=event.latency_ms,
+        ttft_ms=event.ttft_ms,
+        dialect=None if dialect is None else dialect.name,
+        model=model,
+        response_model=reading.model,
+        usage=NO_TOKENS if hit else _travelling(reading.usage),
+        cost_usd="0" if hit else cost,
+        price_source="cache hit" if hit else price.source,
+        cost_saved_usd=cost if hit else None,
+        finish_reason=reading.finish_reason,
+        request_bytes=event.request_bytes,
+        response_bytes=event.response.size,
+        truncated=event.response.truncated or event.request_truncated,
+        attempts=event.attempts,
+        fallback_index=event.fallback_index,
+        cache_hit=hit,
+        cache_reference_id=event.cache_reference_id,
+        error=event.error or _problem(event, reading),
+    )
+
+
+def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None, rates: RateBook) -> Price:
+    call = event.call
+    if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
+        return Price(reading.stated_cost, f"stated by {call.provider}")
+    if reading.usage is None:
+        return unpriced(_why_no_usage(event, dialect, reading))
+    if model is None:
+        return unpriced("neither request nor answer names a model")
+    return rates.price(
+        reading.usage,
+        provider=call.provider,
+        model=model,
+        at=call.created_at,
+        target_url=call.target_url,
+        context=reading.context,
+    )
+
+
+def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Reading) -> str:
+    if dialect is None:
+        return "no model call that we know of"
+    if reading.refused is not None:
+        return f"usage refused, {reading.refused}"
+    if reading.unreadable is not None:
+        return f"answer unreadable, {reading.unreadable}"
+    if event.outcome is not Outcome.COMPLETED:
+        return f"no usage reported, {event.outcome}"
+    return "no usage reported"
+
+
+def _problem(event: ResponseCompleted, reading: Reading) -> str | None:
+    """The provider's words, unless the caller asked that the answer be not kept: they may repeat it."""
+    if reading.problem is None:
+        return None
+    return reading.problem.code if event.response.omitted else str(reading.problem)
+
+
+def _money(cost: Decimal | None) -> str | None:
+    """Plain digits, exact, without trailing zeros."""
+    if cost is None:
+        return None
+    text = f"{cost:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def _travelling(usage: Usage | None) -> TokenUsage | None:
+    if usage is None:
+        return None
+    return TokenUsage(
+        prompt=usage.input,
+        completion=usage.output,
+        cache_read=usage.cache_read,
+        cache_write=usage.cache_write,
+        reasoning=usage.reasoning,
+        audio_input=usage.audio_input,
+        audio_output=usage.audio_output,
+    )

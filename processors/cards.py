@@ -1,0 +1,195 @@
+"""One model's rates on one day, ready to be multiplied.
+
+A price list has a rate for a whole (the prompt) and others for parts of it (what was read from the cache). A token is paid once, at the
+rate of the narrowest part it belongs to; so each line of a card counts its part less the narrower ones on the same card.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from genai_prices import types as listed
+from genai_prices.data_units import unit_data
+from genai_prices.units import UnitDef, UnitRegistry
+from msgspec import Struct
+
+from processors.usage import Usage
+
+UNITS = UnitRegistry(unit_data)
+
+KEYS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "web_searches",
+)
+"""What `counts_of` counts, by genai-prices' names, in its order."""
+
+AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
+
+
+def counts_of(usage: Usage) -> tuple[int, ...]:
+    return (
+        usage.input,
+        usage.output,
+        usage.cache_read or 0,
+        usage.cache_write or 0,
+        usage.cache_write_5m or 0,
+        usage.cache_write_1h or 0,
+        usage.reasoning or 0,
+        usage.audio_input or 0,
+        usage.audio_output or 0,
+        usage.web_searches or 0,
+    )
+
+
+class Unpriced(Struct, frozen=True):
+    """Why there is no price."""
+
+    reason: str
+
+
+class Line(Struct, frozen=True):
+    """A rate in USD per unit, and what it is to be multiplied with: the sum of some counts, each times a small number."""
+
+    key: str
+    terms: tuple[tuple[int, int], ...]
+    rate: Decimal
+    steps: tuple[tuple[int, Decimal], ...] = ()
+    """(prompts above, rate) from the highest down: beyond a step, all tokens of the call have its rate."""
+
+    def rate_of(self, prompt: int) -> Decimal:
+        for above, rate in self.steps:
+            if prompt > above:
+                return rate
+        return self.rate
+
+
+class Gap(Struct, frozen=True):
+    """A part that the card prices and providers do not report, while some counts would have to be split by it."""
+
+    key: str
+    descendants: tuple[int, ...]
+    overlaps: tuple[tuple[int, int], ...]
+
+    def matters(self, counts: Sequence[int]) -> bool:
+        return any(counts[at] for at in self.descendants) or any(counts[a] and counts[b] for a, b in self.overlaps)
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """The rates of one model."""
+
+    name: str
+    source: str
+    lines: tuple[Line, ...]
+    gaps: tuple[Gap, ...]
+    fixed: Decimal
+    """USD for each request, whatever its size."""
+    steps: tuple[int, ...]
+    prices_audio: bool
+    """False where audio tokens would be billed as text, though they are not."""
+
+    def cost_of(self, usage: Usage) -> Decimal | Unpriced:
+        """USD, exact."""
+        counts = counts_of(usage)
+        for gap in self.gaps:
+            if gap.matters(counts):
+                return Unpriced(f"the provider does not report {gap.key}, which {self.name} prices apart")
+        cost, prompt = self.fixed, counts[0]
+        for line in self.lines:
+            amount = 0
+            for at, times in line.terms:
+                amount += counts[at] * times
+            if amount:
+                if amount < 0:
+                    return Unpriced(f"the parts of {line.key} exceed it")
+                cost += amount * (line.rate_of(prompt) if line.steps else line.rate)
+        return cost
+
+    def source_of(self, prompt: int) -> str:
+        """Names the package, its version, the price, and the step of prompt length."""
+        step = next((above for above in self.steps if prompt > above), None)
+        return self.source if step is None else f"{self.source}, prompts over {step}"
+
+
+Rate = Decimal | listed.TieredPrices
+
+
+def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio: bool) -> Card | Unpriced:
+    rates = _rates(prices)
+    if rates is None:
+        return Unpriced(f"the price list's entry for {name} is not sound")
+    tokens = {key: rate for key, rate in rates.items() if key != "requests"}
+    lines = tuple(_line(key, rate, _terms(key, tokens)) for key, rate in sorted(tokens.items()) if _terms(key, tokens))
+    if not lines:
+        return Unpriced(f"{name} is not priced by tokens")
+    return Card(
+        name=name,
+        source=source,
+        lines=lines,
+        gaps=tuple(_gap(key) for key in sorted(tokens) if key not in KEYS),
+        fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
+        steps=tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True)),
+        prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
+    )
+
+
+def _rates(prices: listed.ModelPrice) -> dict[str, Rate] | None:
+    """By usage key. None when genai-prices itself cannot price with them."""
+    try:
+        prices.calc_price({"input_tokens": 0, "output_tokens": 0})
+    except ValueError:
+        return None
+    given = {key: value for key, value in vars(prices).items() if not key.startswith("_") and value is not None}
+    return {UNITS.unit_for_price_key(key).usage_key: value for key, value in given.items()}
+
+
+def _line(key: str, rate: Rate, terms: tuple[tuple[int, int], ...]) -> Line:
+    steps = rate.tiers if isinstance(rate, listed.TieredPrices) else []
+    downwards = tuple((step.start, _per_unit(step.price, key)) for step in reversed(steps))
+    return Line(key, terms, _per_unit(_base(rate), key), downwards)
+
+
+def _base(rate: Rate) -> Decimal:
+    return rate.base if isinstance(rate, listed.TieredPrices) else rate
+
+
+def _per_unit(rate: Decimal, key: str) -> Decimal:
+    return rate / UNITS.units[key].per
+
+
+def _terms(key: str, priced: Mapping[str, Rate]) -> tuple[tuple[int, int], ...]:
+    """The counts that make up a part less its narrower ones."""
+    return tuple((KEYS.index(name), times) for name, times in _leaf(key, priced).items() if times and name in KEYS)
+
+
+def _leaf(key: str, priced: Mapping[str, Rate]) -> dict[str, int]:
+    total = {key: 1}
+    for narrower in priced:
+        if narrower != key and _within(key, narrower):
+            for name, times in _leaf(narrower, priced).items():
+                total[name] = total.get(name, 0) - times
+    return total
+
+
+def _within(whole: str, narrower: str) -> bool:
+    return UNITS.units[whole].dimensions.items() <= UNITS.units[narrower].dimensions.items()
+
+
+def _gap(key: str) -> Gap:
+    known = [(at, UNITS.units[name]) for at, name in enumerate(KEYS)]
+    unit = UNITS.units[key]
+    pairs = ((a, b) for a, first in known for b, second in known if a < b and _meet_in(unit, first, second))
+    return Gap(key, tuple(at for at, other in known if _within(key, other.usage_key)), tuple(pairs))
+
+
+def _meet_in(unit: UnitDef, first: UnitDef, second: UnitDef) -> bool:
+    """Whether what is both is just this part."""
+    if _within(first.usage_key, second.usage_key) or _within(second.usage_key, first.usage_key):
+        return False
+    return first.is_compatible_with(second) and unit.dimensions == {**first.dimensions, **second.dimensions}

@@ -1,0 +1,26 @@
+"""The shapes in which providers answer: one file for each, read by pure functions that never raise.
+
+`dialect_for` finds the one a call speaks. Adding one is a file with a `Dialect` and a name in `DIALECTS`.
+"""
+
+from eventlog.events import Body, CallFacts
+from processors.dialects import anthropic_messages, openai_chat, openai_completions, openai_embeddings, openai_responses
+from processors.dialects.dialect import Dialect
+
+DIALECTS: tuple[Dialect, ...] = tuple(
+    module.DIALECT for module in (openai_chat, anthropic_messages, openai_responses, openai_embeddings, openai_completions)
+)
+
+
+def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
+    """By the path asked for, whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
+
+    Only POST makes an answer; one that is fetched again (`GET /v1/responses/{id}`) repeats a usage that was billed before.
+    """
+    if call.method != "POST":
+        return None
+    path = call.path.partition("?")[0].rstrip("/")
+    for dialect in DIALECTS:
+        if dialect.claims(path):
+            return dialect
+    return None

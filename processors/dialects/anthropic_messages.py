@@ -1,0 +1,221 @@
+"""Anthropic messages.
+
+Sources: Anthropic API reference, "Messages"; "Streaming messages"; "Prompt caching", section on usage fields; "Service tiers" (read
+2026-11-24, checked against the types of the `anthropic` package 2.10). `input_tokens` is only what was neither read from nor written to
+the cache, so the three are added up. In a stream `message_start` reports usage and `message_delta` reports it again, cumulative: it
+replaces and never adds.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from processors.dialects.accumulate import Text, finished
+from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
+from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.reading import PriceContext, Problem, Reading, part, problem_of, word
+from processors.usage import Usage, UsageRefused, count
+
+
+class Outline(Struct):
+    """A message's top-level fields, of any kind."""
+
+    type: Any = None
+    model: Any = None
+    usage: Any = None
+    stop_reason: Any = None
+    error: Any = None
+
+
+class Event(Struct):
+    """`message_start` has a message; `message_delta` has a delta and usage; `error` an error."""
+
+    message: Any = None
+    delta: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+_outline = msgspec.json.Decoder(Outline)
+_event = msgspec.json.Decoder(Event)
+
+
+def claims(path: str) -> bool:
+    """OpenAI's threads have messages too."""
+    return path.endswith("/messages") and "/threads/" not in path
+
+
+def of_json(answer: Answer) -> Reading:
+    outline = _outline.decode(answer.text) if answer.tail is None else _of_pieces(answer)
+    return _reading(outline)
+
+
+def _of_pieces(answer: Answer) -> Outline:
+    tail = answer.text + (answer.tail or "") if answer.adjoins else answer.tail or ""
+    return Outline(
+        model=word_in(answer.text[:4096], "model") or word_in(tail, "model", last=True),
+        usage=last_object(tail[-2 * 65_536 :], "usage"),
+        stop_reason=word_in(tail, "stop_reason", last=True),
+    )
+
+
+def _reading(outline: Outline) -> Reading:
+    usage, refused = None, None
+    try:
+        usage = usage_of(outline.usage)
+    except UsageRefused as error:
+        refused = str(error)
+    return Reading(
+        usage=usage,
+        model=word(outline.model),
+        finish_reason=word(outline.stop_reason),
+        problem=_problem(outline),
+        context=_context(outline.usage),
+        refused=refused,
+    )
+
+
+def usage_of(usage: object) -> Usage | None:
+    """None when nothing was reported; raises UsageRefused."""
+    if not isinstance(usage, dict):
+        if usage is not None:
+            raise UsageRefused("usage is no object")
+        return None
+    reported = usage.get
+    fresh, output = count(reported("input_tokens"), "input_tokens"), count(reported("output_tokens"), "output_tokens")
+    if fresh is None and output is None:
+        return None
+    if fresh is None or output is None:
+        raise UsageRefused("usage names only one side of the call")
+    read = count(reported("cache_read_input_tokens"), "cache_read_input_tokens")
+    write, five_minutes, one_hour = _cache_writes(usage)
+    return Usage(
+        input=fresh + (read or 0) + (write or 0),
+        output=output,
+        cache_read=read,
+        cache_write=write,
+        cache_write_5m=five_minutes,
+        cache_write_1h=one_hour,
+        reasoning=count(part(reported("output_tokens_details"), "thinking_tokens"), "thinking_tokens"),
+        web_searches=count(part(reported("server_tool_use"), "web_search_requests"), "web_search_requests"),
+    )
+
+
+def _cache_writes(usage: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+    """All writes, those for five minutes, those for an hour. Older API versions report only the first."""
+    whole, split = count(usage.get("cache_creation_input_tokens"), "cache_creation_input_tokens"), usage.get("cache_creation")
+    if split is None:
+        return whole, None, None
+    five_minutes = count(part(split, "ephemeral_5m_input_tokens"), "ephemeral_5m_input_tokens")
+    one_hour = count(part(split, "ephemeral_1h_input_tokens"), "ephemeral_1h_input_tokens")
+    if whole is None and (five_minutes is not None or one_hour is not None):
+        whole = (five_minutes or 0) + (one_hour or 0)
+    return whole, five_minutes, one_hour
+
+
+def _context(usage: object) -> PriceContext:
+    batch, fast = part(usage, "service_tier") == "batch", part(usage, "speed") == "fast"
+    return ((("processing", "batch"),) if batch else ()) + ((("speed", "fast"),) if fast else ())
+
+
+def _problem(outline: Outline) -> Problem | None:
+    return problem_of(outline.error) if outline.error is not None else None
+
+
+def of_stream(events: Events) -> Reading:
+    """Nearly all events are pieces of content, which have nothing that is looked for; the name of their kind stands in front."""
+    merged = Outline(usage={})
+    for event in events:
+        if b'"content_block_delta"' in event.data[:64]:
+            continue
+        try:
+            _merge(merged, _event.decode(event.data))
+        except UNREADABLE:
+            continue
+    return _reading(merged)
+
+
+def _merge(merged: Outline, event: Event) -> None:
+    merged.model = part(event.message, "model") or merged.model
+    merged.stop_reason = part(event.delta, "stop_reason") or part(event.message, "stop_reason") or merged.stop_reason
+    merged.error = event.error if event.error is not None else merged.error
+    for usage in (part(event.message, "usage"), event.usage):
+        if isinstance(usage, dict):
+            merged.usage |= {name: value for name, value in usage.items() if value is not None}
+        elif usage is not None:
+            merged.usage |= {"input_tokens": ()}  # no count: refused when it is read, unless a later event reports better
+
+
+def message_of(events: Events) -> Message | None:
+    message: Message = {}
+    blocks: dict[int, dict[str, Any]] = {}
+    for event in events:
+        said = object_of(event.data)
+        if said is None:
+            continue
+        match said.get("type"):
+            case "message_start" if isinstance(start := said.get("message"), dict):
+                message |= start
+            case "content_block_start" | "content_block_delta" | "content_block_stop" if isinstance(index := said.get("index"), int):
+                _add_block(blocks, index, said)
+            case "message_delta":
+                _add_delta(message, said)
+            case "error":
+                message["error"] = said.get("error")
+    if not message and not blocks:
+        return None
+    given = message.get("content")
+    return message | {"content": [_finished(blocks[index]) for index in sorted(blocks)] or (given if isinstance(given, list) else [])}
+
+
+def _add_delta(message: Message, said: dict[str, Any]) -> None:
+    delta, usage = said.get("delta"), said.get("usage")
+    if isinstance(delta, dict):
+        message |= delta
+    if isinstance(usage, dict):
+        known = message.get("usage")
+        known = known if isinstance(known, dict) else {}
+        message["usage"] = known | {name: value for name, value in usage.items() if value is not None}
+
+
+TEXTS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json", "signature_delta": "signature"}
+
+
+def _add_block(blocks: dict[int, dict[str, Any]], index: int, said: dict[str, Any]) -> None:
+    start, delta = said.get("content_block"), said.get("delta")
+    if isinstance(start, dict):
+        blocks[index] = dict(start)
+    if not isinstance(delta, dict):
+        return
+    block = blocks.setdefault(index, {})
+    name = TEXTS.get(str(delta.get("type")))
+    if name is not None:
+        _append(block, name, delta.get(name))
+    elif delta.get("type") == "citations_delta":
+        known = block.get("citations")
+        block["citations"] = [*(known if isinstance(known, list) else []), delta.get("citation")]
+
+
+def _append(block: dict[str, Any], name: str, text: object) -> None:
+    if not isinstance(text, str):
+        return
+    known = block.get(name)
+    if isinstance(known, Text):
+        known.parts.append(text)
+    else:
+        block[name] = Text((known if isinstance(known, str) else "") + text)
+
+
+def _finished(block: dict[str, Any]) -> dict[str, Any]:
+    """A tool's input arrives as pieces of JSON text; where it was cut the text is kept as it is."""
+    pieces = block.pop("partial_json", None)
+    done: dict[str, Any] = finished(block)
+    if isinstance(pieces, Text):
+        text = "".join(pieces.parts)
+        value = object_of(text.encode("utf-8", "replace")) if text else {}
+        done["input"] = text if value is None else value
+    return done
+
+
+DIALECT = Dialect(name="anthropic.messages", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)

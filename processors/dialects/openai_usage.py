@@ -1,0 +1,144 @@
+"""Usage as OpenAI and those who answer in its shape report it.
+
+Sources: OpenAI API reference, "The chat completion object", `usage`; "The response object", `usage`; "Create embeddings" (read
+2026-11-24, checked against the types of the `openai` package 3.54). Deviations are noted where they are handled.
+"""
+
+from decimal import Decimal, InvalidOperation
+
+from processors.dialects.reading import PriceContext, part
+from processors.usage import Usage, UsageRefused, count
+
+TIERS = frozenset({"flex", "priority", "fast"})
+"""Service tiers that have a price of their own. Others are billed as usual, and stay out of the memo of prices."""
+
+
+def chat_usage(usage: object) -> Usage | None:
+    """Chat completions, completions and embeddings. None when nothing was reported; raises UsageRefused."""
+    if not isinstance(usage, dict):
+        _check_absent(usage)
+        return None
+    reported = usage.get
+    prompt, completion = count(reported("prompt_tokens"), "prompt_tokens"), count(reported("completion_tokens"), "completion_tokens")
+    inside, outside = reported("prompt_tokens_details"), reported("completion_tokens_details")
+    cached = part(inside, "cached_tokens") if inside is not None else _elsewhere(usage)
+    return _whole(
+        prompt,
+        completion,
+        total=count(reported("total_tokens"), "total_tokens"),
+        cache_read=count(cached, "cached_tokens"),
+        cache_write=count(part(inside, "cache_write_tokens"), "cache_write_tokens"),
+        reasoning=count(part(outside, "reasoning_tokens"), "reasoning_tokens"),
+        audio_input=count(part(inside, "audio_tokens"), "prompt audio_tokens"),
+        audio_output=count(part(outside, "audio_tokens"), "completion audio_tokens"),
+    )
+
+
+def _elsewhere(usage: dict[str, object]) -> object:
+    """DeepSeek and Moonshot report cached tokens beside the prompt's count, as a part of it all the same."""
+    return usage.get("prompt_cache_hit_tokens", usage.get("cached_tokens"))
+
+
+def responses_usage(usage: object, *, web_searches: int | None = None) -> Usage | None:
+    """The Responses API. None when nothing was reported; raises UsageRefused."""
+    if not isinstance(usage, dict):
+        _check_absent(usage)
+        return None
+    reported = usage.get
+    inside, outside = reported("input_tokens_details"), reported("output_tokens_details")
+    return _whole(
+        count(reported("input_tokens"), "input_tokens"),
+        count(reported("output_tokens"), "output_tokens"),
+        total=count(reported("total_tokens"), "total_tokens"),
+        cache_read=count(part(inside, "cached_tokens"), "cached_tokens"),
+        cache_write=count(part(inside, "cache_write_tokens"), "cache_write_tokens"),
+        reasoning=count(part(outside, "reasoning_tokens"), "reasoning_tokens"),
+        audio_input=count(part(inside, "audio_tokens"), "input audio_tokens"),
+        audio_output=count(part(outside, "audio_tokens"), "output audio_tokens"),
+        web_searches=web_searches,
+    )
+
+
+def embeddings_usage(usage: object) -> Usage | None:
+    """An embedding has no answer to count. None when nothing was reported; raises UsageRefused."""
+    if not isinstance(usage, dict):
+        _check_absent(usage)
+        return None
+    prompt, total = count(usage.get("prompt_tokens"), "prompt_tokens"), count(usage.get("total_tokens"), "total_tokens")
+    completion = count(usage.get("completion_tokens"), "completion_tokens")
+    if prompt is None and total is None:
+        return None
+    return _whole(total if prompt is None else prompt, completion or 0, total=total)
+
+
+def _check_absent(usage: object) -> None:
+    if usage is not None:
+        raise UsageRefused("usage is no object")
+
+
+def _whole(
+    prompt: int | None,
+    completion: int | None,
+    *,
+    total: int | None,
+    cache_read: int | None = None,
+    cache_write: int | None = None,
+    reasoning: int | None = None,
+    audio_input: int | None = None,
+    audio_output: int | None = None,
+    web_searches: int | None = None,
+) -> Usage | None:
+    if prompt is None and completion is None and total is None:
+        return None
+    prompt, completion = _both(prompt, completion, total)
+    if total is not None and total != prompt + completion:
+        if total != prompt + completion + (reasoning or 0):
+            raise UsageRefused("total_tokens contradict their parts")
+        completion = total - prompt  # xAI counts reasoning beside the completion, and bills both
+    return Usage(
+        input=prompt,
+        output=completion,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=reasoning,
+        audio_input=audio_input,
+        audio_output=audio_output,
+        web_searches=web_searches,
+    )
+
+
+def _both(prompt: int | None, completion: int | None, total: int | None) -> tuple[int, int]:
+    if prompt is not None and completion is not None:
+        return prompt, completion
+    if total is None or (prompt is None and completion is None):
+        raise UsageRefused("usage names only one side of the call")
+    known = prompt if prompt is not None else completion or 0
+    if total < known:
+        raise UsageRefused("total_tokens contradict their parts")
+    return (known, total - known) if prompt is not None else (total - known, known)
+
+
+def context_of(service_tier: object) -> PriceContext:
+    return (("service_tier", service_tier),) if isinstance(service_tier, str) and service_tier in TIERS else ()
+
+
+def stated_cost(usage: object) -> Decimal | None:
+    """USD that a router says it charged (OpenRouter `usage.cost`; "Usage accounting", read 2026-11-24).
+
+    With a key of the caller's own the router's fee and the provider's bill come apart, and both are paid.
+    """
+    cost = _money(part(usage, "cost"))
+    if cost is None or part(usage, "is_byok") is not True:
+        return cost
+    upstream = _money(part(part(usage, "cost_details"), "upstream_inference_cost"))
+    return None if upstream is None else cost + upstream
+
+
+def _money(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(text := repr(value).strip("'")) > 40:
+        return None
+    try:
+        money = Decimal(text)
+    except InvalidOperation:
+        return None
+    return money if money.is_finite() and 0 <= money < 1_000_000 else None

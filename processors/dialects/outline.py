@@ -1,0 +1,97 @@
+"""The few top-level fields of an OpenAI-shaped answer that matter; the rest is skipped, not built."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from processors.dialects.answer import Answer, last_object, word_in
+from processors.dialects.openai_usage import context_of, stated_cost
+from processors.dialects.reading import Problem, Reading, problem_of, word
+from processors.usage import Usage, UsageRefused
+
+
+class Outline(Struct):
+    """Any kind of value may stand in any field: a field of the wrong kind must not hide its neighbours."""
+
+    model: Any = None
+    usage: Any = None
+    error: Any = None
+    service_tier: Any = None
+    x_groq: Any = None
+    detail: Any = None
+    message: Any = None
+
+
+class Choice(Struct):
+    finish_reason: Any = None
+    index: Any = 0
+
+
+class ChoicesOutline(Outline):
+    choices: list[Choice] = []
+
+
+_outline = msgspec.json.Decoder(Outline)
+_with_choices = msgspec.json.Decoder(ChoicesOutline)
+
+
+def outline_of(text: str | bytes) -> Outline:
+    """With choices where they have their shape. Raises what decoding raises when the text is no JSON object."""
+    try:
+        return _with_choices.decode(text)
+    except msgspec.ValidationError:
+        return _outline.decode(text)
+
+
+def outline_of_pieces(answer: Answer) -> Outline:
+    """Of an answer whose middle is gone: the fields are looked for in what is left, usage in the tail."""
+    head, tail = answer.text, answer.tail or ""
+    whole = head + tail if answer.adjoins else tail
+    return ChoicesOutline(
+        model=word_in(head[:4096], "model") or word_in(tail, "model", last=True),
+        usage=last_object(whole[-2 * 65_536 :], "usage"),
+        service_tier=word_in(tail, "service_tier", last=True),
+        choices=[Choice(finish_reason=word_in(whole[-2 * 65_536 :], "finish_reason", last=True))],
+    )
+
+
+def finish_reason_of(outline: Outline) -> str | None:
+    """The first choice's; of several choices the others may have ended otherwise."""
+    choices = outline.choices if isinstance(outline, ChoicesOutline) else []
+    return next((reason for choice in choices if (reason := word(choice.finish_reason))), None)
+
+
+def problem_in(outline: Outline) -> Problem | None:
+    """Errors come as `error`, or bare as FastAPI's `detail` and Mistral's `message`."""
+    if outline.error is not None:
+        return problem_of(outline.error)
+    if outline.usage is None and (outline.detail is not None or outline.message is not None):
+        return problem_of(outline.detail) or problem_of(outline.message)
+    return None
+
+
+def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, finish_reason: str | None = None) -> Reading:
+    usage, refused = None, None
+    reported = outline.usage
+    if reported is None and outline.x_groq is not None and isinstance(outline.x_groq, dict):
+        reported = outline.x_groq.get("usage")
+    try:
+        usage = usage_of(reported)
+    except UsageRefused as error:
+        refused = str(error)
+    return Reading(
+        usage=usage,
+        model=word(outline.model),
+        finish_reason=finish_reason or finish_reason_of(outline),
+        problem=problem_in(outline),
+        context=context_of(outline.service_tier),
+        stated_cost=_stated(reported),
+        refused=refused,
+    )
+
+
+def _stated(reported: object) -> Decimal | None:
+    return stated_cost(reported) if isinstance(reported, dict) and "cost" in reported else None

@@ -1,0 +1,71 @@
+"""What a dialect makes of an answer, and the small words it is made of."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+
+from processors.usage import Usage
+
+WORD_LIMIT = 256
+"""Characters of a model's name or a finish reason. No provider has longer ones."""
+MESSAGE_LIMIT = 500
+KEY_LIKE = re.compile(r"(?i)\b(?:sk|pk|rk|gsk|xai|key|bearer|token)[-_ :=]+[\w*.\-]{6,}")
+"""Providers repeat a wrong key, half masked, in their error messages."""
+
+PriceContext = tuple[tuple[str, str], ...]
+
+
+class Problem(Struct, frozen=True):
+    """What the provider says went wrong: `code` never holds a caller's text, `message` may."""
+
+    code: str | None
+    message: str | None
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.code, self.message) if part)
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """An answer, understood as far as it went. Nothing of its text beyond an error message is in here."""
+
+    usage: Usage | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    problem: Problem | None = None
+    context: PriceContext = ()
+    """What beside the model decides the price, in genai-prices' words (`service_tier`, `processing`, `speed`)."""
+    stated_cost: Decimal | None = None
+    """USD, where the provider reports the price itself."""
+    refused: str | None = None
+    """Why the usage that was reported does not count."""
+    unreadable: str | None = None
+    """Why the body, or part of it, could not be read at all."""
+
+
+def word(value: object) -> str | None:
+    """A short name; what is too long is cut, so that nobody's price list knows it."""
+    return value[:WORD_LIMIT] if isinstance(value, str) and value else None
+
+
+def part(details: object, name: str) -> object:
+    """A field of an object that may be missing, null or of another kind."""
+    return details.get(name) if isinstance(details, Mapping) else None
+
+
+def problem_of(error: object) -> Problem | None:
+    """OpenAI's `{"code", "type", "message"}`, Anthropic's `{"type", "message"}`, a bare text, or whatever a router makes of it."""
+    if isinstance(error, str) and error:
+        return Problem(None, _message(error))
+    if not isinstance(error, Mapping) or not error:
+        return None
+    code = next((part(error, name) for name in ("code", "type", "status") if part(error, name)), None)
+    named = str(code)[:WORD_LIMIT] if isinstance(code, str | int) and len(str(code)) <= WORD_LIMIT else None
+    return Problem(named or "error", _message(part(error, "message")))
+
+
+def _message(text: object) -> str | None:
+    if not isinstance(text, str) or not text:
+        return None
+    return KEY_LIKE.sub("***", text[: 2 * MESSAGE_LIMIT])[:MESSAGE_LIMIT]

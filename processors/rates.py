@@ -1,0 +1,164 @@
+"""What tokens cost: the dated price list of `genai-prices`, as data that was installed with the program. No network, no update.
+
+`RateBook.price` gives the same figure as `genai_prices.calc_price`, some thirty times faster: what depends on provider, model, day
+and tier is worked out once into a `Card`, and a call only adds up its lines. The list finds models by its own rules (aliases,
+dated suffixes, one provider reselling another's models).
+
+Source of the arithmetic: genai-prices 0.2.3, `ModelPrice.calc_price` and `decompose.compute_leaf_values` (read 2026-11-24).
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import genai_prices
+from genai_prices import types as listed
+from genai_prices.data import providers as bundled_providers
+from msgspec import Struct
+
+from processors.cards import Card, Unpriced, card_of
+from processors.usage import Usage
+
+NAMES = {
+    "bedrock": "aws",
+    "gemini": "google",
+    "vertex": "google",
+    "x": "x-ai",
+    "xai": "x-ai",
+}
+"""Providers whom the price list calls otherwise. All other names must be its own: a host that merely resembles one is somebody else."""
+
+MODEL_LIMIT = 256
+"""Characters of a model's name; nobody lists longer ones."""
+MEMO_LIMIT = 4096
+"""Cards and listings kept. Callers choose model names, so there is no end of them."""
+
+OWN_AUDIO = frozenset({"openai", "azure"})
+"""Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
+
+PriceContext = tuple[tuple[str, str], ...]
+
+
+class Price(Struct, frozen=True):
+    """`cost` in USD, exact; None when not known, and then `source` begins with `unpriced:` and says why."""
+
+    cost: Decimal | None
+    source: str
+
+
+class Listing(Struct, frozen=True):
+    """A model that the price list knows, and who sells it."""
+
+    provider: listed.Provider
+    model: listed.ModelInfo
+    by_the_hour: tuple[listed.TimeOfDateConstraint, ...]
+    """Some prices change with the time of day; then the day alone does not decide."""
+
+
+def unpriced(reason: str) -> Price:
+    return Price(None, f"unpriced: {reason}")
+
+
+class RateBook:
+    """Prices of many calls. Not shared between threads."""
+
+    def __init__(self, providers: Iterable[listed.Provider], version: str) -> None:
+        self._providers = list(providers)
+        self._by_id = {provider.id: provider for provider in self._providers}
+        self._version = version
+        self._listings: dict[tuple[str, str, str], Listing | Unpriced] = {}
+        self._cards: dict[tuple[str, str, str, int, PriceContext, tuple[bool, ...]], Card | Unpriced] = {}
+
+    @classmethod
+    def bundled(cls) -> "RateBook":
+        """The list that came with the installed package."""
+        return cls(bundled_providers, genai_prices.__version__)
+
+    def price(self, usage: Usage, *, provider: str, model: str, at: datetime, target_url: str = "", context: PriceContext = ()) -> Price:
+        """What `usage` cost at the time `at` (aware). `provider` is our name for it or a host; `context` as in `Reading.context`."""
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
+        place = "" if provider in self._by_id or provider in NAMES else target_url.partition("?")[0]
+        card = self._card(provider, place, model, at, context)
+        if isinstance(card, Unpriced):
+            return unpriced(card.reason)
+        if not card.prices_audio and (usage.audio_input or usage.audio_output):
+            return unpriced(f"{card.name} has no rate for audio")
+        cost = card.cost_of(usage)
+        if isinstance(cost, Unpriced):
+            return unpriced(cost.reason)
+        return Price(cost, card.source_of(usage.input))
+
+    def _card(self, provider: str, place: str, model: str, at: datetime, context: PriceContext) -> Card | Unpriced:
+        listing = self._listing(provider, place, model)
+        if isinstance(listing, Unpriced):
+            return listing
+        hours = tuple(constraint.active(at) for constraint in listing.by_the_hour) if listing.by_the_hour else ()
+        key = (provider, place, model, at.toordinal(), context, hours)
+        card = self._cards.get(key)
+        if card is None:
+            card = self._cards_with_room()[key] = self._new_card(listing, at, context)
+        return card
+
+    def _cards_with_room(self) -> dict[tuple[str, str, str, int, PriceContext, tuple[bool, ...]], Card | Unpriced]:
+        if len(self._cards) >= MEMO_LIMIT:
+            self._cards.clear()
+        return self._cards
+
+    def _new_card(self, listing: Listing, at: datetime, context: PriceContext) -> Card | Unpriced:
+        provider, model = listing.provider, listing.model
+        own = any(model is other for other in provider.models)
+        prices = model.get_prices(at, dict(context) if own else None)
+        name = f"{provider.id}/{model.id}"
+        since = _since(model, at)
+        identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
+        if since is not None:
+            identity.insert(1, f"since {since}")
+        return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+
+    def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
+        key = (provider, place, model)
+        listing = self._listings.get(key)
+        if listing is None:
+            if len(model) > MODEL_LIMIT or len(place) > 4 * MODEL_LIMIT:
+                return Unpriced("no model has so long a name")
+            if len(self._listings) >= MEMO_LIMIT:
+                self._listings.clear()
+            listing = self._listings[key] = self._look_up(provider, place, model)
+        return listing
+
+    def _look_up(self, provider: str, place: str, model: str) -> Listing | Unpriced:
+        seller = self._seller(provider, place)
+        if seller is None:
+            return Unpriced(f"the price list does not know the provider {provider}")
+        found = seller.find_model(model, all_providers=self._providers)
+        if found is None:
+            return Unpriced(f"the price list does not know the model {model} of {seller.id}")
+        return Listing(seller, found, tuple(_hourly(found)))
+
+    def _seller(self, provider: str, place: str) -> listed.Provider | None:
+        """By name, else by the price list's own patterns of API addresses."""
+        known = self._by_id.get(NAMES.get(provider, provider))
+        if known is not None or not place:
+            return known
+        return next((other for other in self._providers if _serves(other, place)), None)
+
+
+def _serves(provider: listed.Provider, url: str) -> bool:
+    return re.match(provider.api_pattern, url) is not None
+
+
+def _hourly(model: listed.ModelInfo) -> Iterable[listed.TimeOfDateConstraint]:
+    dated = model.prices if isinstance(model.prices, list) else []
+    for entry in (*dated, *(model.price_variants or ())):
+        if isinstance(entry.constraint, listed.TimeOfDateConstraint):
+            yield entry.constraint
+
+
+def _since(model: listed.ModelInfo, at: datetime) -> date | None:
+    """The day that the price in force began, where the list says so."""
+    for entry in reversed(model.prices) if isinstance(model.prices, list) else ():
+        if entry.constraint is None or entry.constraint.active(at):
+            return entry.constraint.start_date if isinstance(entry.constraint, listed.StartDateConstraint) else None
+    return None

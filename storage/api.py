@@ -1,0 +1,223 @@
+"""The query port: SQL over HTTP, one call with its bodies, the tables and their files, health and metrics.
+
+`create_api` makes the app. Everything it is asked answers JSON, errors too: `{"error": {"code", "message", "field", "fix"}}`.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from pydantic import BaseModel, ConfigDict, Field
+
+from eventlog.events import Organization
+from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answers
+from storage.call_page import call_with_bodies
+from storage.config import StorageConfig
+from storage.docs_page import install_docs_page
+from storage.door import Door
+from storage.formats import Format, json_rows, rendered
+from storage.lake import Lake
+from storage.query import Limits, QueryResult, Questions
+from storage.refusal import Refusal, Refused
+from storage.schema import TABLES
+from storage.views import VIEWS, View
+
+BODY_LIMIT = 1 << 20
+"""A question of 100,000 characters and its parameters."""
+
+_MEDIA = {Format.CSV: "text/csv; charset=utf-8", Format.PARQUET: "application/vnd.apache.parquet"}
+
+
+class Question(BaseModel):
+    """One SELECT, and the values of its parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sql: str = Field(
+        description="One DuckDB SELECT over the tables of GET /v1/tables.",
+        examples=["SELECT model, count(*) AS calls, sum(cost_usd) AS usd FROM calls GROUP BY model ORDER BY usd DESC"],
+    )
+    parameters: list[Any] | dict[str, Any] = Field(
+        default=[], description="Values for `?` and `$1` as a list, for `$name` as an object.", examples=[[]]
+    )
+    format: Format = Field(default=Format.JSON, description="`json`, `csv`, `parquet` or `table` (plain text).")
+
+
+def create_api(
+    config: StorageConfig,
+    *,
+    lake: Lake | None = None,
+    limits: Limits = Limits(),  # noqa: B008 frozen
+    organization: Organization | None = None,
+    version: str = "0.1.0",
+) -> FastAPI:
+    """The app. It opens the lake when it starts, or uses `lake`, and never writes to it. `organization`: only its rows are answered."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.organization = organization
+        app.state.questions = Questions(lake or Lake.open(config), limits)
+        try:
+            yield
+        finally:
+            app.state.questions.close()
+
+    app = FastAPI(
+        title="Heliograph",
+        version=version,
+        description="Facts about LLM calls, asked in SQL.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(router)
+    install_docs_page(app)
+    install_error_answers(app)
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
+    app.add_middleware(Door, body_limit=BODY_LIMIT)
+    return app
+
+
+router = APIRouter()
+
+_QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The columns and the rows. `truncated`: there were more rows than the limit.",
+        "content": {
+            "application/json": {
+                "example": {
+                    "columns": ["model", "calls", "usd"],
+                    "types": ["VARCHAR", "BIGINT", "DECIMAL(38,12)"],
+                    "rows": [["gpt-4o-mini", 2, 0.0045]],
+                    "truncated": False,
+                    "elapsed_ms": 12.5,
+                }
+            }
+        },
+    },
+    **error_answers(400, 413, 415, 422, 503, 504),
+}
+
+
+@router.post("/v1/query", responses=_QUERY_ANSWERS, summary="Ask in SQL", tags=["asking"])
+async def query(question: Question, request: Request) -> Response:
+    """One SELECT over `calls`, `bodies`, `feedback` and `dead_letters`; DESCRIBE, SUMMARIZE and SHOW TABLES too. Times are UTC."""
+    return await _questions(request).answer(
+        question.sql,
+        organization=_organization(request),
+        parameters=question.parameters,
+        then=partial(_answered, form=question.format),
+    )
+
+
+def _answered(result: QueryResult, *, form: Format) -> Response:
+    """Made in the question's thread: a large answer takes longer to write than to find."""
+    if form is not Format.JSON:
+        headers = {"heliograph-truncated": "true"} if result.truncated else {}
+        return Response(rendered(result.table, form, width=200), 200, headers, _MEDIA.get(form, "text/plain; charset=utf-8"))
+    about = {
+        "columns": result.table.column_names,
+        "types": result.types,
+        "rows": msgspec.Raw(json_rows(result.table)),
+        "truncated": result.truncated,
+        "elapsed_ms": round(result.elapsed_ms, 1),
+    }
+    return Response(msgspec.json.encode(about), media_type="application/json")
+
+
+CallKey = Annotated[str, Path(description="A call id, or a request id: of several calls with it, the newest.", max_length=1000)]
+
+
+@router.get("/v1/calls/{id:path}", responses=error_answers(404, 503), summary="One call with its bodies", tags=["asking"])
+async def call(id: CallKey, request: Request) -> Response:  # noqa: A002 the name in the path
+    """The columns of `calls`, and `request`, `response` and `assembled` (what a streamed answer says as one message)."""
+    found = await _questions(request).run(partial(call_with_bodies, _questions(request), id, organization=_organization(request)))
+    if found is None:
+        raise Refused(
+            Refusal(
+                code="call_not_found",
+                message=f"There is no call {id[:200]!r}.",
+                fix="Give a call id or a request id; a new call appears within two seconds of its answer.",
+                field="id",
+                status=404,
+            )
+        )
+    return Response(found, media_type="application/json")
+
+
+@router.get("/v1/tables", summary="The tables and their columns", tags=["tables"])
+async def tables() -> dict[str, Any]:
+    """What can be asked: each table with its columns, their DuckDB types and what they mean."""
+    return {"tables": [_described(view) for view in VIEWS.values()]}
+
+
+@router.get("/v1/tables/{name}/files", responses=error_answers(404, 503), summary="The live Parquet files of a table", tags=["tables"])
+def files(name: str, request: Request) -> dict[str, Any]:
+    """For DuckDB, Polars and pandas. Appended facts as they rest: `calls` here is without amendments and ratings."""
+    if _organization(request) is not None or name not in TABLES:
+        raise Refused(
+            Refusal(
+                code="unknown_table",
+                message=f"There are no files of a table {name[:100]!r} for you.",
+                fix=f"The tables are {', '.join(TABLES)}.",
+                field="name",
+                status=404,
+            )
+        )
+    snapshots = _questions(request).snapshots
+    return {"table": name, "uri": snapshots.uri_of(name), "files": snapshots.paths(name)}
+
+
+@router.get("/healthz", summary="Alive", tags=["health"])
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses=error_answers(503), summary="Can answer questions", tags=["health"])
+async def readyz(request: Request) -> dict[str, str]:
+    """Asks a question of the lake, as anybody else would."""
+    await _questions(request).answer("SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)", then=lambda result: result.table)
+    return {"status": "ready"}
+
+
+@router.get("/metrics", summary="Prometheus metrics", tags=["health"])
+def metrics() -> Response:
+    """Of all processes when they share a directory (PROMETHEUS_MULTIPROC_DIR), else of this one."""
+    registry: CollectorRegistry = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _described(view: View) -> dict[str, Any]:
+    listed = [{"name": column.name, "type": column.type, "description": column.description} for column in view.columns]
+    return {"name": view.name, "description": view.description, "columns": listed}
+
+
+def _questions(request: Request) -> Questions:
+    questions: Questions = request.app.state.questions
+    return questions
+
+
+def _organization(request: Request) -> Organization | None:
+    organization: Organization | None = request.app.state.organization
+    return organization
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI 3.0, which the bundled page can show, with the errors' one shape."""
+    if app.openapi_schema is None:
+        described = get_openapi(
+            title=app.title, version=app.version, openapi_version="3.0.3", description=app.description, routes=app.routes
+        )
+        schemas = described.setdefault("components", {}).setdefault("schemas", {})
+        schemas["ErrorAnswer"] = ERROR_SCHEMA
+        app.openapi_schema = described
+    return app.openapi_schema

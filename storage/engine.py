@@ -1,0 +1,172 @@
+"""The second wall: a DuckDB that may read one directory and nothing else, and that stops when told to.
+
+One engine serves one lake. It is locked before the first statement of a caller reaches it: no other files, no network, no extensions, no
+settings. Each question gets a connection of its own, with its own temporary views, which is closed after it.
+"""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+import duckdb
+import msgspec
+from msgspec import Struct
+
+from storage.refusal import Refusal, Refused
+
+_SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+}
+
+_NOW = "(system.main.get_current_timestamp() AT TIME ZONE 'UTC')"
+_MACROS = ("now", "get_current_timestamp", "transaction_timestamp")
+"""Redefined as UTC without a zone, as the lake's times are: comparing with a zoned time casts every row's, and skips no file."""
+
+_TIMEOUT_GRACE_S = 1.0
+
+
+class EngineLimits(Struct, frozen=True, kw_only=True):
+    """What one engine may take of its machine."""
+
+    memory_bytes: int = 1 << 30
+    threads: int = 2
+    timeout_s: float = 30.0
+
+
+class Engine:
+    """A locked DuckDB in memory. Its connections may be used in any thread, one thread at a time each."""
+
+    def __init__(self, directories: Sequence[str], limits: EngineLimits) -> None:
+        self.limits = limits
+        self._root = duckdb.connect(":memory:", config=dict(_SETTINGS))
+        for statement in _lock(directories, limits):
+            self._root.execute(statement)
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own settings and temporary views; closed at the end, which also ends what it still runs."""
+        cursor = self._root.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        self._root.close()
+
+
+def _lock(directories: Sequence[str], limits: EngineLimits) -> Iterator[str]:
+    allowed = ", ".join(literal(directory) for directory in directories)
+    yield "SET GLOBAL TimeZone = 'UTC'"
+    yield "SET GLOBAL errors_as_json = true"
+    yield "SET GLOBAL parquet_metadata_cache = true"
+    yield f"SET GLOBAL memory_limit = '{limits.memory_bytes}B'"
+    yield f"SET GLOBAL threads = {limits.threads}"
+    yield f"SET GLOBAL max_execution_time = {int((limits.timeout_s + _TIMEOUT_GRACE_S) * 1000)}"
+    yield "SET GLOBAL temp_directory = ''"
+    yield f"SET GLOBAL allowed_directories = [{allowed}]"
+    yield "SET GLOBAL enable_external_access = false"
+    yield from (f"CREATE MACRO {name}() AS {_NOW}" for name in _MACROS)
+    yield "SET GLOBAL lock_configuration = true"
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def deadline(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupts what runs on `connection` when `seconds` are over, and turns DuckDB's errors into refusals."""
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (duckdb.Error, OSError, ValueError) as error:
+        _refuse(error, seconds)
+    finally:
+        timer.cancel()
+
+
+class _Told(Struct, frozen=True):
+    """DuckDB's error as JSON."""
+
+    exception_type: str = ""
+    exception_message: str = ""
+    position: str | None = None
+    error_subtype: str = ""
+
+
+LAKE_MOVED = Refusal(
+    code="lake_moved",
+    message="Files of the lake were replaced while the question ran.",
+    fix="Ask again.",
+    field="sql",
+    status=503,
+)
+
+_PREFIX = re.compile(r"^(?P<kind>[\w ]+?) Error: (?P<rest>.*)$", re.DOTALL)
+
+
+def _told(error: Exception) -> _Told | None:
+    """What DuckDB said. Streaming, Arrow wraps it in an OSError, text unchanged. None: it was not DuckDB."""
+    match = _PREFIX.match(str(error))
+    if not match:
+        return None
+    with suppress(msgspec.DecodeError, msgspec.ValidationError):
+        return msgspec.json.decode(match["rest"], type=_Told)
+    return _Told(match["kind"], match["rest"].partition("\n\nLINE ")[0])
+
+
+def _refuse(error: Exception, seconds: float) -> NoReturn:
+    told = _told(error)
+    if told is None:
+        raise error
+    raise Refused(_refusal(told, seconds)) from None
+
+
+def _refusal(told: _Told, seconds: float) -> Refusal:
+    kind = told.exception_type.lower()
+    if kind == "interrupt":
+        return Refusal(
+            code="query_timeout",
+            message=f"The question took longer than {seconds:g} s and was stopped.",
+            fix="Narrow it with a condition on created_at, or ask for fewer columns.",
+            field="sql",
+            status=504,
+        )
+    if kind == "out of memory":
+        return Refusal(
+            code="result_too_large",
+            message="The question needs more memory than one question is given.",
+            fix="Narrow it with a condition on created_at, ask for fewer columns, or aggregate.",
+            field="sql",
+            status=422,
+        )
+    return _refusal_of_statement(told, kind)
+
+
+def _refusal_of_statement(told: _Told, kind: str) -> Refusal:
+    position = int(told.position) if told.position and told.position.isdecimal() else None
+    if kind == "permission":
+        return Refusal(code="forbidden_function", message="The question reaches for a file.", fix="Read from the views.", field="sql")
+    if kind == "io":
+        return LAKE_MOVED
+    if kind == "invalid input" and "parameter" in told.exception_message:
+        return Refusal(
+            code="invalid_parameters", message=told.exception_message, fix="Give one value for each parameter.", field="parameters"
+        )
+    return Refusal(
+        code="invalid_sql",
+        message=told.exception_message.strip(),
+        fix="Correct the statement; GET /v1/tables lists tables and columns.",
+        field="sql",
+        position=position,
+    )

@@ -1,0 +1,219 @@
+"""Answers to SQL: a checked statement, run over the lake as it is now.
+
+`run_query` asks once. `Questions` keeps an engine and the snapshots between questions and answers several at a time, each in a thread: a
+question sees every commit made before it was asked, and costs no more than its scan.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
+from threading import Lock
+from typing import TypeVar
+from urllib.parse import unquote
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from msgspec import Struct
+
+from eventlog.events import Organization
+from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
+from storage.lake import Lake
+from storage.refusal import Refusal, Refused
+from storage.sandbox import Statement, checked
+from storage.schema import TABLES
+from storage.views import VIEWS, LiveFile, Source
+
+Value = str | int | float | bool | datetime | None
+Parameters = Sequence[Value] | Mapping[str, Value]
+"""For `?` and `$1` in order, or for `$name` by name."""
+
+T = TypeVar("T")
+
+_BATCH_ROWS = 2048
+_DAY = re.compile(r"/day=(\d{4}-\d\d-\d\d)/")
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What one question may cost, and how many may be answered at once."""
+
+    timeout_s: float = 30.0
+    rows: int = 100_000
+    """More rows are cut off, and the answer says so."""
+    result_bytes: int = 256 << 20
+    """An answer that is larger, as Arrow, is refused."""
+    memory_bytes: int = 1 << 30
+    """Of all questions together."""
+    threads: int = 2
+    at_once: int = 4
+    waiting: int = 64
+    """Questions beyond those answered and these waiting are refused."""
+
+
+class QueryResult(Struct, frozen=True, kw_only=True):
+    """The rows of an answer."""
+
+    table: pa.Table
+    types: tuple[str, ...]
+    """DuckDB's name of each column's type."""
+    truncated: bool
+    """There were more rows than the limit."""
+    elapsed_ms: float
+
+
+class Snapshots:
+    """The live files of the lake's tables, each as of its newest commit. May be used by several threads."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._open: dict[str, DeltaTable] = {}
+        self._lock = Lock()
+
+    def sources(self, tables: Iterable[str]) -> dict[str, Source]:
+        with self._lock:
+            return {table: Source(schema=TABLES[table], files=self._files(table)) for table in tables}
+
+    def paths(self, table: str) -> list[str]:
+        """The live files of one table, oldest day first."""
+        return [file.path for file in self.sources([table])[table].files]
+
+    def uri_of(self, table: str) -> str:
+        return self._lake.uri_of(table)
+
+    def _files(self, table: str) -> tuple[LiveFile, ...]:
+        try:
+            snapshot = self._newest(table)
+        except TableNotFoundError:
+            return ()
+        return tuple(sorted((live_file(uri) for uri in snapshot.file_uris()), key=lambda file: file.path))
+
+    def _newest(self, table: str) -> DeltaTable:
+        if table in self._open:
+            self._open[table].update_incremental()
+        else:
+            self._open[table] = DeltaTable(self._lake.uri_of(table))
+        return self._open[table]
+
+
+def live_file(uri: str) -> LiveFile:
+    """A file by the path that DuckDB knows it by, and its day."""
+    path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    day = _DAY.search(path)
+    return LiveFile(path, date.fromisoformat(day[1]) if day else None)
+
+
+class Questions:
+    """A lake that can be asked. Thread-safe; close it at the end."""
+
+    def __init__(self, lake: Lake, limits: Limits = Limits()) -> None:  # noqa: B008 frozen
+        self.limits = limits
+        self.snapshots = Snapshots(lake)
+        engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
+        self._engine = Engine([lake.directory()], engine)
+        self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="question")
+        self._waiting = 0
+
+    def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
+        """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
+        started = time.perf_counter()
+        try:
+            return self._answer(sql, organization, parameters, started)
+        except Refused as refused:
+            if refused.refusal is not LAKE_MOVED:
+                raise
+            return self._answer(sql, organization, parameters, started)
+
+    async def answer(
+        self,
+        sql: str,
+        *,
+        organization: Organization | None = None,
+        parameters: Parameters = (),
+        then: Callable[[QueryResult], T],
+    ) -> T:
+        """What `then` makes of the answer, both in a thread. Raises Refused."""
+        return await self.run(lambda: then(self.ask(sql, organization=organization, parameters=parameters)))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Runs `work`, which asks, in one of the threads. Raises Refused, with 503 when too many wait already."""
+        if self._waiting >= self.limits.at_once + self.limits.waiting:
+            raise Refused(_TOO_MANY)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._engine.close()
+
+    def _answer(self, sql: str, organization: Organization | None, parameters: Parameters, started: float) -> QueryResult:
+        with self._engine.connection() as connection, deadline(connection, self.limits.timeout_s):
+            statement = checked(sql, connection, views=VIEWS.keys(), explain=organization is None)
+            self._lay_out(connection, statement, organization)
+            relation = connection.sql(statement.sql, params=parameters or None)
+            types = tuple(str(kind) for kind in relation.types)
+            table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
+            return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
+
+    def _lay_out(self, connection: duckdb.DuckDBPyConnection, statement: Statement, organization: Organization | None) -> None:
+        """The views that the statement reads, over the newest snapshots, for this connection alone."""
+        tables = {table for name in statement.tables for table in VIEWS[name].reads}
+        sources = self.snapshots.sources(tables)
+        for name in statement.tables:
+            connection.execute(f"CREATE TEMP VIEW {name} AS {VIEWS[name].sql(sources, organization)}")
+
+
+_TOO_MANY = Refusal(
+    code="too_many_questions",
+    message="Too many questions are waiting already.",
+    fix="Ask again in a few seconds.",
+    status=503,
+)
+
+
+def collected(batches: Iterable[pa.RecordBatch], limits: Limits) -> tuple[pa.Table, bool]:
+    """The first rows, at most as many as the limits allow, and whether there were more. Raises Refused when they are too large."""
+    schema = batches.schema if isinstance(batches, pa.RecordBatchReader) else None
+    kept: list[pa.RecordBatch] = []
+    room, size = limits.rows, 0
+    for batch in batches:
+        kept.append(batch.slice(0, room))
+        size += kept[-1].nbytes
+        if size > limits.result_bytes:
+            raise Refused(_too_large(limits))
+        if batch.num_rows > room:
+            return pa.Table.from_batches(kept, schema), True
+        room -= batch.num_rows
+    return pa.Table.from_batches(kept, schema), False
+
+
+def _too_large(limits: Limits) -> Refusal:
+    return Refusal(
+        code="result_too_large",
+        message=f"The answer is larger than {limits.result_bytes >> 20} MiB.",
+        fix="Ask for fewer columns (bodies are large), or add a LIMIT.",
+        field="sql",
+        status=422,
+    )
+
+
+def run_query(
+    lake: Lake,
+    sql: str,
+    *,
+    organization: Organization | None = None,
+    limits: Limits = Limits(),  # noqa: B008 frozen
+    parameters: Parameters = (),
+) -> QueryResult:
+    """The answer to one question, without a server. Raises Refused."""
+    questions = Questions(lake, limits)
+    try:
+        return questions.ask(sql, organization=organization, parameters=parameters)
+    finally:
+        questions.close()

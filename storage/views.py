@@ -1,0 +1,208 @@
+"""The tables that people ask: `calls`, `bodies`, `feedback`, `dead_letters`, as SQL over the lake's live files.
+
+On disk facts are only appended; a view is what they say together. `calls` is the live rows without those that were amended, plus the newest
+amendment of each, joined with the newest rating and scores. It is built for the files there are: over days without amendments it is a plain
+scan, and the optimizer drops the joins that a question does not use.
+"""
+
+# ruff: noqa: S608 SQL is what this file makes; every text that goes into it passes `literal`
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+
+import pyarrow as pa
+from msgspec import Struct, structs
+
+from eventlog.events import Organization
+from storage import columns
+from storage.engine import literal
+from storage.schema import TABLES
+
+
+class LiveFile(Struct, frozen=True):
+    """One Parquet file of a table's snapshot."""
+
+    path: str
+    day: date | None = None
+    """The day that all its rows are of."""
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """A table of the lake as it is now: its declared columns and its live files."""
+
+    schema: pa.Schema
+    files: tuple[LiveFile, ...] = ()
+
+
+Sources = Mapping[str, Source]
+"""By the name of the lake's table: calls, amendments, feedback, bodies, dead_letters."""
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """A column as people see it."""
+
+    name: str
+    type: str
+    """DuckDB's name of it."""
+    description: str
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """A table that people ask."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    reads: tuple[str, ...]
+    """The tables of the lake it is made of."""
+    sql: Callable[[Sources, Organization | None], str]
+    """The SELECT that it is. Given an organization, only its rows are in it."""
+
+
+def duckdb_type(kind: pa.DataType) -> str:
+    """The DuckDB name of a declared Arrow type. Raises TypeError for one that no table of ours has."""
+    if pa.types.is_map(kind):
+        return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.item_type)})"
+    if pa.types.is_list(kind):
+        return f"{duckdb_type(kind.value_type)}[]"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP" if kind.tz is None else "TIMESTAMP WITH TIME ZONE"
+    if pa.types.is_dictionary(kind):
+        return duckdb_type(kind.value_type)
+    if str(kind) not in _TYPES:
+        raise TypeError(f"no DuckDB type is declared for the Arrow type {kind}")
+    return _TYPES[str(kind)]
+
+
+_TYPES = {
+    "string": "VARCHAR",
+    "large_string": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "date32[day]": "DATE",
+    "binary": "BLOB",
+    "large_binary": "BLOB",
+}
+
+PARTITION = "day"
+"""In the path of a file, not in it."""
+
+
+def scan_sql(source: Source, files: Iterable[LiveFile], organization: Organization | None) -> str:
+    """The rows of some of a table's files; typed and empty when there are none. Columns that an older file lacks are NULL."""
+    paths = ", ".join(literal(file.path) for file in files)
+    declared = [(field.name, duckdb_type(field.type)) for field in source.schema if field.name != PARTITION]
+    if not paths:
+        nulls = ", ".join(f"NULL::{kind} AS {_quoted(name)}" for name, kind in declared)
+        return f"SELECT {nulls} WHERE false"
+    schema = ", ".join(f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: NULL}}" for name, kind in declared)
+    scan = f"SELECT * FROM read_parquet([{paths}], schema = MAP {{{schema}}})"
+    return scan if organization is None else f"{scan} WHERE organization = {literal(organization)}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _plain_sql(table: str) -> Callable[[Sources, Organization | None], str]:
+    def build(sources: Sources, organization: Organization | None) -> str:
+        return scan_sql(sources[table], sources[table].files, organization)
+
+    return build
+
+
+def _calls_sql(sources: Sources, organization: Organization | None) -> str:
+    current = _current_calls_sql(sources["calls"], sources["amendments"], organization)
+    feedback = sources["feedback"]
+    if not feedback.files:
+        return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
+    given = scan_sql(feedback, feedback.files, organization)
+    return f"""
+        SELECT c.*, coalesce(s.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, r.rating
+        FROM ({current}) c
+        LEFT JOIN ({_scores_sql(given)}) s ON s.organization = c.organization AND s.request_id = c.request_id
+        LEFT JOIN ({_ratings_sql(given)}) r ON r.organization = c.organization AND r.request_id = c.request_id"""
+
+
+def _ratings_sql(given: str) -> str:
+    """The newest rating of each request. Grouped by what it is joined on: so the optimizer may drop the join where it is not asked for."""
+    return f"""
+        SELECT organization, request_id, arg_max(rating, {{at: given_at, id: feedback_id}}) AS rating
+        FROM ({given}) WHERE rating IS NOT NULL GROUP BY organization, request_id"""
+
+
+def _scores_sql(given: str) -> str:
+    """For each request the newest value of each score."""
+    entries = f"SELECT organization, request_id, given_at, feedback_id, unnest(map_entries(scores)) AS entry FROM ({given})"
+    newest = f"""
+        SELECT organization, request_id, entry.key AS name, arg_max(entry.value, {{at: given_at, id: feedback_id}}) AS value
+        FROM ({entries}) GROUP BY organization, request_id, entry.key"""
+    return f"""
+        SELECT organization, request_id, map_from_entries(list({{key: name, value: value}} ORDER BY name)) AS scores
+        FROM ({newest}) GROUP BY organization, request_id"""
+
+
+def _current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:
+    """Live rows, and in the days that have amendments those in the place of the rows they replace."""
+    if not amendments.files:
+        return scan_sql(calls, calls.files, organization)
+    days = sorted({file.day for file in amendments.files if file.day is not None})
+    if len(days) < len({file.day for file in amendments.files}):
+        return _amended_sql(calls, calls.files, amendments, organization)
+    touched = [file for file in calls.files if file.day is None or file.day in days]
+    clean = [file for file in calls.files if file.day is not None and file.day not in days]
+    amended = _amended_sql(calls, touched, amendments, organization)
+    return f"{scan_sql(calls, clean, organization)} UNION ALL BY NAME SELECT * FROM ({amended}) WHERE {_span_sql(days)}"
+
+
+def _span_sql(days: Sequence[date]) -> str:
+    """A condition that holds for all rows of `days`. A question about other times contradicts it, and the optimizer drops the branch."""
+    first, last = days[0], days[-1] + timedelta(days=1)
+    return f"created_at >= TIMESTAMP '{first.isoformat()}' AND created_at < TIMESTAMP '{last.isoformat()}'"
+
+
+def _amended_sql(calls: Source, files: Sequence[LiveFile], amendments: Source, organization: Organization | None) -> str:
+    """Of each call the row that stands: the amendment of the highest revision, above 0; else the live row; else an abandoned call's."""
+    live = scan_sql(calls, files, organization)
+    newest = f"""
+        SELECT * FROM ({scan_sql(amendments, amendments.files, organization)})
+        QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC) = 1"""
+    return f"""
+        SELECT * FROM ({live}) live ANTI JOIN (SELECT call_id FROM ({newest}) WHERE revision > 0) replaced USING (call_id)
+        UNION ALL BY NAME
+        SELECT * FROM (SELECT * FROM ({newest}) WHERE revision > 0)
+        UNION ALL BY NAME
+        SELECT * FROM (SELECT * FROM ({newest}) WHERE revision < 0) abandoned ANTI JOIN ({live}) live USING (call_id)"""
+
+
+_RATED = {"scores": "MAP(VARCHAR, DOUBLE)", "rating": "BOOLEAN"}
+
+
+def _view(name: str, description: str, docs: Mapping[str, str], **more: str) -> View:
+    """The view over the lake's table of the same name."""
+    types = {field.name: duckdb_type(field.type) for field in TABLES[name] if field.name != PARTITION} | more
+    described = tuple(Column(name=column, type=kind, description=docs[column]) for column, kind in types.items())
+    return View(name=name, description=description, columns=described, reads=(name,), sql=_plain_sql(name))
+
+
+def _calls_view() -> View:
+    plain = _view("calls", "One row per call: who asked what of whom, how it ended, its tokens and its cost.", columns.CALLS, **_RATED)
+    return structs.replace(plain, reads=("calls", "amendments", "feedback"), sql=_calls_sql)
+
+
+VIEWS: Mapping[str, View] = {
+    view.name: view
+    for view in (
+        _calls_view(),
+        _view("bodies", "What was said: one row per call and side.", columns.BODIES),
+        _view("feedback", "Every rating, score and property given to a request after the fact.", columns.FEEDBACK),
+        _view("dead_letters", "Events that could not be understood, with enough to find them.", columns.DEAD_LETTERS),
+    )
+}

@@ -1,0 +1,95 @@
+"""An ingress in this process: its real server and protocol on a free port, a fake provider behind it, a log in memory."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from eventlog.codec import decode
+from eventlog.events import RequestReceived, ResponseCompleted
+from eventlog.topics import REQUESTS, RESPONSES
+from ingress.app import Ingress, create_app
+from ingress.config import IngressConfig
+from ingress.emitter import Emitter
+from ingress.proxy import Guard, everyone
+from ingress.server import serve
+from ingress.telemetry import Telemetry
+from ingress.upstream import TimeLimits, Upstream
+from tests.fakes.memory_log import MemoryLog
+from tests.fakes.provider import Answering, Provider, provider, sized
+
+HOST = b"Host: localhost\r\n"
+
+
+@dataclass
+class World:
+    port: int
+    log: MemoryLog
+    provider: Provider
+    ingress: Ingress
+
+    async def requests(self, count: int = 1) -> list[RequestReceived]:
+        return await self._events(REQUESTS.name, RequestReceived, count)
+
+    async def responses(self, count: int = 1) -> list[ResponseCompleted]:
+        return await self._events(RESPONSES.name, ResponseCompleted, count)
+
+    async def _events(self, topic: str, kind: type[Any], count: int) -> list[Any]:
+        """The events on the log, once there are `count`."""
+        async with asyncio.timeout(5):
+            while True:
+                found = [event for message in self.log.messages(topic) for event in decode(kind, message)[0].events]
+                if len(found) >= count:
+                    return found
+                await asyncio.sleep(0.005)
+
+    async def talk(self, *pieces: bytes, until_closed: bool = True) -> bytes:
+        """Sends the pieces one after the other; all that comes back until the connection closes, or the first of it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(5):
+                return await (reader.read() if until_closed else reader.read(65536))
+        finally:
+            writer.close()
+
+    async def post(self, path: str = "/v1/chat/completions", body: bytes = b"{}", headers: bytes = b"") -> bytes:
+        """One POST on a connection of its own: the whole answer, with its head."""
+        head = b"POST %b HTTP/1.1\r\n%b%bContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        return await self.talk(head % (path.encode(), HOST, headers, len(body)) + body)
+
+
+@asynccontextmanager
+async def running(
+    answer: Answering | None = None,
+    *,
+    log: MemoryLog | None = None,
+    guard: Guard = everyone,
+    limits: TimeLimits | None = None,
+    private: bool = True,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """`settings` are IngressConfig's; every provider that is asked for in `upstreams` by default is the fake one."""
+    log = log or MemoryLog()
+    async with provider(answer or sized()) as behind:
+        known = {"upstreams": {name: behind.url for name in ("openai", "anthropic", "groq")}}
+        config = IngressConfig(**(known | settings))
+        telemetry = Telemetry()
+        emitter = Emitter(await log.writer(), limits=config.emitter, telemetry=telemetry)
+        upstream = Upstream(limits=limits, allow_private_targets=private)
+        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard)
+        stop, started = asyncio.Event(), asyncio.Event()
+        listening = socket.create_server(("127.0.0.1", 0))
+        serving = asyncio.create_task(serve(ingress, [listening], stop=stop, on_started=started.set))
+        await started.wait()
+        try:
+            yield World(listening.getsockname()[1], log, behind, ingress)
+        finally:
+            stop.set()
+            await serving
+            await upstream.aclose()
