@@ -69,4 +69,4 @@ class IngressConfig(Struct, frozen=True, kw_only=True):
 
     @property
     def strict(self) -> bool:
-        return self.durability is Durability.STRICT
+        return self.durability == Durability.STRICT

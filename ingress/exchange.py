@@ -7,6 +7,9 @@ length, an answer to an HTTP/1.0 client, an answer that breaks off. Requests for
 """
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -179,7 +182,7 @@ class Exchange:
         if unended:
             self._protocol.transport.close()  # what was written still goes out, and its framing tells that more was due
         else:
-            self._protocol.transport.abort()
+            self._protocol.reset()  # a plain close would look like the end of an answer without framing
 
     @property
     def paused(self) -> bool:
@@ -281,6 +284,14 @@ class ExchangeProtocol(HttpToolsProtocol):
             cycle.client_left()
         for queued, _ in self.pipeline:
             queued.disconnected = True
+
+    def reset(self) -> None:
+        """Ends the connection by a TCP reset."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if type(cycle) is not Exchange:

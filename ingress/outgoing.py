@@ -105,11 +105,12 @@ class OutgoingUpstream:
         content_length: int | None,
     ) -> httpx2.Request:
         limits = self._limits
-        streamed = content_length is not None and not isinstance(body, bytes)
-        own = [*headers, (b"content-length", b"%d" % content_length)] if streamed else headers
+        own = list(headers)
+        if content_length is not None and not isinstance(body, bytes):
+            own.append((b"content-length", b"%d" % content_length))
         timeout = {"connect": limits.connect_s, "read": limits.first_byte_s, "write": limits.idle_s, "pool": limits.pool_s}
         extensions: dict[str, Any] = {"timeout": timeout}
-        return httpx2.Request(method.decode("ascii"), url, headers=list(own), content=body, extensions=extensions)
+        return httpx2.Request(method.decode("ascii"), url, headers=own, content=body, extensions=extensions)
 
     async def aclose(self) -> None:
         await self._client.aclose()

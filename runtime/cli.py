@@ -1,6 +1,5 @@
 """What people type: `heliograph …`."""
 
-import asyncio
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from runtime import logs, roles
 from runtime.asking import ask
+from runtime.demo import serve
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
@@ -180,9 +180,7 @@ def demo_provider(
     faults: Annotated[bool, typer.Option("--faults", help="Obey `x-demo-fault` headers: stall, split, reset, fail.")] = False,
 ) -> None:
     """Run a small provider that speaks OpenAI's and Anthropic's dialects, for trying things without a key."""
-    from runtime import demo  # noqa: PLC0415 - the other commands need not load it
-
-    asyncio.run(demo.serve(port, "127.0.0.1", faults=faults))
+    uvloop.run(serve(port, "127.0.0.1", faults=faults))
 
 
 @lake_app.command("files")

@@ -25,7 +25,8 @@ from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
-from runtime import demo, logs, pipeline
+from runtime import logs, pipeline
+from runtime.demo import application
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing
 from runtime.settings import Misconfigured, Settings, settings
@@ -73,7 +74,7 @@ async def api(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
 
 async def demo_provider(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Ready) -> None:
     """The provider of `up --demo`."""
-    await serve_asgi(demo.application(faults=False), sockets, stop, ready, drain_s=chosen.shutdown_s)
+    await serve_asgi(application(faults=False), sockets, stop, ready, drain_s=chosen.shutdown_s)
 
 
 async def serve_asgi(app: Any, sockets: Sequence[socket.socket], stop: asyncio.Event, ready: Ready, *, drain_s: float) -> None:

@@ -89,6 +89,11 @@ def _body(get: Callable[[Body], Any]) -> Callable[[BodyRow], Any]:
     return lambda row: get(row.body)
 
 
+def _content(get: Callable[[Body], Any]) -> Callable[[BodyRow], Any]:
+    """What was said. A response that its caller wants omitted travels as far as here, because its usage is read on the way."""
+    return lambda row: None if row.body.omitted else get(row.body)
+
+
 CALL_GETTERS: Getters = {
     "call_id": lambda event: event.call.call_id,
     "request_id": lambda event: event.call.request_id,
@@ -148,9 +153,9 @@ BODY_GETTERS: Getters = {
     "organization": lambda row: row.call.organization,
     "created_at": lambda row: row.call.created_at,
     "side": lambda row: row.side,
-    "text": _body(lambda body: body.text),
-    "base64": _body(lambda body: body.base64),
-    "tail": _body(lambda body: body.tail),
+    "text": _content(lambda body: body.text),
+    "base64": _content(lambda body: body.base64),
+    "tail": _content(lambda body: body.tail),
     "assembled": lambda row: row.assembled,
     "size": _body(lambda body: body.size),
     "content_type": _body(lambda body: body.content_type),

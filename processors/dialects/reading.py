@@ -11,7 +11,7 @@ from processors.usage import Usage
 WORD_LIMIT = 256
 """Characters of a model's name or a finish reason. No provider has longer ones."""
 MESSAGE_LIMIT = 500
-KEY_LIKE = re.compile(r"(?i)\b(?:sk|pk|rk|gsk|xai|key|bearer|token)[-_ :=]+[\w*.\-]{6,}")
+KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|hf|key)[-_]|AIza|[Bb]earer )[\w*.\-]{6,}")
 """Providers repeat a wrong key, half masked, in their error messages."""
 
 PriceContext = tuple[tuple[str, str], ...]

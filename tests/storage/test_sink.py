@@ -68,7 +68,7 @@ async def test_a_call_is_a_row(tmp_path: Path) -> None:
 
 async def test_bodies_of_both_sides(tmp_path: Path) -> None:
     log, lake = MemoryLog(), lake_at(tmp_path)
-    omitted = completed(2, response=Body(size=5, omitted=True))
+    omitted = completed(2, response=Body(text="hello", size=5, omitted=True))
     await append(
         log,
         message_of(REQUESTS, 0, BatchId("e", 1), [received(1)]),

@@ -1,0 +1,129 @@
+"""Every folder under `tests/cases/dialects` is a test: an answer, what it says, and what it costs, worked out by hand."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from eventlog.events import Body, Outcome
+from processors.assembled import assemble
+from processors.calls import understand
+from processors.dialects import DIALECTS, dialect_for
+from processors.dialects.reading import Reading
+from processors.rates import RateBook
+from processors.usage import Usage
+from tests.processors.events import batch, call, completed
+
+CASES = Path(__file__).parents[1] / "cases" / "dialects"
+FOLDERS = {str(path.parent.relative_to(CASES)): path.parent for path in sorted(CASES.glob("*/*/expected.json"))}
+RATES = RateBook.bundled()
+
+
+class Case:
+    def __init__(self, folder: Path) -> None:
+        self.expected: dict[str, Any] = json.loads((folder / "expected.json").read_text())
+        self.dialect = folder.parent.name
+        self.data = next(folder.glob("response.*")).read_bytes()
+        about = self.expected["call"]
+        self.facts = call(about["provider"], about["path"], model=about["model"])
+        self.event = completed(facts=self.facts, body=self.body(), outcome=Outcome(about["outcome"]), status=about["status"])
+
+    def body(self) -> Body:
+        content_type, kept = self.expected["call"]["content_type"], self.expected.get("kept")
+        if kept is None:
+            return Body(text=self.data.decode(), size=len(self.data), content_type=content_type)
+        head, tail = self.data[: kept["head"]].decode("utf-8", "ignore"), self.data[-kept["tail"] :].decode("utf-8", "ignore")
+        return Body(text=head, tail=tail, size=len(self.data), content_type=content_type, truncated=True)
+
+    def read(self) -> Reading:
+        dialect = dialect_for(self.facts, self.event.response)
+        assert dialect is not None
+        assert dialect.name == self.dialect
+        return dialect.read(self.event.response)
+
+
+@pytest.fixture(params=FOLDERS)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(FOLDERS[request.param])
+
+
+def test_reading(case: Case) -> None:
+    reading, expected = case.read(), case.expected["reading"]
+    usage = Usage(**expected["usage"]) if "usage" in expected else None
+    assert reading.usage == usage
+    assert reading.model == expected.get("model")
+    assert reading.finish_reason == expected.get("finish_reason")
+    assert (None if reading.problem is None else str(reading.problem)) == expected.get("problem")
+    assert reading.refused == expected.get("refused")
+    assert dict(reading.context) == expected.get("context", {})
+    assert (reading.unreadable or "").startswith(expected.get("unreadable", "")), reading.unreadable
+    assert (reading.unreadable is None) == ("unreadable" not in expected)
+
+
+def test_cost(case: Case) -> None:
+    (row,) = understand(batch(case.event), RATES).calls.events
+    assert row.cost_usd == case.expected["cost_usd"], row.price_source
+    if "invoice" in case.expected:
+        lines = [Decimal(line["count"]) * Decimal(line["usd_per_million"]) for line in case.expected["invoice"]]
+        assert sum(lines) / 1_000_000 == Decimal(case.expected["cost_usd"])
+        assert str(row.price_source).startswith("genai-prices ")
+    if "unpriced" in case.expected:
+        assert str(row.price_source).startswith("unpriced: ")
+        assert case.expected["unpriced"] in str(row.price_source)
+
+
+def test_tokens_are_conserved(case: Case) -> None:
+    (row,) = understand(batch(case.event), RATES).calls.events
+    usage = case.expected["reading"].get("usage")
+    if usage is None:
+        assert row.usage is None
+        return
+    assert row.usage is not None
+    assert (row.usage.prompt, row.usage.completion) == (usage["input"], usage["output"])
+    assert (row.usage.cache_read, row.usage.cache_write) == (usage.get("cache_read"), usage.get("cache_write"))
+    assert row.usage.reasoning == usage.get("reasoning")
+
+
+def test_assembled_message(case: Case) -> None:
+    text, expected = assemble(case.event), case.expected.get("assembled")
+    assert (None if text is None else json.loads(text)) == expected
+
+
+def test_an_assembled_message_reads_like_its_stream(case: Case) -> None:
+    text = assemble(case.event)
+    dialect = dialect_for(case.facts, case.event.response)
+    if text is None or dialect is None:
+        return
+    streamed, whole = case.read(), dialect.read(Body(text=text, content_type="application/json"))
+    assert (whole.usage, whole.model, whole.finish_reason) == (streamed.usage, streamed.model, streamed.finish_reason)
+
+
+def _reordered(value: Any) -> Any:
+    match value:
+        case dict():
+            return {"x_unknown": {"usage": None}} | {key: _reordered(value[key]) for key in reversed(value)}
+        case list():
+            return [_reordered(inner) for inner in value]
+        case _:
+            return value
+
+
+def test_unknown_fields_and_the_order_of_keys_change_nothing(case: Case) -> None:
+    if case.event.response.truncated or case.expected["call"]["content_type"] != "application/json" or case.data[:1] != b"{":
+        return
+    try:
+        value = json.loads(case.data)
+    except ValueError:
+        return
+    dialect = dialect_for(case.facts, case.event.response)
+    assert dialect is not None
+    changed = dialect.read(Body(text=json.dumps(_reordered(value))))
+    assert msgspec.to_builtins(changed) == msgspec.to_builtins(case.read())
+
+
+def test_every_dialect_has_cases_and_every_case_a_source() -> None:
+    assert {folder.parent.name for folder in FOLDERS.values()} == {dialect.name for dialect in DIALECTS}
+    assert all((folder / "source.txt").read_text().startswith("Written by hand after https://") for folder in FOLDERS.values())

@@ -1,0 +1,194 @@
+import warnings
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import genai_prices
+import pytest
+from genai_prices import types as listed
+from genai_prices.data import providers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.cards import KEYS, counts_of
+from processors.rates import MEMO_LIMIT, OWN_AUDIO, RateBook
+from processors.usage import LIMIT, Usage, UsageRefused, count
+
+AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+TIMES = [AT, datetime(2024, 3, 1, 2, tzinfo=UTC), datetime(2026, 10, 13, 9, 59, 59, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)]
+RATES = RateBook.bundled()
+
+USAGES = {
+    "plain": Usage(input=1_000, output=100),
+    "nothing": Usage(input=0, output=0),
+    "all of it from the cache": Usage(input=1_000, output=1, cache_read=1_000),
+    "read and written": Usage(input=10_000, output=500, cache_read=7_000, cache_write=2_000, cache_write_5m=1_500, cache_write_1h=500),
+    "written, nobody says how long for": Usage(input=10_000, output=500, cache_write=2_000),
+    "reasoning": Usage(input=10, output=5_000, reasoning=4_000),
+    "just below a step": Usage(input=200_000, output=1_000, cache_read=5),
+    "just above a step": Usage(input=200_001, output=1_000, cache_read=150_000, cache_write=10),
+    "far above every step": Usage(input=3_000_000, output=1_000),
+    "audio": Usage(input=500, output=200, audio_input=400, audio_output=150),
+    "audio and cache": Usage(input=500, output=200, audio_input=400, cache_read=300),
+    "searches": Usage(input=500, output=200, web_searches=3),
+}
+CONTEXTS = [(), (("service_tier", "flex"),), (("service_tier", "priority"),), (("processing", "batch"),), (("speed", "fast"),)]
+
+
+def theirs(usage: Usage) -> genai_prices.Usage:
+    given = dict(zip(KEYS, counts_of(usage), strict=True))
+    return genai_prices.Usage(**{key: value for key, value in given.items() if value or key in {"input_tokens", "output_tokens"}})
+
+
+def listed_cost(
+    provider: listed.Provider, model: listed.ModelInfo, usage: Usage, at: datetime, context: tuple[tuple[str, str], ...]
+) -> Decimal | None:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return model.calc_price(theirs(usage), provider, genai_request_timestamp=at, price_context=dict(context)).total_price
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("provider", providers, ids=lambda provider: provider.id)
+@pytest.mark.parametrize("usage", USAGES.values(), ids=USAGES)
+def test_the_same_as_the_price_list_itself(provider: listed.Provider, usage: Usage) -> None:
+    """Every model it knows, at several times and in several contexts."""
+    compared = 0
+    for model in provider.models:
+        found = provider.find_model(model.id, all_providers=providers)
+        if found is None:
+            continue
+        for at, context in [(at, ()) for at in TIMES] + [(AT, context) for context in CONTEXTS[1:]]:
+            ours = RATES.price(usage, provider=provider.id, model=model.id, at=at, context=context)
+            if "is not priced by tokens" in ours.source or "has no rate for audio" in ours.source:
+                continue
+            assert ours.cost == listed_cost(provider, found, usage, at, context), (model.id, at, context, ours.source)
+            compared += 1
+    assert compared or all("tokens" not in str(vars(model.prices)) for model in provider.models) or usage.audio_input
+
+
+COSTS = {
+    "plain": ("openai", "gpt-4o-2024-08-06", Usage(input=1_000, output=100), "0.0035"),
+    "cached": ("openai", "gpt-4o", Usage(input=1_000, output=0, cache_read=1_000), "0.00125"),
+    "one token": ("openai", "gpt-4o-mini", Usage(input=1, output=0), "0.00000015"),
+    "an hour in the cache": (
+        "anthropic",
+        "claude-sonnet-4-5",
+        Usage(input=1_000, output=0, cache_write=1_000, cache_write_1h=1_000),
+        "0.006",
+    ),
+    "a long prompt": ("anthropic", "claude-sonnet-4-5", Usage(input=200_001, output=10), "1.200231"),
+    "by another name": ("x", "grok-4", Usage(input=1_000_000, output=0), "6"),
+    "bedrock": ("bedrock", "anthropic.claude-3-haiku-20240307-v1:0", Usage(input=1_000_000, output=0), "0.25"),
+}
+
+
+@pytest.mark.parametrize(("provider", "model", "usage", "usd"), COSTS.values(), ids=COSTS)
+def test_cost(provider: str, model: str, usage: Usage, usd: str) -> None:
+    assert RATES.price(usage, provider=provider, model=model, at=AT).cost == Decimal(usd)
+
+
+@given(st.integers(0, LIMIT), st.integers(0, LIMIT), st.floats(0, 1))
+@settings(deadline=None)
+def test_costs_are_exact_at_any_size(prompt: int, completion: int, cached: float) -> None:
+    read = int(prompt * cached)
+    price = RATES.price(Usage(input=prompt, output=completion, cache_read=read), provider="openai", model="gpt-4o", at=AT)
+    assert price.cost is not None
+    assert price.cost * 1_000_000 == (prompt - read) * Decimal("2.5") + read * Decimal("1.25") + completion * 10
+
+
+def test_a_price_names_its_package_and_itself() -> None:
+    usage = Usage(input=1, output=1)
+    version = genai_prices.__version__
+    assert RATES.price(usage, provider="openai", model="gpt-4o", at=AT).source == f"genai-prices {version}: openai/gpt-4o"
+    assert RATES.price(usage, provider="openai", model="o3", at=AT).source == f"genai-prices {version}: openai/o3, since 2025-06-10"
+    long = RATES.price(Usage(input=300_000, output=1), provider="anthropic", model="claude-sonnet-4-5", at=AT)
+    assert long.source == f"genai-prices {version}: anthropic/claude-sonnet-4-5, prompts over 200000"
+    flex = RATES.price(usage, provider="openai", model="gpt-5", at=AT, context=(("service_tier", "flex"),))
+    assert flex.source == f"genai-prices {version}: openai/gpt-5, service_tier flex"
+
+
+UNPRICED = {
+    "an unknown model": ("openai", "gpt-99", "", "does not know the model gpt-99 of openai"),
+    "an unknown host": ("llm.example.com", "gpt-4o", "https://llm.example.com/v1", "does not know the provider llm.example.com"),
+    "a host that resembles a provider": ("openai.example.com", "gpt-4o", "https://openai.example.com/v1", "does not know the provider"),
+    "a very long name": ("openai", "gpt-4o" * 2_000, "", "no model has so long a name"),
+    "an empty name": ("openai", "", "", "does not know the model"),
+}
+
+
+@pytest.mark.parametrize(("provider", "model", "url", "reason"), UNPRICED.values(), ids=UNPRICED)
+def test_unpriced(provider: str, model: str, url: str, reason: str) -> None:
+    price = RATES.price(Usage(input=1, output=1), provider=provider, model=model, at=AT, target_url=url)
+    assert price.cost is None
+    assert price.source.startswith("unpriced: ")
+    assert reason in price.source
+
+
+def test_a_host_is_known_by_its_address() -> None:
+    url = "https://acme.openai.azure.com/openai/deployments/x?api-version=1"
+    price = RATES.price(Usage(input=1_000_000, output=0), provider="acme.openai.azure.com", model="gpt-4o", at=AT, target_url=url)
+    assert price.cost == Decimal("2.5")
+
+
+def test_audio_without_a_rate_of_its_own_is_not_billed_as_text() -> None:
+    usage = Usage(input=10, output=10, audio_output=5)
+    assert {"openai", "azure"} == OWN_AUDIO
+    assert RATES.price(usage, provider="openai", model="gpt-4o-audio-preview", at=AT).cost is None
+    assert RATES.price(usage, provider="google", model="gemini-2.5-pro", at=AT).cost is not None
+
+
+def test_the_time_of_the_call_decides_in_any_zone() -> None:
+    usage = Usage(input=1_000_000, output=0)
+    peak, off_peak = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 1, 20, tzinfo=UTC)
+    costs = [RATES.price(usage, provider="deepseek", model="deepseek-chat", at=at).cost for at in (peak, off_peak, peak)]
+    assert costs == [Decimal("0.27"), Decimal("0.135"), Decimal("0.27")]
+    elsewhere = off_peak.astimezone(timezone(timedelta(hours=9)))
+    assert RATES.price(usage, provider="deepseek", model="deepseek-chat", at=elsewhere).cost == Decimal("0.135")
+
+
+def test_the_memo_does_not_grow_with_the_names_callers_think_of() -> None:
+    rates = RateBook.bundled()
+    for number in range(MEMO_LIMIT + 10):
+        rates.price(Usage(input=1, output=1), provider="openai", model=f"gpt-4o-mini-{number}", at=AT)
+    assert len(rates._listings) <= MEMO_LIMIT
+    for number in range(MEMO_LIMIT + 10):
+        rates.price(Usage(input=1, output=1), provider="openai", model="gpt-4o", at=AT - timedelta(days=number))
+    assert len(rates._cards) <= MEMO_LIMIT
+
+
+COUNTS = {
+    "a number": (12, 12),
+    "as text": ("12", 12),
+    "as a float": (12.0, 12),
+    "nothing": (None, None),
+    "zero": (0, 0),
+    "the most there is": (LIMIT, LIMIT),
+}
+
+
+@pytest.mark.parametrize(("value", "number"), COUNTS.values(), ids=COUNTS)
+def test_count(value: object, number: int | None) -> None:
+    assert count(value, "x") == number
+
+
+@pytest.mark.parametrize("value", [-1, 12.5, LIMIT + 1, "-1", "12.5", "", "a", "٣", "9" * 5_000, 10**5_000, float("inf"), True, [], {}])
+def test_no_count(value: object) -> None:
+    with pytest.raises(UsageRefused, match="^prompt_tokens is "):
+        count(value, "prompt_tokens")
+
+
+IMPOSSIBLE = {
+    "cached beyond the prompt": {"input": 1, "output": 1, "cache_read": 1, "cache_write": 1},
+    "reasoning beyond the answer": {"input": 1, "output": 1, "reasoning": 2},
+    "audio beyond the prompt": {"input": 1, "output": 1, "audio_input": 2},
+    "audio beyond the answer": {"input": 1, "output": 1, "audio_output": 2},
+    "hours beyond the writes": {"input": 9, "output": 1, "cache_write": 1, "cache_write_1h": 2},
+    "too much": {"input": LIMIT + 1, "output": 0},
+}
+
+
+@pytest.mark.parametrize("fields", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_impossible_usage(fields: dict[str, int]) -> None:
+    with pytest.raises(UsageRefused):
+        Usage(**fields)
