@@ -238,6 +238,8 @@ class ExchangeProtocol(HttpToolsProtocol):
     is_ours: IsOurs
     flow: FlowControl
     cycle: Any
+    """The request that was read last; where requests are pipelined, not the one that is being answered."""
+    answering: Exchange | None = None
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -278,12 +280,12 @@ class ExchangeProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        cycle = self.cycle
         super().connection_lost(exc)
-        if type(cycle) is Exchange:
-            cycle.client_left()
         for queued, _ in self.pipeline:
             queued.disconnected = True
+        for exchange in (self.answering, self.cycle):  # two of them, where requests were pipelined
+            if type(exchange) is Exchange:
+                exchange.client_left()
 
     def reset(self) -> None:
         """Ends the connection by a TCP reset."""
@@ -297,6 +299,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         if type(cycle) is not Exchange:
             super()._start_asgi_task(cycle, app)
             return
+        self.answering = cycle
         task = cycle.task = self.loop.create_task(self._run(cycle))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

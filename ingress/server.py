@@ -29,7 +29,7 @@ _SCHEMES = (b"http://", b"https://")
 _HEAD_LINE = 4
 """Bytes of a header beside its name and value: colon, space, CR, LF."""
 SETTLE_S = 5.0
-"""For calls that were cancelled at the end of the drain to write themselves down."""
+"""At least so long, calls that were cancelled at the end of the drain may take to write themselves down."""
 
 BAD = (400, "bad_request", "This is no HTTP/1.1 request that can be understood in one way only.")
 NO_HOST = (400, "bad_request", "A request needs exactly one Host header.")
@@ -242,5 +242,5 @@ async def _shut_down(server: uvicorn.Server, ingress: Ingress, sockets: list[soc
     await server.shutdown(sockets=sockets)
     if tasks:
         await asyncio.wait(list(tasks), timeout=SETTLE_S)
-    await ingress.emitter.drain(ingress.config.clients.drain_s)
+    await ingress.emitter.drain(max(ingress.config.clients.drain_s, SETTLE_S))
     ingress.telemetry.stop()

@@ -30,6 +30,9 @@ KEYS = (
 )
 """What `counts_of` counts, by genai-prices' names, in its order."""
 
+FREE = ":free"
+"""Routers mark so what costs nothing. Another entry without a rate is one that the price list does not know."""
+
 AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
 
 
@@ -126,7 +129,7 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         return Unpriced(f"the price list's entry for {name} is not sound")
     tokens = {key: rate for key, rate in rates.items() if key != "requests"}
     lines = tuple(_line(key, rate, _terms(key, tokens)) for key, rate in sorted(tokens.items()) if _terms(key, tokens))
-    if not lines:
+    if not lines and not (FREE in name and not rates):
         return Unpriced(f"{name} is not priced by tokens")
     return Card(
         name=name,

@@ -110,14 +110,14 @@ def ingress(host: Host = None, port: Port = None, data_dir: DataDir = None) -> N
     """Run one proxy worker alone, into the event log of the data directory. A pipeline has to read it: `up` runs both."""
     found = chosen(host=host, port=port, data_dir=data_dir)
     with locked(found.data_dir):
-        raise typer.Exit(roles.run("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)")))
+        roles.leave(roles.run("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)")))
 
 
 @app.command()
 def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -> None:
     """Run the query side alone, over a lake that something else fills, or nothing any more."""
     found = chosen(host=host, api_port=api_port, data_dir=data_dir)
-    raise typer.Exit(roles.run("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)")))
+    roles.leave(roles.run("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)")))
 
 
 @app.command()

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 import uvicorn
@@ -150,7 +150,14 @@ def main() -> None:
     sockets = [socket.socket(fileno=int(fd)) for fd in chosen.fds.split(",") if fd]
     for each in sockets:
         each.setblocking(False)
-    sys.exit(run(chosen.role, sockets, chosen.ready_fd))
+    leave(run(chosen.role, sockets, chosen.ready_fd))
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process at once. All work is done by now, and the native libraries' own endings print riddles, or abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

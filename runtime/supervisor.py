@@ -26,7 +26,7 @@ from runtime.sockets import listen
 
 log = structlog.get_logger()
 
-BACKOFF_S, BACKOFF_MAX_S = 0.1, 5.0
+BACKOFF_S, BACKOFF_MAX_S = 0.1, 2.0
 HEALTHY_S = 10.0
 """A child that lived this long failed for a new reason: it is restarted at once."""
 ORDER_OF_END = ("ingress", "pipeline", "api", "demo")
@@ -87,9 +87,18 @@ class Child:
         """The exit code; minus the signal's number when one ended it."""
         return -1 if self.process is None else await self.process.wait()
 
+    @property
+    def dead(self) -> bool:
+        return self.process is not None and self.process.returncode is not None
+
     def tell(self, number: int) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(number)
+        """Sends a signal; one to end that comes before the child is ready waits until it is."""
+        if self.process is None or self.dead:
+            return
+        if number == signal.SIGTERM and not self.ready.is_set():
+            self._close_life()  # it sees the end of its standard input as soon as it looks
+            return
+        self.process.send_signal(number)
 
 
 class Supervisor:
@@ -194,6 +203,8 @@ class Supervisor:
         """Tells the children of one role to end and waits. True when one had to be killed."""
         children = [child for child in self._children if child.part.role == role and child.process is not None]
         for child in children:
+            if role == "pipeline" and child.dead and not self._failed:
+                await child.start()  # it died a moment ago: what is on the log has to come to rest all the same
             child.tell(signal.SIGTERM)
         waits = [asyncio.create_task(child.wait()) for child in children]
         if not waits:

@@ -8,7 +8,9 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from uuid import uuid4
 import aiohttp
 import psutil
 
-from tests.fakes.stack import Stack
+from tests.fakes.stack import Stack, get
 
 VICTIMS = ("ingress", "pipeline", "tree")
 
@@ -111,10 +113,20 @@ async def soak(stack: Stack, *, rounds: int, seed: int, callers: int = 8) -> Acc
     return account
 
 
-def count(stack: Stack, account: Account) -> None:
+def count(stack: Stack, account: Account, *, seconds: float = 30) -> None:
+    """The rows, once all that is on the log has come to rest."""
+    deadline = time.monotonic() + seconds
+    while behind(stack) and time.monotonic() < deadline:
+        time.sleep(0.2)
     for row in stack.query("SELECT call_id, properties['token'] AS token FROM calls"):
         account.rows[row["token"]] += 1
         account.call_ids[row["call_id"]] += 1
+
+
+def behind(stack: Stack) -> bool:
+    """Whether any reader has messages before it, or none has told yet."""
+    lags = re.findall(r"^heliograph_log_lag_messages{.*} ([0-9.]+)$", get(f"{stack.api}/metrics").decode(), re.MULTILINE)
+    return not lags or any(float(lag) for lag in lags)
 
 
 def make(folder: Path, durability: str) -> Stack:

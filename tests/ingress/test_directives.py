@@ -27,7 +27,10 @@ SAID = {
     "a property without a name": ({"helicone_property_": "x"}, NOTHING),
     "a property without a value": ({"helicone_property_a": ""}, Directives(properties={"a": ""})),
     "a request id": ({"helicone_request_id": UUID.upper()}, Directives(request_id=UUID)),
-    "a prompt and a model": ({"helicone_prompt_id": "p", "helicone_model_override": "gpt-4o"}, Directives(prompt_id="p", model_override="gpt-4o")),
+    "a prompt and a model": (
+        {"helicone_prompt_id": "p", "helicone_model_override": "gpt-4o"},
+        Directives(prompt_id="p", model_override="gpt-4o"),
+    ),
     "an empty user": ({"helicone_user_id": " "}, NOTHING),
     "omissions": ({"helicone_omit_request": "true", "helicone_omit_response": "True"}, Directives(omit_request=True, omit_response=True)),
     "no omission": ({"helicone_omit_request": "false"}, NOTHING),

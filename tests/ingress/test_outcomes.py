@@ -198,7 +198,10 @@ async def test_strict_asks_nobody_when_the_log_takes_nothing() -> None:
 STRICT = {
     "a sized answer": (sized(), ANSWER[-1:]),
     "a stream": (streamed(), b"[DONE]"),
-    "a stream of messages": (streamed([b'event: ping\ndata: {}\n\n', b'event: message_stop\ndata: {"type":"message_stop"}\n\n'], end=False), b"message_stop"),
+    "a stream of messages": (
+        streamed([b"event: ping\ndata: {}\n\n", b'event: message_stop\ndata: {"type":"message_stop"}\n\n'], end=False),
+        b"message_stop",
+    ),
     "a chunked answer": (streamed([b'{"a"', b":1}"], headers=b"Content-Type: application/json\r\n"), b"0\r\n\r\n"),
     "an answer cut anywhere": (raw(CHUNKED + b"8\r\ndata: [D\r\n7\r\nONE]\n\n\r\n0\r\n\r\n"), b"ONE]"),
 }

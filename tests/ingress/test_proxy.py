@@ -34,7 +34,9 @@ def unchunked(data: bytes) -> list[bytes]:
 
 
 async def test_the_answer_is_the_providers_own() -> None:
-    headers = b"Content-Type: application/json\r\nX-Mixed-Case: a\r\nx-lower: b\r\nSet-Cookie: 1\r\nSet-Cookie: 2\r\nDate: today\r\nServer: p\r\n"
+    headers = (
+        b"Content-Type: application/json\r\nX-Mixed-Case: a\r\nx-lower: b\r\nSet-Cookie: 1\r\nSet-Cookie: 2\r\nDate: today\r\nServer: p\r\n"
+    )
     async with running(sized(headers=headers, status=b"201 Fine by me")) as world:
         answer = await world.post()
     head = answer.partition(b"\r\n\r\n")[0]
@@ -144,7 +146,12 @@ FRAMINGS = {
     "head and body apart": [b"Content-Length: 55\r\n\r\n", CHAT],
     "in three pieces": [b"Content-Length: 55\r\n\r\n", CHAT[:20], CHAT[20:]],
     "chunked in one piece": [b"Transfer-Encoding: chunked\r\n\r\n37\r\n" + CHAT + b"\r\n0\r\n\r\n"],
-    "chunked in pieces": [b"Transfer-Encoding: chunked\r\n\r\n", b"14\r\n" + CHAT[:20] + b"\r\n", b"23\r\n" + CHAT[20:] + b"\r\n", b"0\r\nX-Trailer: 1\r\n\r\n"],
+    "chunked in pieces": [
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"14\r\n" + CHAT[:20] + b"\r\n",
+        b"23\r\n" + CHAT[20:] + b"\r\n",
+        b"0\r\nX-Trailer: 1\r\n\r\n",
+    ],
 }
 
 
@@ -158,7 +165,7 @@ async def test_a_request_arrives_and_is_recorded_however_it_is_framed(pieces: li
         (received,), (completed,) = await world.requests(), await world.responses()
         request_head, _, sent = world.provider.requests[0].partition(b"\r\n\r\n")
     assert body_of(answer) == ANSWER
-    assert CHAT == (b"".join(unchunked(sent)) if b"chunked" in request_head else sent)
+    assert (b"".join(unchunked(sent)) if b"chunked" in request_head else sent) == CHAT
     assert b"railer" not in request_head
     assert received.request == Body(text=CHAT.decode(), size=55)
     assert completed.request_bytes == 55
@@ -220,7 +227,11 @@ async def test_omitted_bodies() -> None:
 
 
 KEYS = {
-    "in Helicone-Auth": ("/v1/x", b"Helicone-Auth: Bearer sk-helicone-abc\r\nAuthorization: Bearer sk-1\r\n", b"authorization: Bearer sk-1\r\n"),
+    "in Helicone-Auth": (
+        "/v1/x",
+        b"Helicone-Auth: Bearer sk-helicone-abc\r\nAuthorization: Bearer sk-1\r\n",
+        b"authorization: Bearer sk-1\r\n",
+    ),
     "in Authorization": ("/v1/x", b"Authorization: Bearer sk-helicone-abc\r\n", b""),
     "beside the provider's": ("/v1/x", b"Authorization: Bearer sk-1, Bearer pk-helicone-abc\r\n", b"authorization: Bearer sk-1\r\n"),
     "in x-api-key": ("/v1/x", b"x-api-key: sk-helicone-abc\r\n", b""),
@@ -275,13 +286,21 @@ REFUSED = {
     "no target": ("/gateway/v1/x", b"", 400, "bad_request", "Helicone-Target-URL"),
     "nobody": ("/nobody/v1/x", b"", 404, "unknown_route", "path"),
     "an upgrade": ("/v1/realtime", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", 501, "upgrade_unsupported", "Upgrade"),
-    "h2c": ("/v1/x", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n", 501, "upgrade_unsupported", "Upgrade"),
+    "h2c": (
+        "/v1/x",
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
+        501,
+        "upgrade_unsupported",
+        "Upgrade",
+    ),
 }
 
 
 @pytest.mark.parametrize("anthropic", [False, True], ids=["openai", "anthropic"])
 @pytest.mark.parametrize(("path", "headers", "status", "code", "field"), REFUSED.values(), ids=REFUSED)
-async def test_refusals_are_answers_in_the_dialect_and_rows(path: str, headers: bytes, status: int, code: str, field: str, anthropic: bool) -> None:
+async def test_refusals_are_answers_in_the_dialect_and_rows(
+    path: str, headers: bytes, status: int, code: str, field: str, anthropic: bool
+) -> None:
     async with running() as world:
         answer, told = await post_with(world, headers + (b"anthropic-version: 2023-06-01\r\n" if anthropic else b""), path)
         (received,), (completed,) = await world.requests(), await world.responses()

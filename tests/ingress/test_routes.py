@@ -12,7 +12,11 @@ LOCAL = b"localhost:8787"
 
 @pytest.fixture
 def router() -> Router:
-    return Router(IngressConfig(upstreams={"groq": "http://127.0.0.1:9000", "azure": "https://me.openai.azure.com", "mine": "http://10.0.0.1:8000/llm/"}))
+    return Router(
+        IngressConfig(
+            upstreams={"groq": "http://127.0.0.1:9000", "azure": "https://me.openai.azure.com", "mine": "http://10.0.0.1:8000/llm/"}
+        )
+    )
 
 
 def url(route: Route) -> str:
@@ -24,7 +28,13 @@ ROUTES = {
     "OpenAI, the root": ("/v1", LOCAL, False, "openai", "https://api.openai.com/v1"),
     "OpenAI, with a query": ("/v1?a=/b", LOCAL, False, "openai", "https://api.openai.com/v1?a=/b"),
     "Anthropic by path": ("/v1/messages", LOCAL, False, "anthropic", "https://api.anthropic.com/v1/messages"),
-    "Anthropic, counting": ("/v1/messages/count_tokens?beta=true", LOCAL, False, "anthropic", "https://api.anthropic.com/v1/messages/count_tokens?beta=true"),
+    "Anthropic, counting": (
+        "/v1/messages/count_tokens?beta=true",
+        LOCAL,
+        False,
+        "anthropic",
+        "https://api.anthropic.com/v1/messages/count_tokens?beta=true",
+    ),
     "Anthropic by header": ("/v1/models", LOCAL, True, "anthropic", "https://api.anthropic.com/v1/models"),
     "a provider": ("/openai/v1/models", LOCAL, False, "openai", "https://api.openai.com/v1/models"),
     "a provider alone": ("/anthropic", LOCAL, False, "anthropic", "https://api.anthropic.com/"),
@@ -33,7 +43,13 @@ ROUTES = {
     "another name": ("/xai/v1/chat/completions", LOCAL, False, "x", "https://api.x.ai/v1/chat/completions"),
     "a configured provider": ("/groq/openai/v1/models", LOCAL, False, "groq", "http://127.0.0.1:9000/openai/v1/models"),
     "a provider of one's own": ("/mine/v1/chat", LOCAL, False, "mine", "http://10.0.0.1:8000/llm/v1/chat"),
-    "Azure, configured": ("/azure/openai/deployments/d/chat", LOCAL, False, "azure", "https://me.openai.azure.com/openai/deployments/d/chat"),
+    "Azure, configured": (
+        "/azure/openai/deployments/d/chat",
+        LOCAL,
+        False,
+        "azure",
+        "https://me.openai.azure.com/openai/deployments/d/chat",
+    ),
     "raw paths stay raw": ("/openai/a%2Fb//c/%2e%2e/?q=%20;", LOCAL, False, "openai", "https://api.openai.com/a%2Fb//c/%2e%2e/?q=%20;"),
     "the Host oai": ("/v1/x", b"oai.helicone.ai", False, "openai", "https://api.openai.com/v1/x"),
     "the Host anthropic": ("/v1/x", b"anthropic.localhost:8787", False, "anthropic", "https://api.anthropic.com/v1/x"),
@@ -95,7 +111,9 @@ def test_named_targets(router: Router, target: str, path: str, provider: str, ex
     assert not route.place.trusted
 
 
-@pytest.mark.parametrize("target", ["", "not a url", "ftp://example.com", "api.openai.com", "https://", "http://h:99999", "http://h\\@x", "http://[::1"])
+@pytest.mark.parametrize(
+    "target", ["", "not a url", "ftp://example.com", "api.openai.com", "https://", "http://h:99999", "http://h\\@x", "http://[::1"]
+)
 def test_targets_that_are_none(router: Router, target: str) -> None:
     with pytest.raises(BadTarget) as refused:
         router.route_to("Helicone-OpenAI-Api-Base", target, b"/v1/x")
@@ -138,7 +156,12 @@ def test_providers_by_host(host: str, provider: str) -> None:
     assert provider_at(host) == provider
 
 
-BAD_UPSTREAMS = {"no URL": {"openai": "nonsense"}, "a route of ours": {"v1": "http://h"}, "capitals": {"OpenAI": "http://h"}, "a path": {"a/b": "http://h"}}
+BAD_UPSTREAMS = {
+    "no URL": {"openai": "nonsense"},
+    "a route of ours": {"v1": "http://h"},
+    "capitals": {"OpenAI": "http://h"},
+    "a path": {"a/b": "http://h"},
+}
 
 
 @pytest.mark.parametrize("upstreams", BAD_UPSTREAMS.values(), ids=BAD_UPSTREAMS)

@@ -10,10 +10,16 @@ QUERIES = {
     "nothing": ("", ""),
     "nothing secret": ("alt=sse&beta=true&x", "alt=sse&beta=true&x"),
     "a key": ("key=AIza123&alt=sse", "key=***&alt=sse"),
-    "keys by other names": ("api-key=a&api_key=b&access_token=c&token=d&sig=e&signature=f", "api-key=***&api_key=***&access_token=***&token=***&sig=***&signature=***"),
+    "keys by other names": (
+        "api-key=a&api_key=b&access_token=c&token=d&sig=e&signature=f",
+        "api-key=***&api_key=***&access_token=***&token=***&sig=***&signature=***",
+    ),
     "in capitals": ("API-Key=a&KEY=b", "API-Key=***&KEY=***"),
     "an encoded name": ("%6bey=a&api%2Dkey=b", "%6bey=***&api%2Dkey=***"),
-    "AWS": ("X-Amz-Credential=a&X-Amz-Signature=b&X-Amz-Date=c&X-Amz-Security-Token=d", "X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=c&X-Amz-Security-Token=***"),
+    "AWS": (
+        "X-Amz-Credential=a&X-Amz-Signature=b&X-Amz-Date=c&X-Amz-Security-Token=d",
+        "X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=c&X-Amz-Security-Token=***",
+    ),
     "a key by its looks": ("q=sk-abc123&r=sky", "q=***&r=sky"),
     "separated by semicolons": ("a=1;key=2;b=3", "a=1;key=***;b=3"),
     "an equals sign in the value": ("token=a=b=c&d=e=f", "token=***&d=e=f"),

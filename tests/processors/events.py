@@ -8,7 +8,8 @@ from eventlog.events import Body, CallFacts, CallId, Outcome, RequestId, Respons
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 EPOCH = "0123456789abcdef" * 2
 
-ANSWER = """{"id":"c","model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],
+ANSWER = """{"id":"c","model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},
+"finish_reason":"stop"}],
 "usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"""
 
 

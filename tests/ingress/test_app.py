@@ -1,0 +1,80 @@
+"""Our own routes on the proxy port."""
+
+import json
+
+import pytest
+
+from eventlog.port import LogUnavailable
+from ingress.app import is_ours
+from tests.fakes.ingress import HOST, World, running
+from tests.fakes.memory_log import MemoryLog
+
+
+async def get(world: World, path: str) -> tuple[int, bytes]:
+    answer = await world.talk(b"GET %b HTTP/1.1\r\n%bConnection: close\r\n\r\n" % (path.encode(), HOST))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), body
+
+
+OURS = {
+    "health": (b"/healthz", (), True),
+    "with a query": (b"/metrics?x=1", (), True),
+    "longer": (b"/healthz/x", (), False),
+    "a call": (b"/v1/models", (), False),
+    "a target is named": (b"/healthz", ((b"helicone-target-url", b"https://h"),), False),
+    "a base is named": (b"/readyz", ((b"helicone-openai-api-base", b"https://h"),), False),
+}
+
+
+@pytest.mark.parametrize(("target", "headers", "ours"), OURS.values(), ids=OURS)
+def test_what_is_ours(target: bytes, headers: tuple[tuple[bytes, bytes], ...], ours: bool) -> None:
+    assert is_ours(target, headers) == ours
+
+
+async def test_alive_ready_and_described() -> None:
+    async with running() as world:
+        assert await get(world, "/healthz") == (200, b'{"status":"ok"}')
+        status, ready = await get(world, "/readyz")
+        assert (status, json.loads(ready)["status"], json.loads(ready)["log"]) == (200, "ready", "taking")
+        status, described = await get(world, "/openapi.json")
+        assert set(json.loads(described)["paths"]) == {"/healthz", "/readyz", "/metrics"}
+        assert (await get(world, "/docs"))[0] == 404
+
+
+async def test_readiness_tells_of_a_broken_log_and_goes_on() -> None:
+    log = MemoryLog()
+    log.fail_with(LogUnavailable("disk full"))
+    async with running(log=log) as world:
+        await world.post()
+        while world.ingress.emitter.state.log_taking:
+            await get(world, "/healthz")
+        status, ready = await get(world, "/readyz")
+        log.heal()
+    found = json.loads(ready)
+    assert (status, found["status"], found["log"]) == (200, "ready", "refusing")
+    assert found["waiting_events"] > 0
+
+
+def value_of(metrics: bytes, series: str) -> float:
+    return next((float(line.split()[-1]) for line in metrics.decode().splitlines() if line.startswith(series + " ")), 0.0)
+
+
+async def test_metrics_count_calls_and_events_without_naming_callers_targets() -> None:
+    async with running() as world:
+        _, before = await get(world, "/metrics")
+        for _ in range(3):
+            await world.post()
+        await world.post(headers=b"Helicone-Target-URL: http://127.0.0.1:%d\r\n" % world.provider.port)
+        await world.responses(4)
+        _, after = await get(world, "/metrics")
+    series = 'heliograph_ingress_calls_total{outcome="completed",provider="%s"}'
+    assert value_of(after, series % "openai") - value_of(before, series % "openai") == 3
+    assert value_of(after, series % "other") - value_of(before, series % "other") == 1
+    assert b"127.0.0.1" not in after
+    for name in ("heliograph_ingress_latency_seconds_count", "heliograph_ingress_ttft_seconds_count"):
+        assert value_of(after, name) - value_of(before, name) == 4
+    buckets = [line for line in after.decode().splitlines() if line.startswith("heliograph_ingress_latency_seconds_bucket")]
+    counts = [float(line.split()[-1]) for line in buckets]
+    assert counts == sorted(counts)
+    emitted = 'heliograph_events_emitted_total{topic="llm.responses.v1"}'
+    assert value_of(after, emitted) - value_of(before, emitted) == 4
