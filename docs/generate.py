@@ -19,8 +19,9 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "A setting is an environment variable, or a line of `.env` in the working directory; the environment wins, and a command's own option wins",
-        "over both. `heliograph settings` prints them all with their values and where each comes from. A name that is no setting is refused at start.",
+        "A setting is an environment variable, or a line of `.env` in the working directory; the environment wins, and a command's own",
+        "option wins over both. `heliograph settings` prints them all with their values and where each comes from. A name that is no",
+        "setting is refused at start.",
         "",
         "| setting | default | what it is for |",
         "| --- | --- | --- |",
@@ -28,8 +29,8 @@ def settings_page() -> str:
     lines += [f"| `{name}` | {shown(default)} | {about} |" for name, default, about in variables()]
     lines += [
         "",
-        "`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed as usual: calls then leave through that proxy, and targets that callers",
-        "name need `HELIOGRAPH_TARGET_HOSTS`, because their addresses cannot be judged here.",
+        "`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed as usual: calls then leave through that proxy, and",
+        "targets that callers name need `HELIOGRAPH_TARGET_HOSTS`, because their addresses cannot be judged here.",
         "",
     ]
     return "\n".join(lines)

@@ -105,39 +105,42 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """Speaks HTTP/1.1 with one provider, one call after the other. `released` is called when it is free again or gone."""
+    """Speaks HTTP/1.1 with one provider, one call after the other. Its owner hears when it is free again or gone."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: "TimeLimits", host_header: bytes) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: "TimeLimits", owner: "Owner") -> None:
         self.loop = loop
         self.limits = limits
-        self.host_header = host_header
         self.transport: asyncio.Transport | None = None
         self.deadline = FOREVER
-        self.idle_since = 0.0
+        self.idle_until = FOREVER
         self.answer: Answer | None = None
         self.lost = False
+        self._owner = owner
         self._parser = httptools.HttpResponseParser(self)
         self._head: asyncio.Future[Answer] | None = None
         self._headers: list[Header] = []
         self._reason = b""
-        self._head_bytes = 0
+        self._barren = 0
+        """Bytes since the last of a body: a head, trailers and chunk extensions may not go on for ever."""
         self._in_head = False
         self._bodiless = False
         self._until_eof = False
-        self._tainted = False
-        self._keep = False
-        self._pump: asyncio.Task[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._write_paused = False
+        self._reusable = False
+        self._kept_s = 0.0
+        self._upload: Upload | None = None
+        self._write_paused = self._read_paused = False
 
     # Calling
 
-    async def call(self, method: bytes, head: bytes, body: bytes | AsyncIterator[bytes] | None, *, chunked: bool) -> Answer:
-        """Writes the request and waits for the answer's head. Raises UpstreamError, and whatever reading `body` raises."""
+    async def call(self, method: bytes, head: bytes, body: bytes | AsyncIterator[bytes] | None, *, length: int | None) -> Answer:
+        """Writes the request and waits for the answer's head. Raises UpstreamError, and whatever reading `body` raises.
+
+        `length` is that of a streamed body; None: it goes out chunked.
+        """
         transport = self.transport
-        if transport is None:
+        if transport is None or self.lost:
             raise Interrupted("The connection to the provider was closed.")
-        self._in_head, self._head_bytes, self._until_eof = True, 0, False
+        self._in_head, self._barren, self._until_eof = True, 0, False
         self._bodiless = method == b"HEAD"
         self._headers = []
         waiting: asyncio.Future[Answer] = self.loop.create_future()
@@ -146,72 +149,76 @@ class Connection(asyncio.Protocol):
             transport.write(head + body if body else head)
             self.deadline = self.loop.time() + self.limits.first_byte_s
         else:
+            self.deadline = FOREVER
             transport.write(head)
-            self._pump = self.loop.create_task(self._send(transport, body, chunked=chunked))
+            self._upload = Upload(self, body, length)
         try:
             return await waiting
         except BaseException:
             self.drop()
             raise
 
-    async def _send(self, transport: asyncio.Transport, body: AsyncIterator[bytes], *, chunked: bool) -> None:
-        try:
-            async for piece in body:
-                if not piece:
-                    continue
-                transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                if self._write_paused:
-                    self.deadline = self.loop.time() + self.limits.idle_s
-                    await self._drained()
-                    self.deadline = FOREVER
-            if chunked:
-                transport.write(b"0\r\n\r\n")
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the body is the caller's: whatever its reading raised is told to the caller
-            self._fail(error)
-            return
-        self._pump = None
-        if self._in_head:
-            self.deadline = self.loop.time() + self.limits.first_byte_s
-
-    async def _drained(self) -> None:
-        self._writable = self.loop.create_future()
-        await self._writable
-
-    def release(self, *, reusable: bool) -> None:
-        """After a call: keep the connection when both sides have said all, else drop it."""
-        if self._pump is not None or self._tainted or self._until_eof or not reusable or self.lost or not self._keeps():
+    def release(self, *, complete: bool) -> None:
+        """After a call: keep the connection when both sides have said all that was due and nothing else, else drop it."""
+        if not complete or not self._reusable or self._until_eof or self._upload is not None or self._read_paused or not self.usable:
             self.drop()
             return
         self.deadline = FOREVER
-        self.idle_since = self.loop.time()
+        self.idle_until = self.loop.time() + self._kept_s
         if self._bodiless:
-            self._parser = httptools.HttpResponseParser(self)
-        self.released()
+            self._parser = httptools.HttpResponseParser(self)  # it does not know of HEAD and waits for a body
+        self._owner.give(self)
 
-    def _keeps(self) -> bool:
-        transport = self.transport
-        return self._keep and transport is not None and not transport.is_closing()
+    @property
+    def usable(self) -> bool:
+        """Neither side has closed it."""
+        return not self.lost and self.transport is not None and not self.transport.is_closing()
 
     def drop(self) -> None:
         """Cuts the connection off; whatever was under way on it is over."""
         known, self.lost, self.deadline = self.lost, True, FOREVER
-        if self._pump is not None:
-            self._pump.cancel()
-            self._pump = None
+        if self._upload is not None:
+            self._upload.stop()
+            self._upload = None
         if self.transport is not None:
             self.transport.abort()
         if not known:
-            self.released()
-
-    def released(self) -> None:
-        """Replaced by the pool."""
+            self._owner.forget(self)
 
     def expire(self) -> None:
         """The deadline has passed."""
-        waited = "the first byte of an answer" if self._in_head else "the rest of the answer"
-        self._fail(TimedOut(f"The provider did not send {waited} in time.", begun=not self._in_head))
+        if not self._in_head:
+            failing = "send the rest of the answer"
+        elif self._upload is not None:
+            failing = "take the request"
+        else:
+            failing = "send the first byte of an answer"
+        self._fail(TimedOut(f"The provider did not {failing} in time.", begun=not self._in_head))
+
+    # What the upload tells
+
+    @property
+    def write_paused(self) -> bool:
+        return self._write_paused
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None and not self.lost:
+            self.transport.write(data)
+            if self._write_paused or not self._in_head:
+                self._expect_within(self.limits.idle_s)
+
+    def upload_goes_on(self) -> None:
+        """The provider takes more; until the client sends more, only an answer that has begun is waited for."""
+        if self._in_head:
+            self.deadline = FOREVER
+
+    def upload_ended(self) -> None:
+        self._upload = None
+        if self._in_head:
+            self._expect_within(self.limits.first_byte_s)
+
+    def upload_failed(self, error: Exception) -> None:
+        self._fail(error)
 
     # What the transport tells
 
@@ -219,58 +226,66 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-        elif self.answer is None:
-            self._tainted = True  # nobody asked
-            self.drop()
+        if not self._in_head and self.answer is None:
+            self.drop()  # nobody asked
             return
+        self._barren += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(Interrupted("The provider sent something that is not HTTP/1.1.", begun=not self._in_head))
             return
-        if self._in_head and self._head_bytes > HEAD_LIMIT:
-            self._fail(Interrupted("The head of the provider's answer is larger than 64 KiB."))
-            return
         answer = self.answer
-        if answer is not None:
-            if self.deadline is not FOREVER:
-                self.deadline = FOREVER if answer.complete else self.loop.time() + self.limits.idle_s
-            answer.wake()
+        if answer is None:
+            if self._barren > HEAD_LIMIT:
+                self._fail(Interrupted("The head of the provider's answer is larger than 64 KiB."))
+            return
+        if answer.complete:
+            self.deadline = FOREVER
+        elif self._barren > HEAD_LIMIT and not self._in_head:
+            self._fail(Interrupted("The provider sent more than 64 KiB of trailers or chunk extensions.", begun=True))
+        else:
+            self._expect_within(self.limits.idle_s)
+        answer.wake()
 
     def eof_received(self) -> None:
-        answer = self.answer
-        if answer is not None and self._until_eof and not answer.complete:
-            answer.end()
-            answer.wake()
+        self._end_by_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.cancel()
-        if error is None and self._until_eof:
-            self.eof_received()
+        if error is None:
+            self._end_by_eof()
         where = "before it answered" if self._in_head else "in the middle of its answer"
         self._fail(Interrupted(f"The provider closed the connection {where}.", begun=not self._in_head))
+
+    def _end_by_eof(self) -> None:
+        answer = self.answer
+        if answer is not None and self._until_eof and not self.lost:
+            answer.end()
+            answer.wake()
 
     def pause_writing(self) -> None:
         self._write_paused = True
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        if self._upload is not None:
+            self._upload.resume()
 
     def pause(self) -> None:
         """The reader is slower than the provider: its silence from here on is ours."""
-        if self.transport is not None and self.transport.is_reading():
+        if self.transport is not None and not self._read_paused:
+            self._read_paused = True
             self.transport.pause_reading()
             self.deadline = FOREVER
 
     def resume(self) -> None:
-        if self.transport is not None and not self.transport.is_closing():
+        if self._read_paused and self.usable and self.transport is not None:
+            self._read_paused = False
             self.transport.resume_reading()
-            self.deadline = self.loop.time() + self.limits.idle_s
+            self._expect_within(self.limits.idle_s)
+
+    def _expect_within(self, limit_s: float) -> None:
+        self.deadline = FOREVER if self._read_paused else self.loop.time() + limit_s
 
     def _fail(self, error: Exception) -> None:
         head, self._head = self._head, None
@@ -278,11 +293,16 @@ class Connection(asyncio.Protocol):
             head.set_exception(error)
         answer = self.answer
         if answer is not None and not answer.complete:
-            answer.end(error if isinstance(error, UpstreamError) else Interrupted(str(error), begun=True))
+            answer.end(error if isinstance(error, UpstreamError) else Interrupted("The request's body could not be read.", begun=True))
             answer.wake()
         self.drop()
 
     # What the parser tells
+
+    def on_message_begin(self) -> None:
+        self._reason = b""  # an answer without one does not mention it
+        if not self._in_head:
+            self._reusable = False  # an answer that nobody asked for has begun
 
     def on_status(self, reason: bytes) -> None:
         self._reason = reason
@@ -292,25 +312,36 @@ class Connection(asyncio.Protocol):
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if not self._in_head:
-            self._tainted = True
+        if not self._in_head or self.lost:
             return
+        status = self._parser.get_status_code()
         if status < 200:
             self._headers = []
-            if status == 101:
-                self._fail(Interrupted("The provider switched protocols without being asked."))
+            if status == 101 or status < 100:
+                self._fail(Interrupted(f"The provider answered with a status that nobody can use here: {status}."))
             return
-        headers, length, chunked = end_to_end(self._headers)
-        self._in_head = False
-        bodiless = self._bodiless = self._bodiless or status in {204, 304}
-        self._until_eof = not bodiless and not chunked and length is None
-        self._keep = self._parser.should_keep_alive()  # the parser forgets it once the message is complete
-        answer = self.answer = Answer(self, status, self._reason, headers, length)
-        if bodiless:
+        if self._barren > HEAD_LIMIT and sum(len(name) + len(value) for name, value in self._headers) > HEAD_LIMIT:
+            return  # too large even without the body bytes beside it
+        headers, length, coding, announced_s = end_to_end(self._headers)
+        if coding not in {b"", b"chunked"}:
+            self._fail(Interrupted("The provider used a transfer coding that nobody asked for."))
+            return
+        self._begin(Answer(self, status, self._reason, headers, length), chunked=coding == b"chunked", announced_s=announced_s)
+
+    def _begin(self, answer: Answer, *, chunked: bool, announced_s: float) -> None:
+        """The head is here."""
+        self._in_head, self.answer = False, answer
+        to_head = self._bodiless
+        self._bodiless = to_head or answer.status in BODILESS
+        self._until_eof = not self._bodiless and not chunked and answer.content_length is None
+        # The parser forgets it once the message is complete. Whether chunks follow upon a HEAD cannot be told in time.
+        self._reusable = self._parser.should_keep_alive() and not (to_head and chunked)
+        self._kept_s = min(self.limits.keep_alive_s, announced_s)
+        if self._bodiless:
             answer.complete = True
-        if self._pump is None:
-            self.deadline = self.loop.time() + self.limits.idle_s
+        if self._upload is not None and answer.status >= 300 and self._upload.stop():
+            self._upload, self._reusable = None, False
+        self._expect_within(self.limits.idle_s)
         head, self._head = self._head, None
         if head is not None and not head.done():
             head.set_result(answer)
@@ -318,12 +349,13 @@ class Connection(asyncio.Protocol):
     def on_body(self, piece: bytes) -> None:
         answer = self.answer
         if answer is None or answer.complete:
-            self._tainted = True
+            self._reusable = False
         else:
+            self._barren = 0
             answer.feed(piece)
 
     def on_message_complete(self) -> None:
-        if self.answer is not None and not self._in_head:
+        if self.answer is not None:
             self.answer.end()
 
 

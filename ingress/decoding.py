@@ -56,7 +56,11 @@ class Zlib:
                 yield engine.decompress(data, PIECE)
                 data = engine.unconsumed_tail
         except zlib.error as error:
-            raise Undecodable(str(error)) from error
+            raise self._damaged from error
+
+    @property
+    def _damaged(self) -> Undecodable:
+        return Undecodable(f"the {'gzip' if self._gzip else 'deflate'} data is damaged")
 
     def _rest(self) -> bytes:
         """What follows the member just ended: another one. Padding after the last, and anything after a deflate stream, is nothing."""
@@ -73,7 +77,7 @@ class Zlib:
             try:
                 yield self._engine.flush()
             except zlib.error as error:
-                raise Undecodable(str(error)) from error
+                raise self._damaged from error
 
 
 class Brotli:
@@ -89,7 +93,7 @@ class Brotli:
                 yield decoded
                 decoded = b"" if self._engine.is_finished() else self._engine.process(b"", output_buffer_limit=PIECE)
         except brotli.error as error:
-            raise Undecodable(str(error)) from error
+            raise Undecodable("the brotli data is damaged") from error
 
     def end(self) -> Iterator[bytes]:
         return iter(())
@@ -107,7 +111,7 @@ class Zstd:
         try:
             self._engine.write(data)
         except zstandard.ZstdError as error:
-            raise Undecodable(str(error)) from error
+            raise Undecodable("the zstd data is damaged") from error  # how it is worded depends on how the input was sliced
         except MemoryError as error:
             raise Undecodable("the decoded body is beyond all bounds") from error
         pieces, self._sink.pieces = self._sink.pieces, []

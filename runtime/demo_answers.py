@@ -5,12 +5,16 @@ reference (chat, completions, responses, embeddings), Anthropic API reference (m
 """
 
 import json
-from collections.abc import Sequence
+import struct
+from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
+from runtime.demo_schemas import minimal
+
 CREATED = 1_750_000_000
-WORDS_LIMIT = 12
+WORDS_LIMIT = 24
+DIMENSIONS = 8
 Json = dict[str, Any]
 Event = tuple[str | None, Json | str]
 """A server-sent event: its name, if it has one, and its data."""
@@ -40,35 +44,12 @@ def reply(asked: str, chunks: int | None = None) -> list[str]:
     """The words of an answer, as the pieces they are streamed in."""
     if chunks is not None:
         return [f"word{number} " for number in range(chunks)]
-    words = f"This is the demo provider. You said: {asked}".split()[: WORDS_LIMIT * 2]
+    words = f"This is the demo provider. You said: {asked}".split()[:WORDS_LIMIT]
     return [word + " " for word in words[:-1]] + words[-1:]
 
 
 def tokens(text: str) -> int:
     return max(1, len(text) // 4)
-
-
-def minimal(schema: Any) -> Any:
-    """The smallest value that fits a JSON schema of the everyday kind."""
-    if not isinstance(schema, dict):
-        return None
-    if "enum" in schema:
-        return schema["enum"][0]
-    if "anyOf" in schema:
-        return minimal(schema["anyOf"][0])
-    match schema.get("type"):
-        case "object":
-            return {name: minimal(inner) for name, inner in schema.get("properties", {}).items()}
-        case "array":
-            return []
-        case "integer" | "number":
-            return 0
-        case "boolean":
-            return False
-        case "null":
-            return None
-        case _:
-            return "demo"
 
 
 # OpenAI
@@ -95,9 +76,8 @@ def wanted_tool(body: Json) -> str | None:
             return str(named)
         choice = choice.get("type")
     tools = body.get("tools") or []
-    if choice in {"required", "any", "tool"} and tools:
-        return str(tools[0].get("function", tools[0])["name"])
-    return None
+    names = [described["name"] for described in (tool.get("function", tool) for tool in tools) if "name" in described]
+    return str(names[0]) if names and choice in {"required", "any", "tool"} else None
 
 
 def tool_arguments(body: Json, name: str) -> str:
@@ -157,117 +137,68 @@ def chat_stream(body: Json, chunks: int | None) -> list[Event]:
 
 
 def completion(body: Json) -> Json:
-    words = "".join(reply(str(body.get("prompt", ""))))
+    texts = ["".join(words) for words in completion_words(body, None)]
     return {
         "id": f"cmpl-{identity(body)}",
         "object": "text_completion",
         "created": CREATED,
         "model": body.get("model", ""),
-        "choices": [{"index": 0, "text": words, "logprobs": None, "finish_reason": "stop"}],
-        "usage": openai_usage(body, words),
+        "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": "stop"} for index, text in enumerate(texts)],
+        "usage": openai_usage(body, "".join(texts)),
     }
+
+
+def completion_words(body: Json, chunks: int | None) -> list[list[str]]:
+    """One answer for each prompt; a prompt may be given as tokens, which say nothing."""
+    asked = body.get("prompt", "")
+    prompts = asked if isinstance(asked, list) and all(isinstance(prompt, str) for prompt in asked) else [asked]
+    return [reply(prompt if isinstance(prompt, str) else "", chunks) for prompt in prompts]
 
 
 def completion_stream(body: Json, chunks: int | None) -> list[Event]:
     head = {"id": f"cmpl-{identity(body)}", "object": "text_completion", "created": CREATED, "model": body.get("model", "")}
-    words = reply(str(body.get("prompt", "")), chunks)
-    events: list[Event] = [
-        (None, head | {"choices": [{"index": 0, "text": word, "logprobs": None, "finish_reason": None}]}) for word in words
-    ]
-    events.append((None, head | {"choices": [{"index": 0, "text": "", "logprobs": None, "finish_reason": "stop"}]}))
-    if (body.get("stream_options") or {}).get("include_usage"):
-        events.append((None, head | {"choices": [], "usage": openai_usage(body, "".join(words))}))
+    with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    blank: Json = {"usage": None} if with_usage else {}
+
+    def chunk(index: int, text: str, finish: str | None = None) -> Event:
+        return None, head | {"choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": finish}]} | blank
+
+    answers = completion_words(body, chunks)
+    events = [event for index, words in enumerate(answers) for event in [*(chunk(index, word) for word in words), chunk(index, "", "stop")]]
+    if with_usage:
+        usage = openai_usage(body, "".join(word for words in answers for word in words))
+        events.append((None, head | {"choices": [], "usage": usage}))
     return [*events, (None, "[DONE]")]
-
-
-def response_text(body: Json) -> str:
-    wanted = (body.get("text") or {}).get("format") or {}
-    if wanted.get("type") == "json_schema":
-        return json.dumps(minimal(wanted.get("schema")))
-    return "".join(reply(said(body.get("input"))))
-
-
-def response(body: Json, status: str = "completed") -> Json:
-    text, done = response_text(body), status == "completed"
-    content = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    message = {"type": "message", "id": "msg_demo", "status": status, "role": "assistant", "content": [content]}
-    prompt, answer = tokens(json.dumps(body.get("input") or "")), tokens(text)
-    usage = {
-        "input_tokens": prompt,
-        "input_tokens_details": {"cached_tokens": prompt // 4},
-        "output_tokens": answer,
-        "output_tokens_details": {"reasoning_tokens": answer // 5},
-        "total_tokens": prompt + answer,
-    }
-    return {
-        "id": f"resp_{identity(body)}",
-        "object": "response",
-        "created_at": CREATED,
-        "status": status,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "model": body.get("model", ""),
-        "output": [message] if done else [],
-        "parallel_tool_calls": True,
-        "temperature": 1.0,
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": 1.0,
-        "usage": usage if done else None,
-    }
-
-
-def response_stream(body: Json, chunks: int | None) -> list[Event]:
-    text = response_text(body)
-    pieces = reply("", chunks) if chunks is not None else [text[start : start + 8] for start in range(0, len(text), 8)]
-    at = {"item_id": "msg_demo", "output_index": 0, "content_index": 0}
-    item: Json = {"type": "message", "id": "msg_demo", "status": "in_progress", "role": "assistant", "content": []}
-    part: Json = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-    whole = response(body)
-    steps: list[tuple[str, Json]] = [
-        ("response.created", {"response": response(body, "in_progress")}),
-        ("response.output_item.added", {"output_index": 0, "item": item}),
-        ("response.content_part.added", at | {"part": part}),
-        *(("response.output_text.delta", at | {"delta": piece, "logprobs": []}) for piece in pieces),
-        ("response.output_text.done", at | {"text": "".join(pieces), "logprobs": []}),
-        ("response.content_part.done", at | {"part": part | {"text": text}}),
-        ("response.output_item.done", {"output_index": 0, "item": whole["output"][0]}),
-        ("response.completed", {"response": whole}),
-    ]
-    return [(name, {"type": name, "sequence_number": number} | data) for number, (name, data) in enumerate(steps)]
 
 
 def embeddings(body: Json) -> Json:
     asked = body.get("input", "")
-    texts: Sequence[Any] = asked if isinstance(asked, list) else [asked]
-    vector: Any = [0.5, -0.5, 0.25]
-    if body.get("encoding_format") == "base64":
-        vector = "AAAAPwAAAL8AAIA+"  # the same three numbers as little-endian 32-bit floats
+    texts = asked if isinstance(asked, list) and not all(isinstance(token, int) for token in asked) else [asked]
     count = sum(tokens(str(text)) for text in texts)
     return {
         "object": "list",
-        "data": [{"object": "embedding", "index": index, "embedding": vector} for index in range(len(texts))],
+        "data": [{"object": "embedding", "index": index, "embedding": vector(body, text)} for index, text in enumerate(texts)],
         "model": body.get("model", ""),
         "usage": {"prompt_tokens": count, "total_tokens": count},
     }
+
+
+def vector(body: Json, text: Any) -> list[float] | str:
+    """Numbers that 32 bits hold exactly, so that both encodings mean the same."""
+    digest, size = sha256(json.dumps(text).encode()).digest(), body.get("dimensions") or DIMENSIONS
+    numbers = [(digest[at % len(digest)] - 128) / 256 for at in range(size)]
+    return b64encode(struct.pack(f"<{size}f", *numbers)).decode() if body.get("encoding_format") == "base64" else numbers
 
 
 def models() -> Json:
     return {"object": "list", "data": [{"id": "gpt-4o-mini", "object": "model", "created": CREATED, "owned_by": "demo"}]}
 
 
-def openai_error(status: int) -> Json:
-    kinds = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
-    return {
-        "error": {
-            "message": f"The demo provider was asked to fail with {status}.",
-            "type": "demo",
-            "param": None,
-            "code": kinds.get(status),
-        }
-    }
+def openai_error(status: int, text: str) -> Json:
+    codes = {401: "invalid_api_key", 404: "not_found", 429: "rate_limit_exceeded"}
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "requests"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": text, "type": kind, "param": None, "code": codes.get(status)}}
 
 
 # Anthropic
@@ -285,7 +216,9 @@ def message_blocks(body: Json, chunks: int | None = None) -> tuple[list[Json], l
         arguments = tool_arguments(body, tool)
         block = {"type": "tool_use", "id": "toolu_demo", "name": tool, "input": json.loads(arguments)}
         return [block], [arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]], "tool_use"
-    words = reply(said(body.get("messages")), chunks)
+    wanted = body.get("output_format") or (body.get("output_config") or {}).get("format") or {}
+    structured = wanted.get("type") == "json_schema"
+    words = [json.dumps(minimal(wanted["schema"]))] if structured else reply(said(body.get("messages")), chunks)
     return [{"type": "text", "text": "".join(words)}], words, "end_turn"
 
 
@@ -327,6 +260,14 @@ def message_stream(body: Json, chunks: int | None) -> list[Event]:
     return [(name, {"type": name} | data) for name, data in steps]
 
 
-def anthropic_error(status: int) -> Json:
-    kind = "rate_limit_error" if status == 429 else "api_error" if status >= 500 else "invalid_request_error"
-    return {"type": "error", "error": {"type": kind, "message": f"The demo provider was asked to fail with {status}."}}
+def anthropic_error(status: int, text: str) -> Json:
+    kinds = {
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+        529: "overloaded_error",
+    }
+    kind = kinds.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": text}}

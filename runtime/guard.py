@@ -2,9 +2,11 @@
 
 Browsers send any page's requests to loopback. What tells them apart from an application's: the Host header, when a name of the
 attacker's was pointed here (DNS rebinding); Origin and Sec-Fetch-Site, when the page says where it comes from. SDKs and scripts send
-neither.
+neither. Sec-Fetch-Mode alone is no sign of a page: fetch in Node sends it and no Sec-Fetch-Site, and its uploads are multipart.
+(Fetch Metadata Request Headers, W3C; undici. Read 2026-11.)
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from ipaddress import ip_address
 from typing import Any
@@ -17,9 +19,12 @@ Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-FOREIGN_SITES = frozenset({b"cross-site", b"same-site"})
-"""Same-site is another application of the same host name: on localhost, whatever else runs there."""
+OWN_SITES = frozenset({b"same-origin", b"none"})
+"""`none` is the user, typing an address. Same-site is another application of the same host name: on localhost, whatever else runs."""
+_TELLING = frozenset({b"origin", b"sec-fetch-site", b"content-type"})
 REMEMBERED = 1024
+_HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/@?#]+?)\.?)(?::[0-9]{0,5})?")
+"""A Host header: an IPv6 address in brackets, or a name; a trailing dot and a port say nothing about whose it is."""
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -36,71 +41,104 @@ class Refusal(Struct, frozen=True, kw_only=True):
         return msgspec.json.encode({"error": error})
 
 
+ONE_HOST = Refusal(
+    status=400,
+    code="bad_request",
+    message="A request needs exactly one Host header.",
+    field="Host",
+    fix="Send one Host header, with the name and port of the address that was called.",
+)
+MISDIRECTED = Refusal(
+    status=421,
+    code="misdirected_host",
+    message="This Heliograph does not go by the name in the Host header.",
+    field="Host",
+    fix="Use localhost, or have the operator add the name to HELIOGRAPH_ALLOWED_HOSTS.",
+)
+FOREIGN = Refusal(
+    status=403,
+    code="foreign_origin",
+    message="Web pages of other sites may not use this Heliograph.",
+    field="Origin",
+    fix="Have the operator add the origin to HELIOGRAPH_ALLOWED_ORIGINS if the page is trusted.",
+)
+FOREIGN_SITE = msgspec.structs.replace(FOREIGN, field="Sec-Fetch-Site")
+NOT_JSON = Refusal(
+    status=415,
+    code="unsupported_media_type",
+    message="A page's write must be JSON.",
+    field="Content-Type",
+    fix="Send Content-Type: application/json, or have the operator add the page's origin to HELIOGRAPH_ALLOWED_ORIGINS.",
+)
+
+
 class Guard:
-    """`allowed_hosts`: names besides loopback (`a.example`, `*.b.example`, `*`); `allowed_origins`: web origins that may use us."""
+    """Who may enter.
+
+    `allowed_hosts`: names besides loopback, without ports (`a.example`, `*.b.example` for all below it, `*` for any name).
+    `allowed_origins`: web origins that may use us, each written out (`https://a.example:8443`); `*` means nothing here.
+    """
 
     def __init__(self, allowed_hosts: Iterable[str] = (), allowed_origins: Iterable[str] = ()) -> None:
-        self._hosts = tuple(host.lower() for host in allowed_hosts)
-        self._origins = frozenset(origin.rstrip("/").lower().encode() for origin in allowed_origins)
+        self._hosts = tuple(host.strip().rstrip(".").lower() for host in allowed_hosts)
+        self._origins = frozenset(origin.strip().rstrip("/").lower().encode() for origin in allowed_origins) - {b"null", b"*"}
         self._known: set[bytes] = set()
 
     def host_is_ours(self, host: bytes) -> bool:
         """Whether a Host header's value may be served; decisions are remembered, since they are few."""
         if host in self._known:
             return True
-        if not self._is_ours(name_of(host)):
+        name = name_of(host)
+        if name is None or not (is_loopback(name) or any(_matches(name, pattern) for pattern in self._hosts)):
             return False
         if len(self._known) < REMEMBERED:
             self._known.add(host)
         return True
 
-    def _is_ours(self, name: str) -> bool:
-        return is_loopback(name) or any(_matches(name, pattern) for pattern in self._hosts)
-
     def allows(self, origin: bytes | None) -> bool:
         return origin is not None and origin.lower() in self._origins
+
+    def judge_headers(self, method: str, headers: Headers, *, scheme: str = "http", http_version: str = "1.1") -> Refusal | None:
+        """Why the request may not enter; None when it may. Names of headers are in lower case. Only HTTP/1.0 may come without Host."""
+        hosts: list[bytes] = []
+        found: dict[bytes, bytes] = {}
+        for name, value in headers:
+            if name == b"host":
+                hosts.append(value)
+            elif name in _TELLING:
+                found[name] = found[name] + b", " + value if name in found else value
+        if len(hosts) > 1 or (not hosts and http_version != "1.0"):
+            return ONE_HOST
+        if hosts and not self.host_is_ours(hosts[0]):
+            return MISDIRECTED
+        return self.judge(
+            method,
+            hosts[0] if hosts else b"",
+            origin=found.get(b"origin"),
+            site=found.get(b"sec-fetch-site"),
+            content_type=found.get(b"content-type"),
+            scheme=scheme,
+        )
 
     def judge(
         self, method: str, host: bytes, *, origin: bytes | None, site: bytes | None, content_type: bytes | None, scheme: str = "http"
     ) -> Refusal | None:
-        """Why the request may not enter; None when it may. An empty `host` is an HTTP/1.0 client's, which no browser is."""
+        """The same for whoever has read the headers already. An empty `host` is an HTTP/1.0 client's, which no browser is."""
         if host and not self.host_is_ours(host):
-            return Refusal(
-                status=421,
-                code="misdirected_host",
-                message="This Heliograph does not go by the name in the Host header.",
-                field="Host",
-                fix="Use localhost, or have the operator add the name to HELIOGRAPH_ALLOWED_HOSTS.",
-            )
-        if origin is None and site is None:
+            return MISDIRECTED
+        if (origin is None and site is None) or self.allows(origin):
             return None
-        if self.allows(origin):
-            return None
-        if (origin is not None and origin.lower() != f"{scheme}://".encode() + host.lower()) or site in FOREIGN_SITES:
-            return Refusal(
-                status=403,
-                code="foreign_origin",
-                message="Web pages of other sites may not use this Heliograph.",
-                field="Origin",
-                fix="Have the operator add the origin to HELIOGRAPH_ALLOWED_ORIGINS if the page is trusted.",
-            )
-        if method in WRITES and not is_json(content_type):
-            return Refusal(
-                status=415,
-                code="unsupported_media_type",
-                message="A page's write must be JSON.",
-                field="Content-Type",
-                fix="Send Content-Type: application/json.",
-            )
-        return None
+        if origin is not None and origin.lower() != f"{scheme}://".encode() + host.lower():
+            return FOREIGN
+        if site is not None and site.lower() not in OWN_SITES:
+            return FOREIGN_SITE
+        return NOT_JSON if method in WRITES and not is_json(content_type) else None
 
 
-def name_of(host: bytes) -> str:
-    """The host name in a Host header, without port, brackets and a trailing dot."""
-    text = host.decode("latin-1").strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0].rstrip(".")
+def name_of(host: bytes) -> str | None:
+    """The host name in a Host header, without port, brackets and a trailing dot; None when it is none."""
+    match = _HOST.fullmatch(host.strip())
+    return None if match is None else (match[1] or match[2]).decode("latin-1").lower()
 
 
 def is_loopback(name: str) -> bool:
@@ -134,20 +172,15 @@ class GuardedApp:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        found = dict(scope["headers"])
-        origin = found.get(b"origin")
-        method = scope.get("method", "GET")
-        refusal = self._guard.judge(
-            method,
-            found.get(b"host", b""),
-            origin=origin,
-            site=found.get(b"sec-fetch-site"),
-            content_type=found.get(b"content-type"),
-            scheme="https" if scope.get("scheme") in {"https", "wss"} else "http",
-        )
+        method: str = scope.get("method", "GET")
+        scheme = "https" if scope.get("scheme") in {"https", "wss"} else "http"
+        refusal = self._guard.judge_headers(method, scope["headers"], scheme=scheme, http_version=scope.get("http_version", "1.1"))
         if refusal is not None:
             await _refuse(scope, send, refusal)
-        elif origin is None or not self._guard.allows(origin):
+            return
+        found = dict(scope["headers"])
+        origin = found.get(b"origin")
+        if origin is None or not self._guard.allows(origin) or scope["type"] == "websocket":
             await self._app(scope, receive, send)
         elif method == "OPTIONS" and b"access-control-request-method" in found:
             await send({"type": "http.response.start", "status": 204, "headers": [*cors(origin), *preflight(found)]})

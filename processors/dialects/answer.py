@@ -21,6 +21,8 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 TRIES = 8
 """How often a field is looked for in a cut body; a hostile one would have us look for ever."""
 
+SLICE = 256 << 10
+
 EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
 
@@ -74,19 +76,22 @@ def _is_stream(text: str, content_type: str | None) -> bool:
 
 def events_of(answer: Answer) -> list[ServerSentEvent]:
     """The events that are JSON objects, in order; the end marker and all else is left out."""
-    decoder = SSEDecoder()
     if answer.tail is None:
-        found = decoder.feed(_encoded(answer.text))
+        found = _decoded(answer.text)
     elif answer.adjoins:
-        found = decoder.feed(_encoded(answer.text + answer.tail))
+        found = _decoded(answer.text + answer.tail)
     else:
-        found = [*decoder.feed(_encoded(answer.text)), *decoder.feed(b""), *decoder.feed(_encoded(answer.tail))]
-    found += decoder.feed(b"")
+        found = _decoded(answer.text) + _decoded(answer.tail)
     return [event for event in found if event.data[:1] == b"{"]
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace") or b"\n"
+def _decoded(text: str) -> list[ServerSentEvent]:
+    """In slices: the lines of a large body would be held twice otherwise."""
+    decoder, data = SSEDecoder(), text.encode("utf-8", "replace")
+    events: list[ServerSentEvent] = []
+    for start in range(0, len(data), SLICE):
+        events += decoder.feed(data[start : start + SLICE])
+    return events + decoder.feed(b"")
 
 
 def last_object(text: str, name: str) -> object:

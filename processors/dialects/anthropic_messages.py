@@ -142,9 +142,17 @@ def _merge(merged: Outline, event: Event) -> None:
     merged.error = event.error if event.error is not None else merged.error
     for usage in (part(event.message, "usage"), event.usage):
         if isinstance(usage, dict):
-            merged.usage |= {name: value for name, value in usage.items() if value is not None}
+            _merge_usage(merged.usage, usage)
         elif usage is not None:
             merged.usage |= {"input_tokens": ()}  # no count: refused when it is read, unless a later event reports better
+
+
+def _merge_usage(known: dict[str, Any], later: dict[str, Any]) -> None:
+    """Counts only grow; compatible servers that end with a zero for what they counted at the start take nothing back."""
+    for name, value in later.items():
+        before = known.get(name)
+        if value is not None and not (type(value) is int and type(before) is int and value < before):
+            known[name] = value
 
 
 def message_of(events: Events) -> Message | None:
@@ -175,8 +183,8 @@ def _add_delta(message: Message, said: dict[str, Any]) -> None:
         message |= delta
     if isinstance(usage, dict):
         known = message.get("usage")
-        known = known if isinstance(known, dict) else {}
-        message["usage"] = known | {name: value for name, value in usage.items() if value is not None}
+        message["usage"] = dict(known) if isinstance(known, dict) else {}
+        _merge_usage(message["usage"], usage)
 
 
 TEXTS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json", "signature_delta": "signature"}

@@ -114,8 +114,11 @@ def _bare_message(response: Plain) -> Problem | None:
 def _web_searches(response: Plain) -> int | None:
     """Searches are billed one by one; opening and reading a page found is not (OpenAI "Pricing", "Built-in tools", read 2026-11-24)."""
     items = response.output if isinstance(response, Response) else []
-    searches = sum(1 for item in items if item.type == "web_search_call" and (item.action is None or item.action.type in {None, "search"}))
-    return searches or None
+    return sum(1 for item in items if item.type == "web_search_call" and _is_search(item.action)) or None
+
+
+def _is_search(action: Action | None) -> bool:
+    return action is None or action.type is None or action.type == "search"
 
 
 def of_stream(events: Events) -> Reading:
@@ -175,7 +178,7 @@ def message_of(events: Events) -> Message | None:
         response = said.get("response")
         if isinstance(response, dict):
             latest = response
-            if said.get("type") in TERMINAL:
+            if str(said.get("type")) in TERMINAL:
                 return latest
         else:
             unfinished.take(said)

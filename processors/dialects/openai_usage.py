@@ -39,6 +39,19 @@ def _elsewhere(usage: dict[str, object]) -> object:
     return usage.get("prompt_cache_hit_tokens", usage.get("cached_tokens"))
 
 
+def with_thoughts(usage: object) -> object:
+    """Gemini in OpenAI's shape leaves its thoughts out of `completion_tokens`, bills them, and has them in `total_tokens`."""
+    if not isinstance(usage, dict) or part(usage.get("completion_tokens_details"), "reasoning_tokens") is not None:
+        return usage
+    prompt, completion, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if not (isinstance(prompt, int) and isinstance(completion, int) and isinstance(total, int)):
+        return usage
+    thoughts = total - prompt - completion
+    if thoughts <= 0:
+        return usage
+    return usage | {"completion_tokens": completion + thoughts, "completion_tokens_details": {"reasoning_tokens": thoughts}}
+
+
 def responses_usage(usage: object, *, web_searches: int | None = None) -> Usage | None:
     """The Responses API. None when nothing was reported; raises UsageRefused."""
     if not isinstance(usage, dict):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object, word_in
-from processors.dialects.openai_usage import context_of, stated_cost
+from processors.dialects.openai_usage import context_of, stated_cost, with_thoughts
 from processors.dialects.reading import Problem, Reading, problem_of, word
 from processors.usage import Usage, UsageRefused
 
@@ -78,13 +78,14 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
     reported = outline.usage
     if reported is None and outline.x_groq is not None and isinstance(outline.x_groq, dict):
         reported = outline.x_groq.get("usage")
+    model = word(outline.model)
     try:
-        usage = usage_of(reported)
+        usage = usage_of(with_thoughts(reported) if model is not None and "gemini" in model else reported)
     except UsageRefused as error:
         refused = str(error)
     return Reading(
         usage=usage,
-        model=word(outline.model),
+        model=model,
         finish_reason=finish_reason or finish_reason_of(outline),
         problem=problem_in(outline),
         context=context_of(outline.service_tier),

@@ -60,9 +60,15 @@ def problem_of(error: object) -> Problem | None:
         return Problem(None, _message(error))
     if not isinstance(error, Mapping) or not error:
         return None
-    code = next((part(error, name) for name in ("code", "type", "status") if part(error, name)), None)
-    named = str(code)[:WORD_LIMIT] if isinstance(code, str | int) and len(str(code)) <= WORD_LIMIT else None
-    return Problem(named or "error", _message(part(error, "message")))
+    named = next((name for field in ("code", "type", "status") if (name := _code(part(error, field)))), "error")
+    return Problem(named, _message(part(error, "message")))
+
+
+def _code(value: object) -> str | None:
+    """Routers use the HTTP status."""
+    if type(value) is int and 0 <= value < 10_000:
+        return str(value)
+    return value if isinstance(value, str) and 0 < len(value) <= WORD_LIMIT else None
 
 
 def _message(text: object) -> str | None:

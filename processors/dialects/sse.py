@@ -67,35 +67,33 @@ class SSEDecoder:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _take(self, lines: list[bytes]) -> list[ServerSentEvent]:
+        """The commonest lines come first: a stream has tens of thousands."""
         events: list[ServerSentEvent] = []
+        data, name = self._data, self._event
         for line in lines:
-            if line.startswith(b"data: "):
-                self._data.append(line[6:])
+            if not line:
+                if data:
+                    text = data[0] if len(data) == 1 else b"\n".join(data)
+                    events.append(ServerSentEvent(name.decode("utf-8", "replace") if name else "", text))
+                    data.clear()
+                name = b""
+            elif line.startswith(b"data: "):
+                data.append(line[6:])
             elif line.startswith(b"event: "):
-                self._event = line[7:]
-            elif line:
-                self._field(line)
-            elif self._data:
-                events.append(self._event_of_lines())
+                name = line[7:]
             else:
-                self._event = b""
+                name = self._field(line, name)
+        self._event = name
         return events
 
-    def _field(self, line: bytes) -> None:
+    def _field(self, line: bytes, event: bytes) -> bytes:
+        """A line written otherwise, or a field that does not matter; the event's name after it."""
         name, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]
         if name == b"data":
             self._data.append(value)
-        elif name == b"event":
-            self._event = value
-
-    def _event_of_lines(self) -> ServerSentEvent:
-        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        event = ServerSentEvent(self._event.decode("utf-8", "replace") if self._event else "", data)
-        self._data = []
-        self._event = b""
-        return event
+        return value if name == b"event" else event
 
     def _end(self) -> list[ServerSentEvent]:
         last = b"".join(self._line)

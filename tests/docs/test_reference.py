@@ -59,6 +59,7 @@ def test_error_codes_are_documented() -> None:
     codes: set[str] = set()
     for folder in ("ingress", "storage", "runtime"):
         for path in (ROOT / folder).glob("*.py"):
+            codes |= set(re.findall(r"\(\d{3}, \"([a-z_]+)\", \"", path.read_text()))
             codes |= set(re.findall(r"\bcode(?:: ClassVar\[str\])? ?= ?\"([a-z_0-9]+)\"", path.read_text()))
     assert codes
     assert codes <= first_column("api.md"), codes - first_column("api.md")

@@ -76,12 +76,17 @@ async def caller(stack: Stack, session: aiohttp.ClientSession, account: Account,
 
 
 def children(stack: Stack, role: str) -> list[psutil.Process]:
-    """The supervisor's children of one role."""
-    return [
-        child
-        for child in psutil.Process(stack.processes["up"].pid).children()
-        if role in child.cmdline() and "runtime.roles" in child.cmdline()
-    ]
+    """The supervisor's living children of one role."""
+    family = psutil.Process(stack.processes["up"].pid).children()
+    return [child for child in family if {role, "runtime.roles"} <= words_of(child)]
+
+
+def words_of(process: psutil.Process) -> set[str]:
+    """Its command line; none when it has just died."""
+    try:
+        return set(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return set()
 
 
 async def kill_one(stack: Stack, victim: str) -> None:

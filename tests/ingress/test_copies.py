@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import itertools
 import random
 import tracemalloc
 import zlib
@@ -43,7 +44,7 @@ def copied(pieces: Iterable[bytes], encoding: str | None = None, *, limit: int =
 
 def sliced(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(places)]
 
 
 CUTS = st.lists(st.integers(0, 1 << 20), max_size=8)

@@ -184,7 +184,7 @@ async def test_bodies_go_before_events_and_requests_before_responses() -> None:
         sent = [event for message in log.messages(RESPONSES.name) for event in decode(ResponseCompleted, message)[0].events]
         kept = [event for event in sent if event.response.text]
         assert len(kept) == 10
-        bare = [event for message in log.messages(REQUESTS.name) for event in decode(RequestReceived, message)[0].events][0]
+        bare = next(event for message in log.messages(REQUESTS.name) for event in decode(RequestReceived, message)[0].events)
         assert bare.request == Body(size=5_000, truncated=True)
 
 

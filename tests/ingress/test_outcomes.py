@@ -142,7 +142,7 @@ async def test_a_client_that_leaves_with_the_whole_answer_has_it(answering: Answ
 
 async def test_half_a_close_is_leaving() -> None:
     async with running(raw(b"", then="stall"), limits=SHORT) as world:
-        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(POST + b"\r\n{}")
         await writer.drain()
         while not world.provider.requests:

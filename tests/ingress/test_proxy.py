@@ -48,15 +48,19 @@ async def test_the_answer_is_the_providers_own() -> None:
 
 async def test_the_request_is_the_clients_own() -> None:
     sent = (
-        b"PATCH /v1/a%2Fb//%7E/../x?q=%20&q=+;r HTTP/1.1\r\nHost: localhost\r\nX-One: 1\r\nX-Two: k\xe4se\r\nX-One: 3\r\nCookie: c=d\r\n"
-        b"Accept-Encoding: br\r\nTE: trailers\r\nKeep-Alive: 5\r\nProxy-Authorization: Basic x\r\nX-Named: hop\r\nConnection: close, X-Named\r\n"
+        b"PATCH /v1/a%2Fb//%7E/../x?q=%20&q=+;r HTTP/1.1\r\nHost: localhost\r\n"
+        b"X-One: 1\r\nX-Two: k\xe4se\r\nX-One: 3\r\n"
+        b"Cookie: c=d\r\n"
+        b"Accept-Encoding: br\r\nTE: trailers\r\nKeep-Alive: 5\r\nProxy-Authorization: Basic x\r\n"
+        b"X-Named: hop\r\nConnection: close, X-Named\r\n"
         b"Helicone-User-Id: u\r\nHelicone-Nonsense: n\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"
     )
     async with running() as world:
         await world.talk(sent)
         (received,) = world.provider.requests
     assert received == (
-        b"PATCH /v1/a%%2Fb//%%7E/../x?q=%%20&q=+;r HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nx-one: 1\r\nx-two: k\xe4se\r\nx-one: 3\r\ncookie: c=d\r\n"
+        b"PATCH /v1/a%%2Fb//%%7E/../x?q=%%20&q=+;r HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n"
+        b"x-one: 1\r\nx-two: k\xe4se\r\nx-one: 3\r\ncookie: c=d\r\n"
         b"accept-encoding: br\r\ncontent-length: 3\r\n\r\nabc" % world.provider.port
     )
 

@@ -77,7 +77,7 @@ def test_every_provider_has_a_route(router: Router) -> None:
 
 @pytest.mark.parametrize("path", ["/nobody/v1/x", "/", "/favicon.ico", "/V1/x", "/openai.com/v1", "//v1/x", "*"])
 def test_what_leads_nowhere_says_what_exists(router: Router, path: str) -> None:
-    with pytest.raises(UnknownRoute, match="anthropic, azure, .*openai") as refused:
+    with pytest.raises(UnknownRoute, match=r"anthropic, azure, .*openai") as refused:
         router.route(path.encode(), LOCAL, anthropic=False)
     assert refused.value.status == 404
 

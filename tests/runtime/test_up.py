@@ -1,0 +1,172 @@
+"""`heliograph up` as an operator meets it: started, killed, stopped, started twice."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes.soak import children
+from tests.fakes.stack import Stack, free_port
+from tests.fakes.stack import stack as running
+
+BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("up"), workers=2) as made:
+        yield made
+
+
+def call(stack: Stack, fault: str = "") -> httpx.Response:
+    headers = {"authorization": "Bearer sk-test", "x-demo-fault": fault}
+    return httpx.post(f"{stack.proxy}/v1/chat/completions", json=BODY, headers=headers, timeout=20)
+
+
+def another(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runtime.cli", "up", *arguments]
+    return subprocess.run(command, env=stack.environment(), capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_it_says_where_things_are(stack: Stack) -> None:
+    deadline = time.monotonic() + 10
+    while "Heliograph is up" not in stack.log("up") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    said = stack.log("up")
+    for text in (
+        f"http://localhost:{stack.port}",
+        f"http://localhost:{stack.api_port}",
+        str(stack.data_dir),
+        "curl ",
+        "from openai import",
+    ):
+        assert text in said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_both_ports_are_reached_by_every_loopback_name(stack: Stack, host: str) -> None:
+    for port in (stack.port, stack.api_port):
+        assert httpx.get(f"http://{host}:{port}/healthz").status_code == 200
+
+
+def test_a_second_one_on_the_same_data_is_refused(stack: Stack) -> None:
+    refused = another(stack, "--data-dir", str(stack.data_dir), "--port", str(free_port()), "--api-port", str(free_port()))
+    assert refused.returncode == 2
+    assert str(stack.processes["up"].pid) in refused.stderr
+    assert "HELIOGRAPH_DATA_DIR" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("option", ["--port", "--api-port"])
+def test_a_port_in_use_is_refused(stack: Stack, tmp_path: Path, option: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = {"--port": str(free_port()), "--api-port": str(free_port())} | {option: str(taken.getsockname()[1])}
+        refused = another(stack, "--data-dir", str(tmp_path), *[word for pair in ports.items() for word in pair])
+    assert refused.returncode == 2
+    assert f"Port {taken and ports[option]}" in refused.stderr
+    assert option in refused.stderr
+
+
+@pytest.mark.parametrize("role", ["ingress", "pipeline", "api"])
+def test_a_child_that_dies_is_restarted_and_it_says_so(stack: Stack, role: str) -> None:
+    victim = children(stack, role)[0]
+    victim.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    while victim.pid in {child.pid for child in children(stack, role)} or not children(stack, role):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    answer = call(stack)
+    stack.row(f"request_id = '{answer.headers['helicone-id']}'")
+    assert "child_died" in stack.log("up")
+
+
+def test_a_heavy_question_does_not_delay_a_call(stack: Stack) -> None:
+    call(stack)
+    heavy = "SELECT count(*) FROM range(100000000) a, range(20) b"
+    asking = threading.Thread(target=lambda: httpx.post(f"{stack.api}/v1/query", json={"sql": heavy}, timeout=60))
+    asking.start()
+    slowest = 0.0
+    while asking.is_alive() and slowest < 5:
+        began = time.monotonic()
+        assert call(stack).status_code == 200
+        slowest = max(slowest, time.monotonic() - began)
+        if time.monotonic() - began > 3:
+            break
+    asking.join()
+    assert slowest < 3
+
+
+def test_metrics_are_those_of_all_processes(stack: Stack) -> None:
+    call(stack)
+    text = httpx.get(f"{stack.api}/metrics").text
+    for name in ("heliograph_ingress_calls_total", "heliograph_sink_rows_total", "heliograph_processor_calls_total"):
+        assert name in text
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_at_the_end_calls_end_and_all_is_in_the_lake(tmp_path: Path, ending: signal.Signals) -> None:
+    made = Stack(folder=tmp_path)
+    made.start_provider()
+    made.start()
+    answers: list[httpx.Response] = []
+    slow = threading.Thread(target=lambda: answers.append(call(made, "stall-before=1")))
+    slow.start()
+    quick = [call(made).headers["helicone-id"] for _ in range(20)]
+    time.sleep(0.3)
+    process = made.processes.pop("up")
+    os.killpg(process.pid, ending) if ending is signal.SIGINT else process.send_signal(ending)
+    assert process.wait(20) == 0
+    slow.join()
+    assert answers[0].status_code == 200
+    command = [
+        sys.executable,
+        "-m",
+        "runtime.cli",
+        "query",
+        "SELECT request_id FROM calls",
+        "--format",
+        "csv",
+        "--data-dir",
+        str(made.data_dir),
+    ]
+    environment = made.environment() | {"HELIOGRAPH_API_PORT": str(made.api_port)}
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    found = asked.stdout.split()[1:]
+    made.stop("provider")
+    assert sorted(found) == sorted([*quick, answers[0].headers["helicone-id"]])
+
+
+def test_its_children_do_not_outlive_it(tmp_path: Path) -> None:
+    made = Stack(folder=tmp_path)
+    made.start()
+    family = [*children(made, "ingress"), *children(made, "pipeline"), *children(made, "api")]
+    os.kill(made.processes["up"].pid, signal.SIGKILL)
+    made.processes.pop("up").wait()
+    deadline = time.monotonic() + 20
+    while any(child.is_running() and child.status() != "zombie" for child in family):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_lake_of_a_later_program_ends_the_start_with_its_reason(tmp_path: Path) -> None:
+    made = Stack(folder=tmp_path)
+    made.start()
+    made.stop()
+    from deltalake import DeltaTable  # noqa: PLC0415
+
+    DeltaTable(str(made.data_dir / "lake" / "calls")).alter.set_table_properties(
+        {"heliograph.schema_version": "99"}, raise_if_not_exists=False
+    )
+    refused = another(made, "--data-dir", str(made.data_dir), "--port", str(free_port()), "--api-port", str(free_port()))
+    assert refused.returncode == 1
+    assert "schema version 99" in refused.stderr
