@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 
 from runtime.cli import app
@@ -51,7 +50,7 @@ def commands_page() -> str:
             [*path, *(f"[{each.name}]" if not each.required else f"{each.human_readable_name}" for each in arguments(command))]
         )
         lines += [f"## `{' '.join(path)}`", "", (command.help or "").strip(), "", f"    {usage}", ""]
-        options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+        options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
         if options:
             lines += ["| option | what it does |", "| --- | --- |"]
             lines += [f"| `{', '.join([*each.opts, *each.secondary_opts])}` | {(each.help or '').strip()} |" for each in options]
@@ -59,17 +58,18 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
-def arguments(command: click.Command) -> list[click.Argument]:
-    return [each for each in command.params if isinstance(each, click.Argument)]
+def arguments(command: Any) -> list[Any]:
+    return [each for each in command.params if each.param_type_name == "argument"]
 
 
-def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that does something, with the words that call it."""
-    if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*path, name))
-    else:
+    inner = getattr(command, "commands", None)
+    if inner is None:
         yield path, command
+        return
+    for name, each in inner.items():
+        yield from commands(each, (*path, name))
 
 
 def tables_page() -> str:

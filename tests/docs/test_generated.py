@@ -20,3 +20,9 @@ def pages():  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("name", ["settings.md", "cli.md", "tables.md"])
 def test_a_generated_page_is_what_the_code_says(name: str) -> None:
     assert (DOCS / name).read_text() == pages()[name](), f"docs/{name} is behind the code: run `make docs`"
+
+
+def test_every_command_has_its_section() -> None:
+    text = (DOCS / "cli.md").read_text()
+    for words in ("up", "ingress", "api", "query", "settings", "run", "demo provider", "lake files"):
+        assert f"## `heliograph {words}`" in text
