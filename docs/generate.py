@@ -47,7 +47,13 @@ def commands_page() -> str:
     lines = ["# Commands", "", "`heliograph --install-completion` sets up completion for your shell.", ""]
     for path, command in commands(typer.main.get_command(app), ("heliograph",)):
         usage = " ".join(
-            [*path, *(f"[{each.name}]" if not each.required else f"{each.human_readable_name}" for each in arguments(command))]
+            [
+                *path,
+                *(
+                    f"[{each.name.upper()}]" if not each.required else f"{(each.metavar or each.name).upper()}"
+                    for each in arguments(command)
+                ),
+            ]
         )
         lines += [f"## `{' '.join(path)}`", "", (command.help or "").strip(), "", f"    {usage}", ""]
         options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
