@@ -6,7 +6,7 @@ time is never asked a second time. How an address was spelled (decimal, octal, m
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from ingress.errors import TargetRefused, Unresolved
 
@@ -14,8 +14,16 @@ Address = IPv4Address | IPv6Address
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: the IPv4 address stands in the last 32 bits, and a translator goes there."""
-NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-"""RFC 8215: for translation inside one network."""
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out for the public network ("IPv6 Global Unicast Address Assignments", read 2026-11-24)."""
+NEARBY = (
+    IPv4Network("192.0.0.0/24"),  # RFC 6890: protocol assignments; 192.0.0.9 and .10 are the nearest router's
+    IPv4Network("192.88.99.0/24"),  # RFC 7526: the nearest 6to4 relay, given up
+    IPv4Network("168.63.129.16/32"),  # a virtual machine's own host on Azure, which tells secrets
+)
+"""Routable by the registries or by their look, and yet answered by the neighbourhood."""
+DOCUMENTATION = IPv6Network("3fff::/20")
+"""RFC 9637; Python 3.11 does not know of it."""
 
 
 def is_public(address: Address) -> bool:
@@ -23,7 +31,9 @@ def is_public(address: Address) -> bool:
     inner = _wrapped(address)
     if inner is not None:
         return is_public(inner)
-    if isinstance(address, IPv6Address) and (address in NAT64_LOCAL or address.is_site_local):
+    if isinstance(address, IPv6Address) and (address not in GLOBAL_UNICAST or address in DOCUMENTATION):
+        return False
+    if any(address in network for network in NEARBY):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

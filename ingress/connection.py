@@ -7,34 +7,20 @@ call: a connection carries its deadline, and its pool looks at all of them a few
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import httptools
 
 from ingress.errors import Interrupted, TimedOut, UpstreamError
+from ingress.hops import FOREVER, Header, end_to_end
+from ingress.upload import Upload
 
 if TYPE_CHECKING:
     from ingress.upstream import TimeLimits
 
 HEAD_LIMIT = 64 << 10
 READ_AHEAD = 256 << 10
-FOREVER = float("inf")
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-"""RFC 9110, section 7.6.1, and those that RFC 2616 named before it."""
-
-Header = tuple[bytes, bytes]
+BODILESS = frozenset({204, 304})
 
 
 class Answer:
@@ -80,9 +66,13 @@ class Answer:
     def close(self) -> None:
         """Gives the connection back when the answer is complete, else drops it at once. Closing again does nothing."""
         connection = self._connection
-        if connection.answer is self:
-            connection.answer = None
-            connection.release(reusable=self.complete)
+        if connection.answer is not self:
+            return
+        connection.answer = None
+        connection.release(complete=self.complete)
+        if not self.complete:
+            self.end(Interrupted("The answer was closed before its end.", begun=True))
+            self.wake()
 
     # What the connection tells
 
@@ -95,13 +85,23 @@ class Answer:
     def end(self, error: UpstreamError | None = None) -> None:
         if error is None:
             self.complete = True
-        else:
-            self._error = error
+        elif self._error is None:
+            self._error = error  # the first is the cause; that the connection is gone then only follows
 
     def wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+class Owner(Protocol):
+    """Who keeps connections."""
+
+    def give(self, connection: "Connection") -> None:
+        """A call is over, and the next one may use its connection."""
+
+    def forget(self, connection: "Connection") -> None:
+        """It is gone."""
 
 
 class Connection(asyncio.Protocol):
@@ -218,6 +218,7 @@ class Connection(asyncio.Protocol):
             self._expect_within(self.limits.first_byte_s)
 
     def upload_failed(self, error: Exception) -> None:
+        self._upload = None
         self._fail(error)
 
     # What the transport tells
@@ -242,7 +243,7 @@ class Connection(asyncio.Protocol):
             return
         if answer.complete:
             self.deadline = FOREVER
-        elif self._barren > HEAD_LIMIT and not self._in_head:
+        elif self._barren > HEAD_LIMIT:
             self._fail(Interrupted("The provider sent more than 64 KiB of trailers or chunk extensions.", begun=True))
         else:
             self._expect_within(self.limits.idle_s)
@@ -339,9 +340,10 @@ class Connection(asyncio.Protocol):
         self._kept_s = min(self.limits.keep_alive_s, announced_s)
         if self._bodiless:
             answer.complete = True
-        if self._upload is not None and answer.status >= 300 and self._upload.stop():
+        if self._upload is not None and answer.status >= 300 and not self._upload.sent:
+            self._upload.stop()
             self._upload, self._reusable = None, False
-        self._expect_within(self.limits.idle_s)
+        self._barren = 0
         head, self._head = self._head, None
         if head is not None and not head.done():
             head.set_result(answer)
@@ -357,29 +359,6 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.answer is not None:
             self.answer.end()
-
-
-def end_to_end(headers: list[Header]) -> tuple[list[Header], int | None, bool]:
-    """The headers that travel on, the content length, and whether the body is chunked. The parser has refused what contradicts itself."""
-    kept: list[Header] = []
-    length: int | None = None
-    chunked = False
-    named: set[bytes] = set()
-    for name, value in headers:
-        lower = name.lower()
-        if lower in HOP_BY_HOP:
-            if lower == b"connection":
-                named.update(token.strip().lower() for token in value.split(b","))
-            elif lower == b"transfer-encoding":
-                chunked = True
-            continue
-        if lower == b"content-length":
-            length = int(value)
-        kept.append((name, value))
-    named -= {b"close", b"keep-alive", b"content-length"}
-    if named:
-        kept = [(name, value) for name, value in kept if name.lower() not in named]
-    return kept, length, chunked
 
 
 def tls_failure(error: Exception) -> bool:

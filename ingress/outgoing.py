@@ -5,16 +5,17 @@ allowed hosts. Slower than our own pool by far, and only used where there is no 
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
-import certifi
 import httpx2
 
-from ingress.connection import Answer, end_to_end, tls_failure
-from ingress.errors import Interrupted, Overloaded, Refused, TargetRefused, TimedOut, TlsFailed, UpstreamError
-from ingress.upstream import Caps, Origin, TimeLimits, request_head
+from ingress.connection import Answer, tls_failure
+from ingress.errors import BadRequest, BadTarget, Interrupted, Overloaded, Refused, TargetRefused, TimedOut, TlsFailed, UpstreamError
+from ingress.hops import end_to_end
+from ingress.upstream import Caps, Origin, TimeLimits, request_head, tls_context
 
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
@@ -27,16 +28,24 @@ def outgoing_proxy_wanted(environment: Mapping[str, str]) -> bool:
 class OutgoingAnswer(Answer):
     """An answer that comes through httpx2, undecoded."""
 
-    __slots__ = ("_closing", "_idle_s", "_raw", "_response")
+    __slots__ = ("_closed", "_closings", "_idle_s", "_raw", "_response")
 
-    def __init__(self, response: httpx2.Response, headers: list[tuple[bytes, bytes]], length: int | None, idle_s: float) -> None:
+    def __init__(
+        self,
+        response: httpx2.Response,
+        headers: list[tuple[bytes, bytes]],
+        length: int | None,
+        idle_s: float,
+        closings: "set[asyncio.Task[None]]",
+    ) -> None:
         self.status, self.headers, self.content_length = response.status_code, headers, length
         self.reason = response.extensions.get("reason_phrase", b"")
         self.complete = False
         self._response = response
         self._raw = response.aiter_raw()
         self._idle_s = idle_s
-        self._closing: asyncio.Task[None] | None = None
+        self._closings = closings
+        self._closed = False
 
     def take(self) -> bytes | None:
         return b"" if self.complete else None
@@ -55,8 +64,15 @@ class OutgoingAnswer(Answer):
         return piece
 
     def close(self) -> None:
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._response.aclose())
+        if not self._closed:
+            self._closed = True
+            closing = asyncio.get_running_loop().create_task(self._close())
+            self._closings.add(closing)
+            closing.add_done_callback(self._closings.discard)
+
+    async def _close(self) -> None:
+        with suppress(httpx2.HTTPError):
+            await self._response.aclose()
 
 
 class OutgoingUpstream:
@@ -68,7 +84,9 @@ class OutgoingUpstream:
         pool = httpx2.Limits(
             max_connections=caps.connections, max_keepalive_connections=caps.connections, keepalive_expiry=limits.keep_alive_s
         )
-        self._client = httpx2.AsyncClient(verify=ssl.create_default_context(cafile=ca_file or certifi.where()), limits=pool, trust_env=True)
+        self._client = httpx2.AsyncClient(verify=tls_context(ca_file), limits=pool, trust_env=True)
+        self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # cookies are between client and provider
+        self._closings: set[asyncio.Task[None]] = set()
 
     async def send(
         self,
@@ -88,18 +106,21 @@ class OutgoingUpstream:
                 field="Helicone-Target-URL",
             )
         request_head(method, target, origin.netloc.encode(), headers, None, chunked=False)  # refuses what would break out of its line
+        if target[:1] != b"/":
+            raise BadRequest("The request's path must begin with / when calls leave through an outgoing proxy.", field="path")
+        request = self._request(origin, method, target, headers, body, content_length)
         try:
-            url = httpx2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, raw_path=target)
-            response = await self._client.send(self._request(method, url, headers, body, content_length), stream=True)
+            response = await self._client.send(request, stream=True)
         except httpx2.HTTPError as error:
             raise failure_of(error, begun=False) from error
-        kept, length, _ = end_to_end(response.headers.raw)
-        return OutgoingAnswer(response, kept, length, self._limits.idle_s)
+        kept, length, _, _ = end_to_end(response.headers.raw)
+        return OutgoingAnswer(response, kept, length, self._limits.idle_s, self._closings)
 
     def _request(
         self,
+        origin: Origin,
         method: bytes,
-        url: httpx2.URL,
+        target: bytes,
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes | AsyncIterator[bytes] | None,
         content_length: int | None,
@@ -109,10 +130,16 @@ class OutgoingUpstream:
         if content_length is not None and not isinstance(body, bytes):
             own.append((b"content-length", b"%d" % content_length))
         timeout = {"connect": limits.connect_s, "read": limits.first_byte_s, "write": limits.idle_s, "pool": limits.pool_s}
-        extensions: dict[str, Any] = {"timeout": timeout}
+        try:
+            url = httpx2.URL(scheme=origin.scheme, host=origin.host, port=origin.port, path="/")
+        except httpx2.InvalidURL as error:
+            raise BadTarget("The target's host is no host name.", field="Helicone-Target-URL") from error
+        extensions: dict[str, Any] = {"timeout": timeout, "target": target}  # as it stands: a URL would be put in order first
         return httpx2.Request(method.decode("ascii"), url, headers=own, content=body, extensions=extensions)
 
     async def aclose(self) -> None:
+        if self._closings:
+            await asyncio.wait(self._closings)
         await self._client.aclose()
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from ingress.errors import Interrupted
+from ingress.errors import BadRequest
 
 if TYPE_CHECKING:
     from ingress.connection import Connection
@@ -20,12 +20,14 @@ class Upload:
         self._writable: asyncio.Future[None] | None = None
         self._task = connection.loop.create_task(self._run())
 
-    def stop(self) -> bool:
-        """Sends no more. False when all was sent already, and then nothing is stopped."""
-        if self._due == 0:
-            return False
+    @property
+    def sent(self) -> bool:
+        """All is written; only the caller's own end of the body may still be due."""
+        return self._due == 0
+
+    def stop(self) -> None:
+        """Sends no more."""
         self._task.cancel()
-        return True
 
     def resume(self) -> None:
         """The transport takes more."""
@@ -55,7 +57,7 @@ class Upload:
                     await self._writable
                     connection.upload_goes_on()
         if self._due:
-            raise Interrupted(f"The request's body ended {self._due} bytes before its announced length.")
+            raise BadRequest(f"The request's body ended {self._due} bytes before its announced length.", field="Content-Length")
         if chunked:
             self._due = 0
             connection.write(b"0\r\n\r\n")
@@ -64,5 +66,5 @@ class Upload:
         if self._due is None:
             return
         if size > self._due:
-            raise Interrupted("The request's body is longer than announced.")
+            raise BadRequest("The request's body is longer than announced.", field="Content-Length")
         self._due -= size

@@ -7,8 +7,7 @@ outgoing HTTP proxy, `ingress/outgoing.py` stands in the same place.
 import asyncio
 import re
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -17,7 +16,9 @@ from msgspec import Struct
 
 from ingress.addresses import resolve
 from ingress.connection import Answer, Connection, tls_failure
-from ingress.errors import HeaderRefused, Overloaded, Refused, TimedOut, TlsFailed, Unreachable
+from ingress.errors import HeaderRefused, Overloaded, Refused, TimedOut, TlsFailed, Unreachable, UpstreamError
+from ingress.hops import FOREVER
+from ingress.pool import Pool
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110, section 5.6.2."""
@@ -44,11 +45,16 @@ class Origin(Struct, frozen=True):
             raise ValueError("it is no URL") from error
         if parts.scheme not in {"http", "https"}:
             raise ValueError("it must begin with http:// or https://")
-        if not parts.hostname:
+        host = parts.hostname
+        if not host:
             raise ValueError("it names no host")
         if port == 0:
             raise ValueError("port 0 is no port")
-        return cls(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)), parts.path.rstrip("/")
+        try:
+            host = host if host.isascii() else host.encode("idna").decode()
+        except UnicodeError:
+            raise ValueError("the host is no host name") from None
+        return cls(parts.scheme, host, port or (443 if parts.scheme == "https" else 80)), parts.path.rstrip("/")
 
     @property
     def netloc(self) -> str:
@@ -99,32 +105,6 @@ class Sender(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Pool:
-    """The connections of one origin: those in use, those kept for the next call, and the calls that wait for one."""
-
-    def __init__(self, host_header: bytes) -> None:
-        self.host_header = host_header
-        self.idle: list[Connection] = []
-        self.open: set[Connection] = set()
-        self.waiting: deque[asyncio.Future[None]] = deque()
-        self.connecting = 0
-
-    def take(self) -> Connection | None:
-        """The connection used last: it is the likeliest to be alive."""
-        while self.idle:
-            connection = self.idle.pop()
-            if not connection.lost and connection.transport is not None and not connection.transport.is_closing():
-                return connection
-        return None
-
-    def wake(self) -> None:
-        while self.waiting:
-            waiter = self.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-
 class Upstream:
     """Sends requests to providers. One for each process; it lives on the running event loop."""
 
@@ -139,11 +119,12 @@ class Upstream:
         self.limits = limits or TimeLimits()
         self.caps = caps or Caps()
         self._allow_private = allow_private_targets
-        self._tls = ssl.create_default_context(cafile=ca_file or certifi.where())
+        self._tls = tls_context(ca_file)
         self._tls.set_alpn_protocols(["http/1.1"])
         self._pools: dict[tuple[Origin, bool], Pool] = {}
         self._loop = asyncio.get_running_loop()
-        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        self._sweep_s = min(SWEEP_S, self.limits.first_byte_s / 4, self.limits.idle_s / 4)
+        self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
         self._closed = False
 
     async def send(
@@ -160,115 +141,115 @@ class Upstream:
         """The provider's answer, once its head is here.
 
         `headers` are the end-to-end ones: Host, framing and Connection are written here. `content_length` is of a streamed body, None
-        sends it chunked. A `trusted` origin was configured by the operator and may be private. A request is written once, never again.
-        Raises HeaderRefused, TargetRefused, Overloaded, Unreachable, TimedOut, Interrupted.
+        sends it chunked. A `trusted` origin was configured by the operator and may be private. A request is written once, never again:
+        an idle connection that its provider has closed is not chosen. Raises HeaderRefused, TargetRefused, Overloaded, Unreachable,
+        TimedOut, Interrupted, and what reading `body` raises.
         """
         pool = self._pools.get((origin, trusted)) or self._pool(origin, trusted)
         streamed = body is not None and not isinstance(body, bytes)
         length = content_length if streamed else (len(body) if isinstance(body, bytes) else None)
-        head = request_head(method, target, pool.host_header, headers, length, chunked=streamed and content_length is None)
-        connection = pool.take() or await self._acquire(pool, origin, trusted)
-        return await connection.call(method, head, body, chunked=streamed and content_length is None)
+        head = request_head(method, target, pool.host_header, headers, length, chunked=streamed and length is None)
+        connection = pool.take(self._loop.time()) or await self._acquire(pool, origin, trusted)
+        return await connection.call(method, head, body, length=length)
 
     async def aclose(self) -> None:
-        """Drops every connection."""
+        """Drops every connection, and refuses the calls that wait for one."""
         self._closed = True
         self._sweeper.cancel()
         for pool in self._pools.values():
+            pool.refuse_all(Overloaded("Heliograph is stopping."))
             for connection in list(pool.open):
                 connection.drop()
         await asyncio.sleep(0)
 
     def connections(self) -> dict[str, tuple[int, int]]:
         """For each origin: open and idle connections."""
-        return {str(origin): (len(pool.open), len(pool.idle)) for (origin, _), pool in self._pools.items()}
+        counts: dict[str, tuple[int, int]] = {}
+        for (origin, _), pool in self._pools.items():
+            opened, idle = counts.get(str(origin), (0, 0))
+            counts[str(origin)] = opened + len(pool.open), idle + len(pool.idle)
+        return counts
 
     def _pool(self, origin: Origin, trusted: bool) -> Pool:
-        pool = self._pools[origin, trusted] = Pool(origin.netloc.encode("idna" if not origin.netloc.isascii() else "ascii"))
+        caps = self.caps
+        pool = self._pools[origin, trusted] = Pool(origin.host, origin.netloc.encode(), cap=caps.connections, queue=caps.waiting)
         return pool
 
     async def _acquire(self, pool: Pool, origin: Origin, trusted: bool) -> Connection:
         while True:
-            connection = pool.take()
-            if connection is not None:
-                return connection
-            if len(pool.open) + pool.connecting < self.caps.connections:
+            connection = await pool.turn(self.limits.pool_s)
+            if connection is None:
                 return await self._connect(pool, origin, trusted)
-            await self._queue(pool, origin)
-
-    async def _queue(self, pool: Pool, origin: Origin) -> None:
-        if len(pool.waiting) >= self.caps.waiting:
-            raise Overloaded(f"All {self.caps.connections} connections to {origin.host} are busy and {len(pool.waiting)} calls wait.")
-        waiter = self._loop.create_future()
-        pool.waiting.append(waiter)
-        try:
-            async with asyncio.timeout(self.limits.pool_s):
-                await waiter
-        except TimeoutError as error:
-            raise Overloaded(f"No connection to {origin.host} became free within {self.limits.pool_s:g} s.") from error
-        except asyncio.CancelledError:
-            if waiter.done():
-                pool.wake()  # the turn was given to a call that is gone
-            raise
+            if connection.usable:
+                return connection
 
     async def _connect(self, pool: Pool, origin: Origin, trusted: bool) -> Connection:
-        pool.connecting += 1
+        """Makes use of the right to open a connection."""
         try:
-            async with asyncio.timeout(self.limits.connect_s):
+            async with asyncio.timeout(self.limits.connect_s) as limit:
                 addresses = await resolve(origin.host, origin.port, public_only=not (trusted or self._allow_private))
-                connection = await self._first(addresses, origin, pool)
+                connection = await self._first(addresses, origin, pool, limit.when() or FOREVER)
+            if self._closed:
+                connection.drop()
+                raise Overloaded("Heliograph is stopping.")
         except TimeoutError as error:
+            pool.not_opened()
             raise TimedOut(f"No connection to {origin.host} within {self.limits.connect_s:g} s.") from error
-        finally:
-            pool.connecting -= 1
-            if not pool.idle:
-                pool.wake()
+        except BaseException:
+            pool.not_opened()
+            raise
+        pool.opened(connection)
         return connection
 
-    async def _first(self, addresses: Sequence[str], origin: Origin, pool: Pool) -> Connection:
-        """A connection to the first address that takes one. Raises what the last one failed with."""
-        failure: Unreachable | None = None
-        for address in addresses:
-            connection = Connection(self._loop, self.limits, pool.host_header)
-            connection.released = self._releaser(pool, connection)  # type: ignore[method-assign]
+    async def _first(self, addresses: Sequence[str], origin: Origin, pool: Pool, until: float) -> Connection:
+        """A connection to the first address that takes one; each has its share of the time. Raises what the last one failed with."""
+        failure: UpstreamError = Refused(f"{origin.host} has no address to connect to.")
+        for position, address in enumerate(addresses):
+            remaining = len(addresses) - position
             try:
-                await self._loop.create_connection(
-                    lambda connection=connection: connection,
-                    address,
-                    origin.port,
-                    ssl=self._tls if origin.scheme == "https" else None,
-                    server_hostname=origin.host if origin.scheme == "https" else None,
-                )
-            except (OSError, ConnectionError) as error:
+                async with asyncio.timeout_at(until if remaining == 1 else self._loop.time() + (until - self._loop.time()) / remaining):
+                    connection = await self._open(address, origin, pool)
+            except TimeoutError:
+                failure = TimedOut(f"No connection to {origin.host} within {self.limits.connect_s:g} s.")
+            except OSError as error:
                 failure = failure_of(error, origin)
-                continue
-            pool.open.add(connection)
-            return connection
-        raise failure or Refused(f"{origin.host} has no address to connect to.")
-
-    def _releaser(self, pool: Pool, connection: Connection) -> Callable[[], None]:
-        def released() -> None:
-            if connection.lost:
-                pool.open.discard(connection)
-                if connection in pool.idle:
-                    pool.idle.remove(connection)
             else:
-                pool.idle.append(connection)
-            if pool.waiting:
-                pool.wake()
+                if connection.usable:
+                    return connection
+                failure = Refused(f"{origin.host} closed the connection as soon as it was open.")
+        raise failure
 
-        return released
+    async def _open(self, address: str, origin: Origin, pool: Pool) -> Connection:
+        secure = origin.scheme == "https"
+        _, connection = await self._loop.create_connection(
+            lambda: Connection(self._loop, self.limits, pool),
+            address,
+            origin.port,
+            ssl=self._tls if secure else None,
+            server_hostname=origin.host if secure else None,
+        )
+        return connection
 
     def _sweep(self) -> None:
-        """Ends calls past their deadline, and connections idle for too long."""
+        """Ends calls past their deadline, drops connections idle for too long, and forgets origins that nobody uses."""
+        self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
         now = self._loop.time()
-        stale = now - self.limits.keep_alive_s
-        for pool in self._pools.values():
+        for key, pool in list(self._pools.items()):
             for connection in [each for each in pool.open if each.deadline < now]:
                 connection.expire()
-            while pool.idle and pool.idle[0].idle_since < stale:
-                pool.idle.pop(0).drop()
-        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+            for connection in [each for each in pool.idle if each.idle_until < now]:
+                connection.drop()
+            if pool.unused:
+                del self._pools[key]
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Trusts the system's certificates, Mozilla's (certifi), and those of `ca_file`. Raises OSError, ssl.SSLError for a bad `ca_file`."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def failure_of(error: OSError, origin: Origin) -> Unreachable:
