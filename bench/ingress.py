@@ -45,13 +45,14 @@ def calls(folder: Path, seconds: int, rounds: int) -> list[Row]:
         peers.throughput(folder, ours, seconds=2)
         pairs = [(peers.throughput(folder, nginx, seconds=seconds), peers.throughput(folder, ours, seconds=seconds)) for _ in range(rounds)]
         theirs, mine = (statistics.median(column) for column in zip(*pairs, strict=True))
-        direct, through = (peers.latency(folder, port, rate=mine / 2, seconds=seconds) for port in (provider, ours))
+        (_, direct), (load, through) = (peers.latency(folder, port, seconds=seconds) for port in (provider, ours))
         memory = psutil.Process(process.pid).memory_info().rss / 2**20
     return [
         ("requests/s, nginx proxy_pass", f"{theirs:,.0f}", "1.00", ""),
         ("requests/s, heliograph, logging on", f"{mine:,.0f}", f"{mine / theirs:.2f}", "≥ 0.20, goal 0.30"),
-        ("added latency p50 at half load, ms", f"{through.p50 - direct.p50:.2f}", "", "≤ 0.4"),
-        ("added latency p99 at half load, ms", f"{through.p99 - direct.p99:.2f}", "", "≤ 2"),
+        ("one connection back to back, requests/s", f"{load:,.0f}", f"{load / mine:.2f}", "about half of the load above"),
+        ("added latency p50, ms", f"{through.p50 - direct.p50:.2f}", "", "≤ 0.4"),
+        ("added latency p99, ms", f"{through.p99 - direct.p99:.2f}", "", "≤ 2"),
         ("memory of the worker, MB", f"{memory:.0f}", "", "≤ 120"),
     ]
 
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    peers.require("nginx", "wrk", "h2load", "taskset")
+    peers.require("nginx", "wrk", "taskset")
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import urllib.request
 
 import msgspec
 
+from runtime.query_side import limits_of
 from runtime.settings import Settings
 from storage.formats import Format, rendered
 from storage.lake import Lake
@@ -18,7 +19,7 @@ def ask(chosen: Settings, sql: str, form: Format, *, width: int | None) -> bytes
     try:
         return _ask_server(chosen, sql, form)
     except ConnectionRefusedError:
-        result = run_query(Lake.open(chosen.storage()), sql, organization=chosen.organization, limits=chosen.query_limits())
+        result = run_query(Lake.open(chosen.storage()), sql, organization=chosen.organization, limits=limits_of(chosen))
         return rendered(result.table, form, width=width)
 
 

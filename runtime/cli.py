@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from runtime import logs, roles
+from runtime import logs
 from runtime.asking import ask
 from runtime.demo import serve
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
@@ -66,6 +67,14 @@ def fail(message: str, code: int = 2) -> NoReturn:
     raise typer.Exit(code)
 
 
+def become(role: str, sockets: list[socket.socket], *kept: int) -> NoReturn:
+    """Turns this process into a role, which loads less than the commands do. The descriptors `kept` stay open."""
+    fds = [each.fileno() for each in sockets]
+    for fd in (*fds, *kept):
+        os.set_inheritable(fd, True)
+    os.execv(sys.executable, [sys.executable, "-m", "runtime.roles", role, "--fds", ",".join(map(str, fds))])  # noqa: S606 - ourselves
+
+
 def _say_version(wanted: bool) -> None:
     if wanted:
         typer.echo(version("heliograph"))
@@ -109,15 +118,15 @@ def up(
 def ingress(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
     """Run one proxy worker alone, into the event log of the data directory. A pipeline has to read it: `up` runs both."""
     found = chosen(host=host, port=port, data_dir=data_dir)
-    with locked(found.data_dir):
-        roles.leave(roles.run("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)")))
+    with locked(found.data_dir) as lock:
+        become("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)"), lock)
 
 
 @app.command()
 def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -> None:
     """Run the query side alone, over a lake that something else fills, or nothing any more."""
     found = chosen(host=host, api_port=api_port, data_dir=data_dir)
-    roles.leave(roles.run("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)")))
+    become("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)"))
 
 
 @app.command()

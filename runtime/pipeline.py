@@ -1,6 +1,7 @@
 """What happens behind the proxy on one machine: events are understood, come to rest, and the log forgets what the lake has."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -9,15 +10,15 @@ import structlog
 from prometheus_client import Gauge
 
 from eventlog.embedded import EmbeddedLog
-from eventlog.events import ResponseCompleted
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
-from processors.assembled import assembled
+from processors.assembled import assemble
 from processors.inline import run_calls
 from processors.rates import RateBook
-from runtime.settings import Settings
+from runtime.settings import Misconfigured, Settings
 from storage.lake import Lake
 from storage.maintenance import run_maintenance
+from storage.migration import LakeTooNew
 from storage.sink import run_sink
 
 log = structlog.get_logger()
@@ -37,27 +38,26 @@ LAG_AGE = Gauge(
 LOG_BYTES = Gauge("heliograph_log_bytes", "What the event log takes on disk.", multiprocess_mode="livemostrecent")
 
 
-async def run(chosen: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until `stop` is set; then in order: what is on the log is understood, what was understood comes to rest."""
     config = chosen.storage()
     events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-    lake = await asyncio.to_thread(Lake.open, config)
+    try:
+        lake = await asyncio.to_thread(Lake.open, config)
+    except LakeTooNew as error:
+        raise Misconfigured(str(error)) from error
     understood, at_rest = asyncio.Event(), asyncio.Event()
     ready()
     try:
         async with asyncio.TaskGroup() as group:
             calls = group.create_task(run_calls(events, RateBook.bundled(), stop=stop, clock=time.time))
             calls.add_done_callback(lambda _: understood.set())
-            sink = group.create_task(run_sink(events, lake, config, assemble=_assemble, stop=understood))
+            sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))
             sink.add_done_callback(lambda _: at_rest.set())
             group.create_task(run_maintenance(lake, stop=understood, today=_today))
             group.create_task(_keep_log(events, chosen, at_rest))
     finally:
         await events.close()
-
-
-def _assemble(event: ResponseCompleted) -> str | None:
-    return assembled(event.call, event.response)
 
 
 def _today() -> date:

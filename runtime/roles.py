@@ -1,104 +1,43 @@
 """The processes of `heliograph up`, each a role: `python -m runtime.roles ROLE …`, started by the supervisor with the sockets it bound.
 
-A role says `ready` on a pipe when it can work, ends in order on SIGTERM, and ends as well when its supervisor is gone.
+A role says `ready` on a pipe when it can work, ends in order on SIGTERM, and ends as well when its supervisor is gone. Each loads only what
+it needs: a proxy worker without DuckDB and Arrow is half the size.
 """
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import Any, NoReturn
 
 import structlog
-import uvicorn
 import uvloop
 
-from eventlog.embedded import EmbeddedLog
 from eventlog.port import LogCorrupt, LogUnavailable
-from ingress.app import create_app
-from ingress.emitter import Emitter
-from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
-from ingress.server import serve
-from ingress.telemetry import Telemetry
-from ingress.upstream import Sender, Upstream
-from runtime import logs, pipeline
-from runtime.demo import application
-from runtime.guard import Guard, GuardedApp
-from runtime.refusals import refusing
+from runtime import logs
 from runtime.settings import Misconfigured, Settings, settings
-from storage.api import create_api
-from storage.migration import LakeTooNew
 
 log = structlog.get_logger()
 
 Ready = Callable[[], None]
 Role = Callable[[Settings, list[socket.socket], asyncio.Event, Ready], Coroutine[Any, Any, None]]
 
-
-async def ingress(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Ready) -> None:
-    """One proxy worker."""
-    events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-    telemetry, config = Telemetry(), chosen.ingress()
-    emitter = Emitter(await events.writer(), limits=config.emitter, telemetry=telemetry)
-    upstream = sender(chosen)
-    guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
-    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard))
-    app.asgi = GuardedApp(app.asgi, guard)
-    gc.collect()
-    gc.freeze()  # what was made until here stays: no collection need look at it again
-    try:
-        await serve(app, sockets, stop=stop, on_started=ready)
-    finally:
-        await upstream.aclose()
-        await events.close()
+ROLES = {
+    "ingress": "runtime.proxy_worker",
+    "pipeline": "runtime.pipeline",
+    "api": "runtime.query_side",
+    "demo": "runtime.demo_side",
+}
+"""The module of each; its `run` lives the role."""
 
 
-def sender(chosen: Settings) -> Sender:
-    """Our own connections, or an outgoing HTTP proxy's where the environment asks for one."""
-    ca_file = str(chosen.ca_file) if chosen.ca_file else None
-    if outgoing_proxy_wanted(os.environ):
-        return OutgoingUpstream(limits=chosen.time_limits(), caps=chosen.caps(), target_hosts=chosen.target_hosts, ca_file=ca_file)
-    return Upstream(limits=chosen.time_limits(), caps=chosen.caps(), allow_private_targets=chosen.allow_private_targets, ca_file=ca_file)
-
-
-async def api(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Ready) -> None:
-    """The query side."""
-    app = create_api(chosen.storage(), limits=chosen.query_limits(), organization=chosen.organization)
-    guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
-    await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s)
-
-
-async def demo_provider(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Ready) -> None:
-    """The provider of `up --demo`."""
-    await serve_asgi(application(faults=False), sockets, stop, ready, drain_s=chosen.shutdown_s)
-
-
-async def serve_asgi(app: Any, sockets: Sequence[socket.socket], stop: asyncio.Event, ready: Ready, *, drain_s: float) -> None:
-    """Serves an ASGI app until `stop` is set; requests in flight have `drain_s` to end."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="none", server_header=False, date_header=False, timeout_graceful_shutdown=int(drain_s)
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=list(sockets))
-    if server.should_exit:
-        raise SystemExit(1)
-    ready()
-    await stop.wait()
-    await server.shutdown(sockets=list(sockets))
-
-
-async def run_pipeline(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Ready) -> None:
-    """Processors, sink, maintenance and log retention in one process."""
-    await pipeline.run(chosen, stop, ready)
-
-
-ROLES: dict[str, Role] = {"ingress": ingress, "pipeline": run_pipeline, "api": api, "demo": demo_provider}
+def role_named(name: str) -> Role:
+    role: Role = import_module(ROLES[name]).run
+    return role
 
 
 async def _live(role: Role, chosen: Settings, sockets: list[socket.socket], ready_fd: int | None) -> None:
@@ -134,8 +73,8 @@ def run(name: str, sockets: list[socket.socket], ready_fd: int | None = None) ->
     try:
         chosen = settings()
         logs.configure(chosen.log_format, chosen.log_level, role=name)
-        uvloop.run(_live(ROLES[name], chosen, sockets, ready_fd))
-    except (Misconfigured, LogCorrupt, LogUnavailable, LakeTooNew) as error:
+        uvloop.run(_live(role_named(name), chosen, sockets, ready_fd))
+    except (Misconfigured, LogCorrupt, LogUnavailable) as error:
         log.error("cannot_start", role=name, reason=str(error))
         return 2
     return 0

@@ -21,7 +21,6 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
 from storage.config import StorageConfig
-from storage.query import Limits
 
 PREFIX = "HELIOGRAPH_"
 
@@ -202,11 +201,6 @@ class Settings(BaseSettings):
             flush_seconds=self.sink.flush_seconds,
             flush_rows=self.sink.flush_rows,
             flush_bytes=self.sink.flush_bytes,
-        )
-
-    def query_limits(self) -> Limits:
-        return Limits(
-            timeout_s=self.query.timeout_s, rows=self.query.rows, memory_bytes=self.query.memory_bytes, at_once=self.query.at_once
         )
 
     def log_max_age(self) -> timedelta:

@@ -233,7 +233,8 @@ class locked:  # noqa: N801 - reads as a word: `with locked(directory)`
         self._directory = directory
         self._file: IO[str] | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> int:
+        """The descriptor that holds the lock."""
         path = self._directory / "heliograph.lock"
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -255,6 +256,7 @@ class locked:  # noqa: N801 - reads as a word: `with locked(directory)`
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
+        return self._file.fileno()
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -1,57 +1,19 @@
 """The client side towards providers: every framing, every slicing, every way to break."""
 
 import asyncio
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.errors import HeaderRefused, Interrupted, Overloaded, Refused, TargetRefused, TimedOut, TlsFailed, Unresolved, UpstreamError
-from ingress.upstream import Answer, Caps, Origin, TimeLimits, Upstream
+from ingress.errors import HeaderRefused, Interrupted, Refused, TargetRefused, TimedOut, TlsFailed, Unresolved, UpstreamError
+from ingress.upstream import Origin
+from tests.fakes.calling import OK, answering, ask, counts, in_turn, stall, stall_midway, until, upstream, whole
 from tests.fakes.raw_server import Peer, Script, raw_server
 
-QUICK = TimeLimits(connect_s=2, first_byte_s=0.3, idle_s=0.3, pool_s=0.3, keep_alive_s=30)
-
-
-@asynccontextmanager
-async def upstream(**options: object) -> AsyncIterator[Upstream]:
-    made = Upstream(**({"limits": QUICK, "allow_private_targets": True} | options))  # type: ignore[arg-type]
-    try:
-        yield made
-    finally:
-        await made.aclose()
-
-
-def answering(answer: bytes, *, every: int | None = None, close: bool = False) -> Script:
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            await peer.send(answer, every=every)
-            if close:
-                return
-
-    return script
-
-
-async def ask(up: Upstream, port: int, method: bytes = b"GET", body: bytes | AsyncIterator[bytes] | None = None) -> Answer:
-    return await up.send(Origin("http", "127.0.0.1", port), method, b"/x", [(b"x-a", b"1")], body)
-
-
-async def whole(answer: Answer) -> bytes:
-    body = b""
-    while piece := await answer.read():
-        body += piece
-    answer.close()
-    return body
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 ANSWERS = {
     "sized": (b"GET", OK + b"Content-Length: 5\r\n\r\nhello", b"hello", True),
     "empty": (b"GET", OK + b"Content-Length: 0\r\n\r\n", b"", True),
@@ -63,6 +25,16 @@ ANSWERS = {
     "HEAD": (b"HEAD", OK + b"Content-Length: 5\r\n\r\n", b"", True),
     "304 with a length": (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"", True),
     "204": (b"GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
+    "many interim answers": (b"GET", b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nab", b"ab", True),
+    "interim, then trailers": (b"GET", b"HTTP/1.1 102 P\r\n\r\n" + CHUNKED + b"1\r\na\r\n0\r\nA: 1\r\nB: 2\r\n\r\n", b"a", True),
+    "HEAD that would be chunked": (b"HEAD", CHUNKED, b"", False),
+    "HEAD of unknown length": (b"HEAD", OK + b"X-A: 1\r\n\r\n", b"", False),
+    "304 that would be chunked": (b"GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", b"", True),
+    "no reason": (b"GET", b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab", b"ab", True),
+    "an unknown status": (b"GET", b"HTTP/1.1 799 Odd\r\nContent-Length: 2\r\n\r\nab", b"ab", True),
+    "an upgrade that is only offered": (b"GET", OK + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nab", b"ab", True),
+    "an old server, chunked": (b"GET", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", b"a", False),
+    "coding in capitals": (b"GET", OK + b"transfer-encoding: Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", b"a", True),
     "closing": (b"GET", OK + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello", b"hello", False),
 }
 
@@ -91,6 +63,26 @@ async def test_any_slicing_gives_the_same_bytes(cuts: list[int]) -> None:
 
     async with raw_server(script) as server, upstream() as up:
         assert await whole(await ask(up, server.port)) == b"hello world"
+
+
+async def test_a_large_body_in_one_piece_with_its_head_is_no_large_head() -> None:
+    body = b"x" * 200_000
+    async with (
+        raw_server(answering(OK + b"X-A: " + b"y" * 60_000 + b"\r\nContent-Length: 200000\r\n\r\n" + body)) as server,
+        upstream() as up,
+    ):
+        assert await whole(await ask(up, server.port)) == body
+
+
+async def test_a_reason_is_not_taken_from_the_call_before() -> None:
+    missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    async with raw_server(in_turn(missing, b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n")) as server, upstream() as up:
+        reasons = []
+        for _ in range(2):
+            answer = await ask(up, server.port)
+            reasons.append(answer.reason)
+            answer.close()
+    assert reasons == [b"Not Found", b""]
 
 
 async def test_the_head_is_given_as_it_came_less_hop_by_hop() -> None:
@@ -132,6 +124,27 @@ BROKEN = {
     "both framings": (OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", False),
     "a huge head": (OK + b"X-A: " + b"x" * 70_000, False),
     "a protocol nobody asked for": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", False),
+    "interim answers without end": (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" * 3_000, False),
+    "a status below 100": (b"HTTP/1.1 099 Odd\r\n\r\n", False),
+    "HTTP/2 in plain": (b"HTTP/2 200 OK\r\n\r\n", False),
+    "two lengths": (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nab", False),
+    "a list of lengths": (OK + b"Content-Length: 2, 2\r\n\r\nab", False),
+    "a length with a sign": (OK + b"Content-Length: +2\r\n\r\nab", False),
+    "a length beyond counting": (OK + b"Content-Length: 99999999999999999999\r\n\r\nab", False),
+    "an empty length": (OK + b"Content-Length: \r\n\r\nab", False),
+    "a folded header": (OK + b"X-A: a\r\n b\r\nContent-Length: 0\r\n\r\n", False),
+    "a bare CR": (OK + b"X-A: a\rX-B: b\r\nContent-Length: 0\r\n\r\n", False),
+    "a NUL": (OK + b"X-A: a\0b\r\nContent-Length: 0\r\n\r\n", False),
+    "a space before the colon": (OK + b"X-A : a\r\nContent-Length: 0\r\n\r\n", False),
+    "lines that end in LF alone": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", False),
+    "a coding nobody asked for": (OK + b"Transfer-Encoding: gzip\r\n\r\nab", False),
+    "two codings": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", False),
+    "a coding like chunked": (OK + b"Transfer-Encoding: xchunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", False),
+    "chunked twice": (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
+    "a chunk beyond counting": (CHUNKED + b"fffffffffffffffff\r\nab", True),
+    "a chunk of LF alone": (CHUNKED + b"2\nab\n0\n\n", True),
+    "trailers without end": (CHUNKED + b"2\r\nab\r\n0\r\n" + b"X-A: b\r\n" * 20_000, True),
+    "an extension without end": (CHUNKED + b"2;" + b"x" * 300_000, True),
     "half a sized body": (OK + b"Content-Length: 10\r\n\r\nhello", True),
     "half a chunked body": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", True),
     "a bad chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello", True),
@@ -144,25 +157,44 @@ async def test_broken_answers_are_interruptions(sent: bytes, begun: bool) -> Non
         with pytest.raises(Interrupted) as caught:
             await whole(await ask(up, server.port))
         assert caught.value.begun is begun
-        assert up.connections()[f"http://127.0.0.1:{server.port}"] == (0, 0)
+        assert counts(up, server) == (0, 0)
 
 
-async def test_surplus_bytes_taint_the_connection() -> None:
-    async with raw_server(answering(OK + b"Content-Length: 2\r\n\r\nabHTTP/1.1 200 OK\r\n\r\n")) as server, upstream() as up:
-        assert await whole(await ask(up, server.port)) == b"ab"
-        assert await whole(await ask(up, server.port)) == b"ab"
+SURPLUS = {
+    "a second answer": (b"GET", OK + b"Content-Length: 2\r\n\r\nab" + OK + b"\r\n", b"ab"),
+    "the first letter of one": (b"GET", OK + b"Content-Length: 2\r\n\r\nabH", b"ab"),
+    "half a head": (b"GET", OK + b"Content-Length: 2\r\n\r\nab" + OK + b"X-Poison: 1", b"ab"),
+    "anything": (b"GET", OK + b"Content-Length: 2\r\n\r\nab!", b"ab"),
+    "behind the last chunk": (b"GET", CHUNKED + b"2\r\nab\r\n0\r\n\r\nHTTP/1.1 2", b"ab"),
+    "a body where none may be": (b"GET", b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nab", b""),
+    "a body upon HEAD": (b"HEAD", OK + b"Content-Length: 2\r\n\r\nab", b""),
+    "a chunk upon HEAD": (b"HEAD", CHUNKED + b"2", b""),
+}
+
+
+@pytest.mark.parametrize(("method", "sent", "body"), SURPLUS.values(), ids=SURPLUS)
+async def test_surplus_bytes_end_the_connection(method: bytes, sent: bytes, body: bytes) -> None:
+    async with raw_server(answering(sent)) as server, upstream() as up:
+        for _ in range(2):
+            assert await whole(await ask(up, server.port, method)) == body
     assert len(server.peers) == 2
 
 
-async def stall(peer: Peer) -> None:
-    await peer.request()
-    await peer.gone()
+async def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
+    async def speak_up(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK + b"Content-Length: 2\r\n\r\nab")
+        await said.wait()
+        await peer.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        await peer.gone()
 
-
-async def stall_midway(peer: Peer) -> None:
-    await peer.request()
-    await peer.send(OK + b"Content-Length: 10\r\n\r\nhello")
-    await peer.gone()
+    said = asyncio.Event()
+    async with raw_server(speak_up) as server, upstream() as up:
+        await whole(await ask(up, server.port))
+        assert counts(up, server) == (1, 1)
+        said.set()
+        await until(lambda: counts(up, server) == (0, 0))
+        assert await whole(await ask(up, server.port)) == b"ab"
 
 
 @pytest.mark.parametrize(("script", "begun"), [(stall, False), (stall_midway, True)], ids=["before", "midway"])
@@ -202,120 +234,6 @@ async def test_a_connection_that_dies_under_a_request_is_an_interruption() -> No
         with pytest.raises(Interrupted):
             await ask(up, server.port)
     assert len(server.peers) == 1
-
-
-async def test_the_cap_and_its_queue() -> None:
-    async with raw_server(stall_midway) as server, upstream(caps=Caps(connections=1, waiting=1)) as up:
-        first = await ask(up, server.port)
-        waiting = asyncio.create_task(ask(up, server.port))
-        await asyncio.sleep(0)
-        with pytest.raises(Overloaded, match="busy"):
-            await ask(up, server.port)
-        first.close()
-        second = await waiting
-        with pytest.raises(Overloaded, match="became free"):
-            await ask(up, server.port)
-        second.close()
-        await asyncio.sleep(0.02)
-        assert up.connections()[f"http://127.0.0.1:{server.port}"] == (0, 0)
-
-
-async def test_a_cancelled_call_drops_its_connection() -> None:
-    async with raw_server(stall) as server, upstream() as up:
-        task = asyncio.create_task(ask(up, server.port))
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.02)
-        assert up.connections()[f"http://127.0.0.1:{server.port}"] == (0, 0)
-
-
-async def test_an_early_answer_ends_the_upload() -> None:
-    async def refuse(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-        await peer.gone()
-
-    sent = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal sent
-        while True:
-            sent += 1
-            yield b"x" * 10_000
-            await asyncio.sleep(0.001)
-
-    async with raw_server(refuse) as server, upstream() as up:
-        answer = await ask(up, server.port, b"POST", endless())
-        assert (answer.status, await whole(answer)) == (413, b"no")
-        after = sent
-        await asyncio.sleep(0.02)
-        assert sent == after
-        assert up.connections()[f"http://127.0.0.1:{server.port}"][1] == 0
-
-
-async def test_a_body_that_fails_to_be_read_fails_the_call() -> None:
-    async def failing() -> AsyncIterator[bytes]:
-        yield b"x"
-        raise LookupError("the client left")
-
-    async with raw_server(stall) as server, upstream() as up:
-        with pytest.raises(LookupError):
-            await ask(up, server.port, b"POST", failing())
-
-
-async def test_a_large_upload_waits_for_the_provider() -> None:
-    total, taken, ahead = 50 << 20, 0, 0
-
-    async def slow(peer: Peer) -> None:
-        nonlocal taken
-        await peer.head()
-        while piece := await peer.reader.read(1 << 20):
-            taken += len(piece)
-            if taken >= total:
-                break
-        await peer.send(OK + b"Content-Length: 0\r\n\r\n")
-
-    async def pieces() -> AsyncIterator[bytes]:
-        nonlocal ahead
-        for number in range(50):
-            ahead = max(ahead, (number << 20) - taken)
-            yield b"x" * (1 << 20)
-
-    async with raw_server(slow) as server, upstream(limits=TimeLimits()) as up:
-        answer = await up.send(Origin("http", "127.0.0.1", server.port), b"POST", b"/", [], pieces(), content_length=total)
-        answer.close()
-    assert taken == total
-    assert ahead < 20 << 20
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    named = ["-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([*command.split(), *named, "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-def server_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    return context
-
-
-@pytest.mark.needs("openssl")
-async def test_tls_is_verified(certificate: Path) -> None:
-    script = answering(OK + b"Content-Length: 2\r\n\r\nab")
-    async with raw_server(script, tls=server_tls(certificate)) as server:
-        async with upstream(ca_file=str(certificate / "cert.pem")) as up:
-            assert await whole(await up.send(Origin("https", "localhost", server.port), b"GET", b"/", [], None)) == b"ab"
-            with pytest.raises(TlsFailed):
-                await up.send(Origin("https", "127.0.0.1", server.port), b"GET", b"/", [], None)
-        async with upstream() as up:
-            with pytest.raises(TlsFailed):
-                await up.send(Origin("https", "localhost", server.port), b"GET", b"/", [], None)
 
 
 async def test_unreachable_providers() -> None:

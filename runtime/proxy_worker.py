@@ -1,0 +1,48 @@
+"""The role of a proxy worker."""
+
+import asyncio
+import gc
+import os
+import socket
+from collections.abc import Callable
+
+from eventlog.embedded import EmbeddedLog
+from ingress.app import create_app
+from ingress.emitter import Emitter
+from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
+from ingress.server import serve
+from ingress.telemetry import Telemetry
+from ingress.upstream import Sender, Upstream
+from runtime.guard import Guard, GuardedApp
+from runtime.refusals import refusing
+from runtime.settings import Settings
+
+YOUNG, MIDDLE, OLD = 20_000, 20, 50
+"""Thresholds of the garbage collector. A call leaves no cycles behind; the usual 700 would look for them at every few calls."""
+
+
+async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Serves calls until `stop` is set, then drains."""
+    events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
+    telemetry, config = Telemetry(), chosen.ingress()
+    emitter = Emitter(await events.writer(), limits=config.emitter, telemetry=telemetry)
+    upstream = sender(chosen)
+    guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
+    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard))
+    app.asgi = GuardedApp(app.asgi, guard)
+    gc.collect()
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
+    gc.freeze()  # what was made until here stays: no collection need look at it again
+    try:
+        await serve(app, sockets, stop=stop, on_started=ready)
+    finally:
+        await upstream.aclose()
+        await events.close()
+
+
+def sender(chosen: Settings) -> Sender:
+    """Our own connections, or an outgoing HTTP proxy's where the environment asks for one."""
+    ca_file = str(chosen.ca_file) if chosen.ca_file else None
+    if outgoing_proxy_wanted(os.environ):
+        return OutgoingUpstream(limits=chosen.time_limits(), caps=chosen.caps(), target_hosts=chosen.target_hosts, ca_file=ca_file)
+    return Upstream(limits=chosen.time_limits(), caps=chosen.caps(), allow_private_targets=chosen.allow_private_targets, ca_file=ca_file)

@@ -1,0 +1,28 @@
+"""The role of the query side."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from runtime.guard import Guard, GuardedApp
+from runtime.serving import serve_asgi
+from runtime.settings import Misconfigured, Settings
+from storage.api import create_api
+from storage.migration import LakeTooNew
+from storage.query import Limits
+
+
+async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Answers questions until `stop` is set."""
+    app = create_api(chosen.storage(), limits=limits_of(chosen), organization=chosen.organization)
+    guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
+    try:
+        await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s)
+    except LakeTooNew as error:
+        raise Misconfigured(str(error)) from error
+
+
+def limits_of(chosen: Settings) -> Limits:
+    """What a question may cost."""
+    asked = chosen.query
+    return Limits(timeout_s=asked.timeout_s, rows=asked.rows, memory_bytes=asked.memory_bytes, at_once=asked.at_once)
