@@ -13,8 +13,8 @@ from eventlog.embedded_store import OVERHEAD_BYTES, offset_of, slot_of
 
 STEP_MESSAGES = 200
 STEP_BYTES = 2 << 20
-STEP_PAGES = 256
-SLACK_PAGES = 1024
+STEP_PAGES = 64
+SLACK_PAGES = 256
 """Free pages that are kept for the next messages (4 MiB): giving back and growing again would cost more."""
 
 Limits = Mapping[int, int]

@@ -313,9 +313,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         except Exception:
             self.logger.exception("proxy_bug")
             if not exchange.started:
-                exchange.answer(
-                    500, ((b"content-type", b"application/json"),), b'{"error":{"code":"internal","message":"A fault of Heliograph."}}'
-                )
+                exchange.answer(500, ((b"content-type", b"application/json"),), FAULT)
         finally:
             if not exchange.response_complete and not exchange.disconnected:
                 exchange.cut()

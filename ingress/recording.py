@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from os import urandom
 
 import msgspec
@@ -14,6 +15,7 @@ from ingress.heads import RequestHead
 from ingress.routes import Route
 from ingress.secrets import mask_target
 from ingress.streams import ENDING, has_ended, is_event_stream
+from ingress.upstream import Origin
 
 UNKNOWN = "unknown"
 """The provider of a call that was refused before its provider was known."""
@@ -89,6 +91,11 @@ def _glimpsed(head: bytes) -> Asked:
 
 def instant(now: float) -> datetime:
     return datetime.fromtimestamp(now, UTC)
+
+
+@lru_cache(maxsize=1024)
+def _text_of(origin: Origin) -> str:
+    return str(origin)
 
 
 class Recording:
@@ -222,7 +229,7 @@ class Recording:
         """Path and query, and the origin before them; both without secrets."""
         target = self.target if self.route is None else self.route.target
         text = target.decode("utf-8", "replace")
-        return (mask_target(text) if "?" in text else text), ("" if self.route is None else str(self.route.place.origin))
+        return (mask_target(text) if "?" in text else text), ("" if self.route is None else _text_of(self.route.place.origin))
 
     def _what_was_asked(self) -> Asked:
         if self._asked is not None:

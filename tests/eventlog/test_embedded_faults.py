@@ -70,7 +70,7 @@ async def test_a_full_disk_refuses_whole_appends_and_takes_later_ones(log: Embed
         return lambda file: file.db.execute(f"PRAGMA max_page_count = {pages}").fetchall()
 
     writer = await log.writer()
-    await log._file.run(limit(40))
+    await log._file.run(limit(16))
     with pytest.raises(LogUnavailable, match=r"log\.sqlite: database or disk is full: .*free some space"):
         await writer.append([message(1), message(2, 200_000)])
     await writer.append([message(3)])
