@@ -8,6 +8,7 @@ from msgspec import Struct, to_builtins
 
 from ingress.config import IngressConfig
 from ingress.emitter import Emitter
+from ingress.exchange import Handler
 from ingress.proxy import Guard, Proxy, everyone
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
@@ -32,12 +33,12 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class Ingress:
-    """What a server serves: `proxy` for calls, `asgi` for our own routes. Whoever guards those puts a middleware in its place."""
+    """What a server serves: `handle` for calls, `asgi` for our own routes. Whoever stands before either puts itself in its place."""
 
     def __init__(self, config: IngressConfig, emitter: Emitter, proxy: Proxy, telemetry: Telemetry) -> None:
         self.config = config
         self.emitter = emitter
-        self.proxy = proxy
+        self.handle: Handler = proxy.handle
         self.telemetry = telemetry
         self.asgi: Asgi = _our_routes(config, emitter, telemetry)
 

@@ -48,6 +48,7 @@ class Exchange:
         "body_complete",
         "buffered",
         "disconnected",
+        "further_headers",
         "headers",
         "keep_alive",
         "message_event",
@@ -72,6 +73,8 @@ class Exchange:
         self.status: int | None = None
         self.task: asyncio.Task[None] | None = None
         self.buffered = 0
+        self.further_headers: Sequence[tuple[bytes, bytes]] = ()
+        """Of the answer, whoever gives it."""
         self.message_event = _Ignored
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -116,7 +119,7 @@ class Exchange:
         self.started, self.status = True, status
         known = STATUS_LINE.get(status)
         lines = [b"HTTP/1.1 %d %s\r\n" % (status, reason) if known is None or reason not in known else known]
-        for name, value in headers:
+        for name, value in (*headers, *self.further_headers) if self.further_headers else headers:
             lines += (name, b": ", value, b"\r\n")
         if self.method == b"HEAD" or status in BODILESS:
             self._due = 0
@@ -168,7 +171,8 @@ class Exchange:
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """A whole answer of our own."""
-        self.start(status, [*headers, (b"content-length", b"%d" % len(body))], length=len(body))
+        framed = headers if status in BODILESS else [*headers, (b"content-length", b"%d" % len(body))]
+        self.start(status, framed, length=len(body))
         if self.method != b"HEAD":
             self.send(body)
         self.finish()

@@ -28,8 +28,8 @@ from ingress.secrets import OUR_KEYS, without_key_segment
 from ingress.telemetry import OTHER, Telemetry
 from ingress.upstream import Sender
 
-Guard = Callable[[RequestHead], CallFailed | None]
-"""Who may call at all: the refusal for a request that comes from a foreign web page, or names a host that is not ours; else None."""
+Guard = Callable[[bytes, RequestHead], CallFailed | None]
+"""Who may call at all, by method and head: the refusal for a request of a foreign web page, or for a host that is not ours; else None."""
 
 SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 SUCCESS = (b"Helicone-Status", b"success")
@@ -37,7 +37,7 @@ FAILED = (b"Helicone-Status", b"failed")
 OWN_NAMES = frozenset({b"helicone-id", b"helicone-status", b"helicone-warning"})
 
 
-def everyone(_head: RequestHead) -> CallFailed | None:
+def everyone(_method: bytes, _head: RequestHead) -> CallFailed | None:
     """The guard that lets everyone in."""
     return None
 
@@ -90,7 +90,7 @@ class Proxy:
         """One call from its head to its end. Raises nothing but cancellation, and what is a fault of ours."""
         head = read_head(exchange.headers)
         call = self._begin(exchange, head)
-        refusal = self._guard(head)
+        refusal = self._guard(exchange.method, head)
         if refusal is not None:
             self._tell(call, refusal)  # a page that may not call must not fill the log either
             return

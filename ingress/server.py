@@ -210,7 +210,7 @@ def protocol_for(ingress: Ingress) -> type[ClientProtocol]:
 
     class Protocol(ClientProtocol):
         limits = ingress.config.clients
-        handler = staticmethod(ingress.proxy.handle)
+        handler = staticmethod(ingress.handle)
         is_ours = staticmethod(is_ours)
 
     return Protocol

@@ -14,7 +14,7 @@ from ingress.server import serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
 from runtime.guard import Guard, GuardedApp
-from runtime.refusals import refusing
+from runtime.refusals import refusing, with_cors
 from runtime.settings import Settings
 
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
@@ -30,6 +30,8 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard))
     app.asgi = GuardedApp(app.asgi, guard)
+    if chosen.allowed_origins:
+        app.handle = with_cors(app.handle, guard)
     gc.collect()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
     gc.freeze()  # what was made until here stays: no collection need look at it again

@@ -334,7 +334,7 @@ async def test_the_guard_refuses_without_a_row() -> None:
         code = "foreign_page"
         status = 403
 
-    def guard(head: RequestHead) -> Foreign | None:
+    def guard(_method: bytes, head: RequestHead) -> Foreign | None:
         return Foreign("no") if head.origin is not None and head.host == b"localhost" else None
 
     async with running(guard=guard) as world:

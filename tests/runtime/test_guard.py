@@ -291,5 +291,5 @@ def test_proxied_calls_are_judged_alike(head: dict[str, Any], code: str | None) 
     read = RequestHead()
     for name, value in head.items():
         setattr(read, name, value)
-    failed = refusing(GUARD)(read)
+    failed = refusing(GUARD)(b"POST", read)
     assert (failed.code if failed else None) == code

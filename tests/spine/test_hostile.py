@@ -6,11 +6,13 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.fakes.stack import Stack
+from tests.fakes.stack import stack as running
 
 HOST = b"Host: localhost\r\n"
 POST = b"POST /v1/echo HTTP/1.1\r\n" + HOST
@@ -93,9 +95,7 @@ def test_header_values_from_a_caller_cannot_split_the_upstream_request(stack: St
 
 
 @pytest.fixture(scope="module")
-def strict_targets(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    from tests.fakes.stack import stack as running  # noqa: PLC0415
-
+def strict_targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("targets"), HELIOGRAPH_ALLOW_PRIVATE_TARGETS="false") as made:
         yield made
 
@@ -123,6 +123,31 @@ def test_a_web_page_may_neither_read_nor_write(stack: Stack, door: str, headers:
     answer = httpx.post(getattr(stack, door) + path, json={"sql": "SELECT 1"}, headers=headers)
     assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.fixture(scope="module")
+def with_a_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("page"), HELIOGRAPH_ALLOWED_ORIGINS="https://app.example") as made:
+        yield made
+
+
+@pytest.mark.parametrize("door", ["proxy", "api"])
+def test_a_page_that_the_operator_allows_may_call_and_read(with_a_page: Stack, door: str) -> None:
+    path = "/v1/chat/completions" if door == "proxy" else "/v1/query"
+    url, page = getattr(with_a_page, door) + path, {"origin": "https://app.example", "sec-fetch-site": "cross-site"}
+    preflight = httpx.options(
+        url, headers=page | {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    )
+    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, "authorization")
+    body = {"sql": "SELECT 1"} if door == "api" else {"model": "gpt-4o-mini", "messages": []}
+    answer = httpx.post(url, json=body, headers=page)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert httpx.post(url, json=body, headers={"origin": "https://evil.example"}).status_code == 403
+
+
+def test_a_person_may_open_a_proxied_path_in_a_browser(stack: Stack) -> None:
+    assert httpx.get(f"{stack.proxy}/v1/models", headers={"sec-fetch-site": "none"}).status_code == 200
 
 
 @pytest.mark.parametrize("door", ["proxy", "api"])
