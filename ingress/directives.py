@@ -2,7 +2,7 @@
 
 Unknown ones are accepted and ignored, as every `Helicone-…` header stays here. One that is ours and cannot be understood is a
 `BadDirective`, which names the header and the fix; only a request id that is none is replaced and warned of, because Helicone's
-users rely on that. Sources: `contract.md` 2.1, 2.4, 2.5, 6.1, 6.2.
+users rely on that. Source: Helicone's header directory and its proxy (read 2026-11-24).
 """
 
 import re

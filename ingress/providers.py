@@ -1,6 +1,6 @@
 """The providers that have a route of their own, and how the provider behind a host is named.
 
-Origins and host labels as in `contract.md` 1.1 (read 2026-11-24); those not listed there from the vendors' API references.
+Origins and host labels as in Helicone's proxy (read 2026-11-24); those not listed there from the vendors' API references.
 """
 
 ORIGINS = {

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 MASK = "***"
 OUR_KEYS = (b"sk-helicone", b"pk-helicone")
-"""How a Heliograph key begins; Helicone's begin the same way (`contract.md` 1.4, read 2026-11-24)."""
+"""How a Heliograph key begins; Helicone's begin the same way (its proxy's key patterns, read 2026-11-24)."""
 
 # fmt: off
 _SECRET_NAMES = frozenset({

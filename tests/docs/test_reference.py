@@ -63,3 +63,33 @@ def test_error_codes_are_documented() -> None:
             codes |= set(re.findall(r"\bcode(?:: ClassVar\[str\])? ?= ?\"([a-z_0-9]+)\"", path.read_text()))
     assert codes
     assert codes <= first_column("api.md"), codes - first_column("api.md")
+
+
+def test_every_done_row_names_a_test_that_exists() -> None:
+    """A row of the compatibility page that says *done* under a header names the test that shows it."""
+    text = (DOCS / "compatibility.md").read_text().split("## Response headers")[1]
+    rows = [line for line in text.splitlines() if line.startswith("| `") and "| done" in line]
+    assert len(rows) > 10
+    for row in rows:
+        (named,) = re.findall(r"`(tests/[^`]+)`", row)
+        assert (ROOT / named).exists(), row
+
+
+HELICONES = """
+helicone-auth helicone-jwt helicone-target-url helicone-target-provider helicone-openai-api-base helicone-fallbacks helicone-request-id
+helicone-manual-access-key helicone-gateway-body-mapping x-stripe-customer-id helicone-cache-enabled helicone-cache-save
+helicone-cache-read cache-control helicone-cache-control helicone-cache-bucket-max-size helicone-cache-seed helicone-cache-ignore-keys
+helicone-ratelimit-policy helicone-ratelimit-cost-cents helicone-retry-enabled helicone-retry-num helicone-retry-factor
+helicone-retry-min-timeout helicone-increase-timeout helicone-user-id helicone-property-<name> helicone-session-id helicone-prompt-id
+helicone-prompt-mode helicone-model-override helicone-experiment-id helicone-node-id helicone-posthog-key helicone-lytix-key
+helicone-webhook-enabled helicone-omit-request helicone-stream-usage helicone-stream-force-format helicone-moderations-enabled
+helicone-llm-security-enabled helicone-llm-security-advanced helicone-token-limit-exception-handler __helicone-mock-response
+""".split()
+
+
+@pytest.mark.parametrize("header", HELICONES)
+def test_every_header_of_helicone_has_a_verdict(header: str) -> None:
+    text = (DOCS / "compatibility.md").read_text().split("## Request headers")[1].lower()
+    rows = [line for line in text.splitlines() if line.startswith("|") and f"`{header}`" in line.split("|")[1]]
+    assert len(rows) == 1
+    assert rows[0].split("|")[2].strip().startswith(("done", "planned", "not planned"))
