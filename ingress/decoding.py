@@ -86,7 +86,7 @@ class Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if self._engine.is_finished():
-            return
+            raise Undecodable("the brotli data is damaged")  # something follows its end: in one piece with it, the library says so too
         try:
             decoded = self._engine.process(data, output_buffer_limit=PIECE)
             while decoded:

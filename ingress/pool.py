@@ -36,15 +36,18 @@ class Pool:
             connection.drop()
         return None
 
-    async def turn(self, patience_s: float) -> Connection | None:
-        """A free connection, or None: the right to open one, which ends with `opened` or `not_opened`. Raises Overloaded."""
+    async def turn(self, patience_s: float, *, again: bool = False) -> Connection | None:
+        """A free connection, or None: the right to open one, which ends with `opened` or `not_opened`. Raises Overloaded.
+
+        `again`: the call had its turn, and the connection died before it could use it; it waits before all others.
+        """
         if len(self.open) + self._opening < self._cap:
             self._opening += 1
             return None
-        if len(self._waiting) >= self._queue:
+        if len(self._waiting) >= self._queue and not again:
             raise Overloaded(f"All {self._cap} connections to {self._host} are busy and {len(self._waiting)} calls wait.")
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        (self._waiting.appendleft if again else self._waiting.append)(waiter)
         try:
             async with asyncio.timeout(patience_s):
                 return await waiter
@@ -87,7 +90,7 @@ class Pool:
         """A call stops waiting; what it was given in the same instant goes to the next."""
         if waiter in self._waiting:
             self._waiting.remove(waiter)
-        if waiter.cancelled() or waiter.exception() is not None:
+        if waiter.cancel() or waiter.cancelled() or waiter.exception() is not None:
             return
         connection = waiter.result()
         if connection is None:

@@ -176,12 +176,10 @@ class Upstream:
         return pool
 
     async def _acquire(self, pool: Pool, origin: Origin, trusted: bool) -> Connection:
-        while True:
-            connection = await pool.turn(self.limits.pool_s)
-            if connection is None:
-                return await self._connect(pool, origin, trusted)
-            if connection.usable:
-                return connection
+        connection = await pool.turn(self.limits.pool_s)
+        while connection is not None and not connection.usable:
+            connection = await pool.turn(self.limits.pool_s, again=True)
+        return connection or await self._connect(pool, origin, trusted)
 
     async def _connect(self, pool: Pool, origin: Origin, trusted: bool) -> Connection:
         """Makes use of the right to open a connection."""

@@ -159,7 +159,7 @@ def _refusal_of_statement(told: _Told, kind: str) -> Refusal:
         return Refusal(code="forbidden_function", message="The question reaches for a file.", fix="Read from the views.", field="sql")
     if kind == "io":
         return LAKE_MOVED
-    if kind == "invalid input" and "parameter" in told.exception_message:
+    if kind in {"invalid input", "binder"} and "parameter" in told.exception_message.lower():
         return Refusal(
             code="invalid_parameters", message=told.exception_message, fix="Give one value for each parameter.", field="parameters"
         )

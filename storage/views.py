@@ -123,30 +123,23 @@ def _calls_sql(sources: Sources, organization: Organization | None) -> str:
     feedback = sources["feedback"]
     if not feedback.files:
         return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
-    given = scan_sql(feedback, feedback.files, organization)
+    given = scan_sql(feedback, feedback.files, None)  # joined by organization; a filter here would keep the join from being dropped
     return f"""
-        SELECT c.*, coalesce(s.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, r.rating
+        SELECT c.*, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
         FROM ({current}) c
-        LEFT JOIN ({_scores_sql(given)}) s ON s.organization = c.organization AND s.request_id = c.request_id
-        LEFT JOIN ({_ratings_sql(given)}) r ON r.organization = c.organization AND r.request_id = c.request_id"""
+        LEFT JOIN ({_judged_sql(given)}) f ON f.organization = c.organization AND f.request_id = c.request_id"""
 
 
-def _ratings_sql(given: str) -> str:
-    """The newest rating of each request. Grouped by what it is joined on: so the optimizer may drop the join where it is not asked for."""
+def _judged_sql(given: str) -> str:
+    """Of each request the newest rating, and the newest value of each score: later maps laid over earlier ones.
+
+    One join, grouped by what it is joined on, and not filtered: so the optimizer drops it where neither is asked for.
+    """
     return f"""
-        SELECT organization, request_id, arg_max(rating, {{at: given_at, id: feedback_id}}) AS rating
-        FROM ({given}) WHERE rating IS NOT NULL GROUP BY organization, request_id"""
-
-
-def _scores_sql(given: str) -> str:
-    """For each request the newest value of each score."""
-    entries = f"SELECT organization, request_id, given_at, feedback_id, unnest(map_entries(scores)) AS entry FROM ({given})"
-    newest = f"""
-        SELECT organization, request_id, entry.key AS name, arg_max(entry.value, {{at: given_at, id: feedback_id}}) AS value
-        FROM ({entries}) GROUP BY organization, request_id, entry.key"""
-    return f"""
-        SELECT organization, request_id, map_from_entries(list({{key: name, value: value}} ORDER BY name)) AS scores
-        FROM ({newest}) GROUP BY organization, request_id"""
+        SELECT organization, request_id,
+            arg_max(rating, {{given: given_at, id: feedback_id}}) AS rating,
+            list_reduce(list(scores ORDER BY given_at, feedback_id), lambda older, newer: map_concat(older, newer)) AS scores
+        FROM ({given}) GROUP BY organization, request_id"""
 
 
 def _current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:

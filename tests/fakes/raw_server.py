@@ -16,6 +16,7 @@ class Peer:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    task: asyncio.Task[Any]
     received: bytearray = field(default_factory=bytearray)
 
     async def request(self) -> bytes:
@@ -74,7 +75,7 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None, host:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        peer = Peer(reader, writer)
+        peer = Peer(reader, writer, task)
         peers.append(peer)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await script(peer)

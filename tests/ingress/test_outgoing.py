@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ingress.connection import Answer
-from ingress.errors import Interrupted, Refused, TargetRefused, TimedOut
+from ingress.errors import BadRequest, BadTarget, Interrupted, Refused, TargetRefused, TimedOut
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.upstream import Caps, Origin, TimeLimits
 from tests.fakes.raw_server import Peer, Script, raw_server
@@ -59,6 +59,57 @@ async def test_a_streamed_body_has_its_length(monkeypatch: pytest.MonkeyPatch) -
         answer = await up.send(Origin("http", "a.example", 80), b"POST", b"/", [], pieces(), content_length=3, trusted=True)
         answer.close()
     assert proxy.peers[0].received.endswith(b"\r\n\r\nabc")
+
+
+@pytest.mark.parametrize("target", [b"/../a/./b", b'/a|b"<>`{}', b"/%zz?q=%2F&&", b"//double//slash", b"/a?b?c", b"/\xc3\xa4"])
+async def test_the_path_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, target: bytes) -> None:
+    async with raw_server(answering(OK)) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        (await up.send(Origin("http", "a.example", 80), b"GET", target, [], None, trusted=True)).close()
+    assert proxy.peers[0].received.startswith(b"GET http://a.example" + target + b" HTTP/1.1\r\n")
+
+
+async def test_cookies_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 0\r\n\r\n"
+    async with raw_server(answering(cookie)) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        for _ in range(2):
+            (answer := await up.send(Origin("http", "a.example", 80), b"GET", b"/", [], None, trusted=True)).close()
+            assert (b"Set-Cookie", b"a=b; Path=/") in answer.headers
+    assert not any(b"cookie" in peer.received.lower() for peer in proxy.peers)
+
+
+@pytest.mark.parametrize("location", [b"http://elsewhere.example/", b"ftp://x", b"http://[", b"\xff\xfe"])
+async def test_redirects_are_passed_on(monkeypatch: pytest.MonkeyPatch, location: bytes) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
+    async with raw_server(answering(moved)) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        (answer := await up.send(Origin("http", "a.example", 80), b"GET", b"/", [], None, trusted=True)).close()
+    assert answer.status == 302
+    assert (b"Location", location) in answer.headers
+    assert len(proxy.peers) == 1
+
+
+async def test_what_cannot_go_through_a_proxy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with outgoing(monkeypatch, 1) as up:
+        with pytest.raises(BadRequest):
+            await up.send(Origin("http", "a.example", 80), b"OPTIONS", b"*", [], None, trusted=True)
+        with pytest.raises(BadTarget):
+            await up.send(Origin("http", "a{b.example", 80), b"GET", b"/", [], None, trusted=True)
+
+
+async def test_an_answer_closed_midway_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = asyncio.Event()
+
+    async def endless(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+        await peer.gone()
+        gone.set()
+
+    async with raw_server(endless) as proxy, outgoing(monkeypatch, proxy.port) as up:
+        answer = await up.send(Origin("http", "a.example", 80), b"GET", b"/", [], None, trusted=True)
+        assert await answer.read() == b"ab"
+        answer.close()
+        answer.close()
+        await asyncio.wait_for(gone.wait(), 2)
 
 
 async def test_a_callers_target_needs_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

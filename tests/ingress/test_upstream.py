@@ -1,6 +1,8 @@
 """The client side towards providers: every framing, every slicing, every way to break."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingress.errors import HeaderRefused, Interrupted, Refused, TargetRefused, TimedOut, TlsFailed, Unresolved, UpstreamError
-from ingress.upstream import Origin
+from ingress.upstream import Origin, TimeLimits
 from tests.fakes.calling import OK, answering, ask, counts, in_turn, stall, stall_midway, until, upstream, whole
 from tests.fakes.raw_server import Peer, Script, raw_server
 
@@ -205,6 +207,77 @@ async def test_a_provider_that_falls_silent_times_out(script: Script, begun: boo
         assert caught.value.begun is begun
 
 
+@pytest.mark.parametrize(
+    "head", [OK + b"Content-Length: 10\r\n\r\n", CHUNKED + b"a\r\n", OK + b"X-A: 1\r\n\r\n"], ids=["sized", "chunked", "until EOF"]
+)
+async def test_a_reader_who_comes_late_still_learns_that_the_time_was_up(head: bytes) -> None:
+    async def half(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(head + b"hello")
+        await peer.gone()
+
+    async with raw_server(half) as server, upstream() as up:
+        answer = await ask(up, server.port)
+        await until(lambda: counts(up, server) == (0, 0))
+        await asyncio.sleep(0.02)  # the transport tells of the end that we made; that is no end of the answer
+        assert await answer.read() == b"hello"
+        for _ in range(2):
+            with pytest.raises(TimedOut):
+                await answer.read()
+
+
+async def test_an_answer_that_goes_on_may_take_longer_than_any_limit() -> None:
+    async def dripping(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK + b"Content-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.02)
+            await peer.send(b"x")
+        await peer.gone()
+
+    limits = TimeLimits(first_byte_s=0.1, idle_s=0.1)
+    async with raw_server(dripping) as server, upstream(limits=limits) as up:
+        assert await whole(await ask(up, server.port)) == b"x" * 10
+
+
+async def test_pieces_are_handed_on_as_they_come() -> None:
+    heard = asyncio.Event()
+
+    async def waiting(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(CHUNKED + b"3\r\none\r\n")
+        await heard.wait()
+        await peer.send(b"3\r\ntwo\r\n0\r\n\r\n")
+        await peer.gone()
+
+    async with raw_server(waiting) as server, upstream() as up:
+        answer = await ask(up, server.port)
+        assert await answer.read() == b"one"
+        assert answer.take() is None
+        heard.set()
+        assert await answer.read() == b"two"
+        assert await answer.read() == b""
+        assert answer.take() == b""
+
+
+async def test_a_reset_is_no_end_of_an_answer_of_unknown_length() -> None:
+    async def reset(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK + b"X-A: 1\r\n\r\nhello")
+        await taken.wait()
+        linger = peer.writer.transport.get_extra_info("socket")
+        linger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.reset()
+
+    taken = asyncio.Event()
+    async with raw_server(reset) as server, upstream() as up:
+        answer = await ask(up, server.port)
+        assert await answer.read() == b"hello"
+        taken.set()
+        with pytest.raises(Interrupted):
+            await answer.read()
+
+
 async def test_a_slow_reader_is_no_silent_provider() -> None:
     size = 4 << 20
     async with raw_server(answering(OK + b"Content-Length: %d\r\n\r\n" % size + b"x" * size)) as server, upstream() as up:
@@ -279,6 +352,7 @@ ORIGINS = {
     "https://api.openai.com": ("https", "api.openai.com", 443, ""),
     "http://127.0.0.1:9000/prefix/": ("http", "127.0.0.1", 9000, "/prefix"),
     "https://[::1]:8443": ("https", "::1", 8443, ""),
+    "https://bücher.example": ("https", "xn--bcher-kva.example", 443, ""),
     "https://HOST.example/": ("https", "host.example", 443, ""),
 }
 
@@ -290,7 +364,21 @@ def test_origins(url: str, parts: tuple[str, str, int, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "x", "ftp://a", "http://", "http://a b", "https://a:99999", "http://a\r\nb", "//a", "http://a:0", "http:\\a"]
+    "url",
+    [
+        "",
+        "x",
+        "ftp://a",
+        "http://",
+        "http://a b",
+        "https://a:99999",
+        "http://a\r\nb",
+        "//a",
+        "http://a:0",
+        "http:\\a",
+        "http://[::1",
+        f"http://{'ü' * 70}.example",
+    ],
 )
 def test_what_is_no_origin(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -1,14 +1,19 @@
 """Questions over a small lake: freshness, amendments, feedback, organizations, limits."""
 
+import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from eventlog.events import Organization
+from storage.config import StorageConfig
+from storage.lake import Lake
 from storage.query import Limits, Questions, run_query
 from storage.refusal import Refused
 from tests.fakes.small_lake import SmallLake, calls
@@ -45,8 +50,6 @@ def test_an_empty_lake_answers_with_types(questions: Questions) -> None:
 
 
 def test_a_lake_without_tables_answers(tmp_path: Path) -> None:
-    from storage.config import StorageConfig
-    from storage.lake import Lake
 
     (tmp_path / "new").mkdir()
     lake = Lake.open(StorageConfig(lake_uri=str(tmp_path / "new")))
@@ -195,7 +198,10 @@ class TestOrganizations:
         try:
             questions.ask(sql, organization=Organization("a"))
         except Refused as refused:
-            assert "secret" not in refused.refusal.message
+            message = refused.refusal.message
+        else:
+            message = ""
+        assert "secret" not in message
 
     def test_a_name_that_is_sql_is_a_name(self, two: SmallLake, questions: Questions) -> None:
         assert rows(questions, "SELECT count(*) FROM calls", organization=Organization("x' OR '1'='1")) == [(0,)]
@@ -256,7 +262,7 @@ class TestLimits:
 class TestFaults:
     @pytest.mark.parametrize(
         ("sql", "at"),
-        [("SELECT nothing FROM calls", "nothing"), ("SELECT nofunction(1)", "nofunction"), ("SELECT 1 FROM calls WHERE", None)],
+        [("SELECT nothing FROM calls", None), ("SELECT nofunction(1)", None), ("SELECT 1 FROM calls WHERE", None), ("SELEC 1", "SELEC")],
     )
     def test_the_engine_s_words_and_the_place(self, questions: Questions, sql: str, at: str | None) -> None:
         refusal = refusal_of(questions, sql)
@@ -274,7 +280,6 @@ class TestFaults:
     def test_files_that_maintenance_removed_are_looked_up_again(self, world: SmallLake, questions: Questions) -> None:
         world.add("calls", {"call_id": "c0"})
         assert rows(questions, "SELECT count(*) FROM calls") == [(1,)]
-        from deltalake import DeltaTable
 
         for number in range(3):
             world.add("calls", {"call_id": f"d{number}"})
@@ -304,7 +309,6 @@ class TestFaults:
 
 
 async def test_questions_that_wait_are_bounded(world: SmallLake) -> None:
-    import asyncio
 
     questions = Questions(world.lake, Limits(at_once=1, waiting=1))
     answers = await asyncio.gather(
@@ -317,7 +321,6 @@ async def test_questions_that_wait_are_bounded(world: SmallLake) -> None:
 
 
 def test_many_threads_ask_while_commits_come(world: SmallLake, questions: Questions) -> None:
-    from concurrent.futures import ThreadPoolExecutor
 
     world.add("calls", {"call_id": "first"})
     with ThreadPoolExecutor(4) as threads:

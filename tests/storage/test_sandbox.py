@@ -61,7 +61,7 @@ HOSTILE = {
     "as an argument of an allowed function": ("FROM range((SELECT count(*) FROM read_text('a')))", "forbidden_function"),
     "behind a comment": ("/* SELECT */ FROM /**/ read_text('a')", "forbidden_function"),
     # names that hide
-    "a WITH that is named as a file": ("WITH \"x.csv\" AS (SELECT 1) SELECT * FROM \"x.csv\"", "invalid_sql"),
+    "a WITH that is named as a file": ('WITH "x.csv" AS (SELECT 1) SELECT * FROM "x.csv"', "invalid_sql"),
     "a WITH that opens a catalog table elsewhere": ("SELECT * FROM (WITH duckdb_views AS (SELECT 1) SELECT 1), duckdb_views", "invalid_sql"),
     "a recursive WITH over a catalog table": ("WITH RECURSIVE duckdb_views AS (FROM duckdb_views UNION ALL SELECT 1) FROM duckdb_views", "invalid_sql"),
     "a catalog table": ("SELECT * FROM duckdb_views", "unknown_table"),
@@ -159,7 +159,7 @@ HARMLESS = {
     "a join": ("SELECT * FROM calls JOIN bodies USING (call_id) LEFT JOIN feedback f ON true", {"calls", "bodies", "feedback"}),
     "FROM first": ("FROM Calls", {"calls"}),
     "with the schema": ("SELECT * FROM main.calls", {"calls"}),
-    "a WITH": ("WITH x AS (SELECT * FROM calls) SELECT * FROM x, \"x\" AS y", {"calls"}),
+    "a WITH": ('WITH x AS (SELECT * FROM calls) SELECT * FROM x, "x" AS y', {"calls"}),
     "a WITH of a view's name": ("WITH calls AS (SELECT * FROM calls WHERE status = 200) SELECT count(*) FROM calls", {"calls"}),
     "recursive": ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) FROM t", set()),
     "a window": ("SELECT lag(cost_usd) OVER w FROM calls WINDOW w AS (PARTITION BY model ORDER BY created_at)", {"calls"}),
