@@ -5,6 +5,7 @@ allowed hosts. Slower than our own pool by far, and only used where there is no 
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
@@ -17,6 +18,8 @@ from ingress.errors import BadRequest, BadTarget, Interrupted, Overloaded, Refus
 from ingress.hops import end_to_end
 from ingress.upstream import Caps, Origin, TimeLimits, request_head, tls_context
 
+HOST = re.compile(r"[^\s/?#@<>{}|\\^`%]+")
+BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
@@ -75,6 +78,10 @@ class OutgoingAnswer(Answer):
             await self._response.aclose()
 
 
+def _percent_encoded(found: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % found[0][0]
+
+
 class OutgoingUpstream:
     """As `Upstream`, through the outgoing proxy that the environment names (`NO_PROXY` included)."""
 
@@ -108,6 +115,9 @@ class OutgoingUpstream:
         request_head(method, target, origin.netloc.encode(), headers, None, chunked=False)  # refuses what would break out of its line
         if target[:1] != b"/":
             raise BadRequest("The request's path must begin with / when calls leave through an outgoing proxy.", field="path")
+        if HOST.fullmatch(origin.host) is None:
+            raise BadTarget(f"{origin.host[:60]!r} is no host name.", field="Helicone-Target-URL")
+        target = BEYOND_ASCII.sub(_percent_encoded, target)  # httpx2 writes ASCII only
         request = self._request(origin, method, target, headers, body, content_length)
         try:
             response = await self._client.send(request, stream=True)
