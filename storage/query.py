@@ -156,7 +156,7 @@ class Questions:
         with self._engine.connection() as connection, deadline(connection, self.limits.timeout_s):
             statement = checked(sql, connection, views=VIEWS.keys(), explain=organization is None)
             self._lay_out(connection, statement, organization)
-            relation = connection.sql(statement.sql, params=parameters or None)
+            relation = _bound(connection, statement.sql, parameters)
             types = tuple(str(kind) for kind in relation.types)
             table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
             return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
@@ -175,6 +175,15 @@ _TOO_MANY = Refusal(
     fix="Ask again in a few seconds.",
     status=503,
 )
+
+
+def _bound(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:
+    """The question, ready to stream. As a relation it is not copied; but it keeps the place of a fault to itself, which executing tells."""
+    try:
+        return connection.sql(sql, params=parameters or None)
+    except (duckdb.BinderException, duckdb.CatalogException):
+        connection.execute(sql, parameters or None)
+        raise
 
 
 def collected(batches: Iterable[pa.RecordBatch], limits: Limits) -> tuple[pa.Table, bool]:

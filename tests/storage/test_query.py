@@ -262,7 +262,12 @@ class TestLimits:
 class TestFaults:
     @pytest.mark.parametrize(
         ("sql", "at"),
-        [("SELECT nothing FROM calls", None), ("SELECT nofunction(1)", None), ("SELECT 1 FROM calls WHERE", None), ("SELEC 1", "SELEC")],
+        [
+            ("SELECT nothing FROM calls", "nothing"),
+            ("SELECT nofunction(1)", "nofunction"),
+            ("SELECT 1 FROM calls WHERE", None),
+            ("SELEC 1", "SELEC"),
+        ],
     )
     def test_the_engine_s_words_and_the_place(self, questions: Questions, sql: str, at: str | None) -> None:
         refusal = refusal_of(questions, sql)
