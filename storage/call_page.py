@@ -11,6 +11,7 @@ from storage.formats import rows_of
 from storage.query import Parameters, Questions
 
 _SLACK = timedelta(hours=1)
+_LATEST_MS = 253_000_000_000_000  # in the year 9987: nothing later is a time
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -41,7 +42,7 @@ def _near(key: str) -> datetime | None:
         parsed = UUID(key)
     except ValueError:
         return None
-    if parsed.version != 7:
+    if parsed.version != 7 or parsed.int >> 80 > _LATEST_MS:
         return None
     return datetime.fromtimestamp((parsed.int >> 80) / 1000, UTC).replace(tzinfo=None)
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date, datetime
 from threading import Lock
 from typing import TypeVar
@@ -16,8 +17,9 @@ from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
+import structlog
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from msgspec import Struct
 
 from eventlog.events import Organization
@@ -32,10 +34,12 @@ Value = str | int | float | bool | datetime | None
 Parameters = Sequence[Value] | Mapping[str, Value]
 """For `?` and `$1` in order, or for `$name` by name."""
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 _BATCH_ROWS = 2048
-_DAY = re.compile(r"/day=(\d{4}-\d\d-\d\d)/")
+_DAY = re.compile(r"day=(\d{4}-\d\d-\d\d)/")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -89,21 +93,31 @@ class Snapshots:
             snapshot = self._newest(table)
         except TableNotFoundError:
             return ()
-        return tuple(sorted((live_file(uri) for uri in snapshot.file_uris()), key=lambda file: file.path))
+        except (DeltaError, OSError) as error:
+            log.error("lake_unreadable", table=table, error=str(error))
+            raise Refused(LAKE_UNREADABLE) from error
+        folder = self._lake.uri_of(table)
+        added = snapshot.get_add_actions().column("path").to_pylist()
+        return tuple(sorted((live_file(folder, path) for path in added), key=lambda file: file.path))
 
     def _newest(self, table: str) -> DeltaTable:
-        if table in self._open:
-            self._open[table].update_incremental()
-        else:
-            self._open[table] = DeltaTable(self._lake.uri_of(table))
+        known = self._open.pop(table, None)
+        if known:
+            with suppress(DeltaError):  # the log between then and now may be gone: opened anew, it is read from its last checkpoint
+                known.update_incremental()
+                self._open[table] = known
+                return known
+        self._open[table] = self._lake.table(table)
         return self._open[table]
 
 
-def live_file(uri: str) -> LiveFile:
-    """A file by the path that DuckDB knows it by, and its day."""
-    path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
-    day = _DAY.search(path)
-    return LiveFile(path, date.fromisoformat(day[1]) if day else None)
+def live_file(folder: str, path: str) -> LiveFile:
+    """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
+
+    Not by the URI that delta-rs makes of both: that encodes the folder too, and a folder with a space in its name is then not found.
+    """
+    day = _DAY.match(path)
+    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None)
 
 
 class Questions:
@@ -168,6 +182,13 @@ class Questions:
         for name in statement.tables:
             connection.execute(f"CREATE TEMP VIEW {name} AS {VIEWS[name].sql(sources, organization)}")
 
+
+LAKE_UNREADABLE = Refusal(
+    code="lake_unreadable",
+    message="The lake cannot be read.",
+    fix="Look at the server's log, which says why, and at the folder that HELIOGRAPH_DATA_DIR or HELIOGRAPH_LAKE_URI names.",
+    status=503,
+)
 
 _TOO_MANY = Refusal(
     code="too_many_questions",

@@ -30,7 +30,8 @@ async def test_calls_at_once_have_a_connection_each() -> None:
 
 
 async def test_the_cap_and_its_queue() -> None:
-    async with raw_server(stall_midway) as server, upstream(caps=ONE) as up:
+    limits = TimeLimits(first_byte_s=5, idle_s=5, pool_s=0.1)  # the call in the way must not time out before the one that waits
+    async with raw_server(stall_midway) as server, upstream(caps=ONE, limits=limits) as up:
         first = await ask(up, server.port)
         waiting = asyncio.create_task(ask(up, server.port))
         await asyncio.sleep(0)

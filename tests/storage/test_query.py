@@ -67,6 +67,13 @@ def test_run_query_needs_no_server(world: SmallLake) -> None:
     assert run_query(world.lake, "SELECT sum(cost_usd) AS usd FROM calls").table.to_pylist() == [{"usd": Decimal("0.003")}]
 
 
+@pytest.mark.parametrize("name", ["with a space", "it's", "ümläut"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    world = SmallLake(tmp_path / name)
+    world.add("calls", *calls(2))
+    assert run_query(world.lake, "SELECT count(*) AS n FROM calls").table.to_pylist() == [{"n": 2}]
+
+
 def test_properties_are_a_map(world: SmallLake, questions: Questions) -> None:
     world.add("calls", {"call_id": "a", "properties": {"feature": "chat"}}, {"call_id": "b"})
     assert rows(questions, "SELECT call_id, properties['feature'] FROM calls ORDER BY 1") == [("a", "chat"), ("b", None)]

@@ -1,0 +1,1 @@
+SELECT outcome, status, error FROM calls WHERE outcome <> 'completed' ORDER BY outcome

@@ -1,0 +1,1 @@
+SELECT call_id, revision, outcome, cost_usd FROM calls ORDER BY call_id

@@ -1,0 +1,82 @@
+"""An answer in each format: every kind of value that DuckDB may answer with has a place in JSON."""
+
+import io
+import json
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from storage.formats import Format, distinct_names, json_rows, rendered
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+CELLS = {
+    "null": ("NULL", "null"),
+    "a number": ("42", "42"),
+    "a huge number": ("170141183460469231731687303715884105727::HUGEINT", "170141183460469231731687303715884105727"),
+    "a decimal, all its digits": ("0.000000000001::DECIMAL(18,12)", "0.000000000001"),
+    "a decimal, none that say nothing": ("0.0045::DECIMAL(18,12)", "0.0045"),
+    "a whole decimal": ("100::DECIMAL(18,2)", "100"),
+    "nothing, as a decimal": ("0::DECIMAL(18,12)", "0"),
+    "a negative decimal": ("-1.50::DECIMAL(18,2)", "-1.5"),
+    "a float": ("0.5::DOUBLE", "0.5"),
+    "not a number": ("'nan'::DOUBLE", "null"),
+    "infinity": ("'-inf'::DOUBLE", "null"),
+    "true": ("true", "true"),
+    "text": ("'a\"ü\n'", '"a\\"ü\\n"'),
+    "a time": ("TIMESTAMP '2026-01-02 03:04:05.6'", '"2026-01-02T03:04:05.600000Z"'),
+    "a zoned time": ("TIMESTAMPTZ '2026-01-02 03:04:05+02'", '"2026-01-02T01:04:05.000000Z"'),
+    "nanoseconds": ("TIMESTAMP_NS '2026-01-02 03:04:05.123456789'", '"2026-01-02T03:04:05.123456Z"'),
+    "a time beyond all": ("TIMESTAMP 'infinity'", '"out of range"'),
+    "a date": ("DATE '2026-01-02'", '"2026-01-02"'),
+    "a time of day": ("TIME '03:04:05'", '"03:04:05"'),
+    "an interval": ("INTERVAL 90 SECOND", '"P0M0DT90S"'),
+    "bytes": ("'\\x00\\xFF'::BLOB", '"AP8="'),
+    "a map": ("MAP {'a': 1.50, 'b': NULL}", '{"a":1.5,"b":null}'),
+    "a map in a struct in a list": ("[{'m': MAP {'k': DATE '2026-01-02'}}]", '[{"m":{"k":"2026-01-02"}}]'),
+    "a list": ("[1, NULL]", "[1,null]"),
+    "an enum": ("'a'::ENUM('a')", '"a"'),
+    "a UUID": ("'11111111-1111-1111-1111-111111111111'::UUID", '"11111111-1111-1111-1111-111111111111"'),
+    "JSON is text": ("""'{"a":1}'::JSON""", '"{\\"a\\":1}"'),
+}
+
+
+@pytest.mark.parametrize(("sql", "text"), CELLS.values(), ids=CELLS)
+def test_json(engine: duckdb.DuckDBPyConnection, sql: str, text: str) -> None:
+    assert json_rows(engine.sql(f"SELECT {sql}").to_arrow_table()).decode() == f"[[{text}]]"
+
+
+@pytest.mark.parametrize("sql", [sql for sql, _ in CELLS.values()], ids=CELLS)
+@pytest.mark.parametrize("form", Format)
+def test_every_value_has_a_place_in_every_format(engine: duckdb.DuckDBPyConnection, sql: str, form: Format) -> None:
+    assert rendered(engine.sql(f"SELECT {sql} AS x").to_arrow_table(), form, width=100)
+
+
+def test_json_of_a_person_is_objects() -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", None]})
+    assert json.loads(rendered(table, Format.JSON)) == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
+
+
+def test_nothing_found() -> None:
+    empty = pa.table({"a": pa.array([], pa.int64())})
+    assert json.loads(rendered(empty, Format.JSON)) == []
+    assert rendered(empty, Format.CSV) == b"a\n"
+    assert pq.read_table(io.BytesIO(rendered(empty, Format.PARQUET))).column_names == ["a"]
+    assert json_rows(empty) == b"[]"
+
+
+def test_names_that_repeat() -> None:
+    assert distinct_names(["a", "b", "a", "a_2", "a"]) == ["a", "b", "a_2", "a_2_2", "a_3"]
+
+
+def test_markup_in_a_prompt_is_text() -> None:
+    assert "[red]hello[/red]" in rendered(pa.table({"a": ["[red]hello[/red]"]}), Format.TABLE, width=80).decode()
