@@ -4,6 +4,7 @@ A message is NDJSON: one event per line, all of one topic and one partition. Its
 it holds. Decoding is per line, so one bad event never takes its neighbours with it.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -46,6 +47,14 @@ class BatchId(Struct, frozen=True, order=True):
         if not epoch or not _is_count(sequence):
             raise ValueError(f"batch-id must be <epoch>/<sequence>, got {text[:80]!r}")
         return cls(epoch, int(sequence))
+
+    @classmethod
+    def of_place(cls, identity: str, partition: int, offset: int) -> "BatchId":
+        """For what is made from one message that has no sound id of its own: its place in the log, as an epoch of one batch.
+
+        The same after every crash, and never part of a gap. `identity` is that of the log and topic (`Log.identity`).
+        """
+        return cls(hashlib.blake2b(f"{identity}\0{partition}\0{offset}".encode(), digest_size=16).hexdigest(), 1)
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ Batches without dead letters leave no message on that topic, so its ids have gap
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -132,13 +131,9 @@ def _is_sound(batch_id: BatchId) -> bool:
 
 
 def _unsound(record: Record, identity: str) -> Step:
-    """A message that nobody could recognise when it comes again is not made into rows; it rests whole among the dead letters.
-
-    Its place in the log stands in for its batch id, as an epoch of one batch: the same after every crash, and never part of a gap.
-    """
+    """A message that nobody could recognise when it comes again is not made into rows; it rests whole among the dead letters."""
     message = record.message
-    place = f"{identity}\0{message.partition}\0{record.offset}"
-    batch_id = BatchId(hashlib.blake2b(place.encode(), digest_size=16).hexdigest(), 1)
+    batch_id = BatchId.of_place(identity, message.partition, record.offset)
     error = f"header batch-id must be <epoch>/<sequence from 1>, got {message.batch_id}"[:300]
     letter = _letter(record, 0, "bad_header", error, payload=_payload(message.value))
     return Step(message_of(CALLS, message.partition, batch_id, []), (), (letter,))

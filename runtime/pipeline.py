@@ -17,9 +17,9 @@ from processors.inline import run_calls
 from processors.rates import RateBook
 from runtime.settings import Misconfigured, Settings
 from storage.lake import Lake
-from storage.maintenance import run_maintenance
 from storage.migration import LakeTooNew
 from storage.sink import run_sink
+from storage.upkeep import run_upkeep
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
             calls.add_done_callback(lambda _: understood.set())
             sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))
             sink.add_done_callback(lambda _: at_rest.set())
-            group.create_task(run_maintenance(lake, stop=understood, today=_today))
+            group.create_task(run_upkeep(lake, stop=understood, today=_today))
             group.create_task(_keep_log(events, chosen, at_rest))
     finally:
         await events.close()

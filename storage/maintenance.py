@@ -4,16 +4,14 @@ First a plan, a value that can be read and refused; then its execution. A sink a
 and a merge that loses against another merge is simply planned again.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 import structlog
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
-from storage import telemetry
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.schema import SORTED_BY, TABLES
@@ -23,7 +21,6 @@ log = structlog.get_logger()
 
 SORT_LIMIT_BYTES = 256 << 20
 """A closed day with more than this is merged but not sorted again: sorting holds it in memory."""
-VACUUM_SECONDS = 600.0
 
 
 class LiveFile(Struct, frozen=True):
@@ -70,7 +67,11 @@ def merge(snapshot: DeltaTable, work: Merge, config: StorageConfig) -> None:
         )
     else:
         snapshot.optimize.compact(day, target_size=config.target_file_bytes, max_concurrent_tasks=1, writer_properties=WRITING)
-    telemetry.COMPACTIONS.labels(work.table).inc()
+
+
+def work_of(lake: Lake, today: date) -> list[Merge]:
+    """What is worth merging now. Blocks."""
+    return [work for table in TABLES for work in plan(table, live_files(lake.table(table)), lake.config, today)]
 
 
 def maintain(lake: Lake, today: date) -> list[Merge]:
@@ -95,26 +96,3 @@ def tidy(lake: Lake) -> None:
         snapshot = lake.table(table)
         snapshot.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False)
         snapshot.cleanup_metadata()
-
-
-async def run_maintenance(lake: Lake, *, stop: asyncio.Event, today: Callable[[], date]) -> None:
-    """Merges and tidies in the background until `stop` is set. A failure is logged and tried again later; nothing depends on it."""
-    since_tidy = 0.0
-    while not await _stopped(stop, lake.config.maintenance_seconds):
-        since_tidy += lake.config.maintenance_seconds
-        try:
-            await asyncio.to_thread(maintain, lake, today())
-            if since_tidy >= VACUUM_SECONDS:
-                since_tidy = 0.0
-                await asyncio.to_thread(tidy, lake)
-        except (DeltaError, OSError) as error:
-            log.warning("maintenance_failed", error=str(error))
-
-
-async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True

@@ -17,13 +17,14 @@ from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
 from eventlog import codec
-from eventlog.codec import Record
+from eventlog.codec import BatchId, Message, Record
 from eventlog.events import CallPriced, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
-from eventlog.port import Log, LogUnavailable
+from eventlog.port import Log, LogUnavailable, LogWriter
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
 from storage.config import StorageConfig
 from storage.lake import Lake
+from storage.letters import letters_of
 from storage.marks import Mark, Place, Seen, Verdict
 from storage.rows import Assemble, BodyRow, bodies_table, calls_table, dead_letters_table, feedback_table
 
@@ -72,6 +73,16 @@ def kinds(assemble: Assemble) -> list[Kind]:
     ]
 
 
+class Waiting(Struct):
+    """A message that was accepted and is not committed yet."""
+
+    place: Place
+    offset: int
+    batch_id: BatchId
+    rows: list[Any] = []
+    """None when the lake has them."""
+
+
 class TableSink:
     """One table: what waits for its next commit, and that commit. All methods block."""
 
@@ -80,7 +91,9 @@ class TableSink:
         self._lake = lake
         self._identities = identities
         self._clock = clock
-        self._waiting: list[Record] = []
+        self._waiting: list[Waiting] = []
+        self.letters: list[Message] = []
+        """Dead letters that are to be on the log before what waits is committed."""
         self.pending_bytes = 0
         self.pending_since: float | None = None
         self._load()
@@ -92,7 +105,7 @@ class TableSink:
     def _forget(self) -> None:
         dense = frozenset(self.kind.events) if self.kind.dense else frozenset()
         self._seen = Seen(self._snapshot, self._identities, dense)
-        self._rows: list[Any] = []
+        self._rows = 0
         self._places: set[Place] = set()
         self._marks: set[Mark] = set()
 
@@ -101,32 +114,41 @@ class TableSink:
 
     @property
     def pending_rows(self) -> int:
-        return len(self._rows)
+        return self._rows
 
     def accept(self, record: Record) -> None:
-        """Takes a message in, unless the lake has it. Lines that are no events are logged: a lake holds rows, not riddles."""
-        self._waiting.append(record)
-        self.pending_bytes += len(record.message.value)
+        """Takes a message in, unless the lake has it. Its bytes are let go: what waits is rows."""
+        message = record.message
         if self.pending_since is None:
             self.pending_since = self._clock()
-        self._judge(record)
+        waiting = Waiting(record.place, record.offset, message.batch_id)
+        self._waiting.append(waiting)
+        if self._is_new(waiting):
+            waiting.rows = self._rows_of(record)
+            self._rows += len(waiting.rows)
+            self.pending_bytes += len(message.value)
 
-    def _judge(self, record: Record) -> None:
-        message, table = record.message, self.kind.table
-        verdict = self._seen.judge(record.place, record.offset, message.batch_id)
-        self._places.add(record.place)
+    def _is_new(self, waiting: "Waiting") -> bool:
+        table = self.kind.table
+        verdict = self._seen.judge(waiting.place, waiting.offset, waiting.batch_id)
+        self._places.add(waiting.place)
         if verdict is Verdict.REPEAT:
             telemetry.REPEATS.labels(table).inc()
-            return
-        self._marks.add(Mark(message.batch_id.epoch, *record.place))
+            return False
+        self._marks.add(Mark(waiting.batch_id.epoch, *waiting.place))
         if verdict is Verdict.AFTER_A_GAP:
             telemetry.GAPS.labels(table).inc()
-            log.error("batches_missing", table=table, topic=message.topic, partition=message.partition, before=str(message.batch_id))
-        batch, bad = codec.decode(self.kind.events[message.topic], message)
-        for line in bad:
-            log.error("undecodable_event", topic=message.topic, partition=message.partition, offset=record.offset, index=line.index)
+            topic, partition = waiting.place
+            log.error("batches_missing", table=table, topic=topic, partition=partition, before=str(waiting.batch_id))
+        return True
+
+    def _rows_of(self, record: Record) -> list[Any]:
+        """Lines that are no events become dead letters: a lake holds rows, not riddles."""
+        batch, bad = codec.decode(self.kind.events[record.message.topic], record.message)
+        if bad:
+            self.letters += letters_of(record, bad, self._identities[record.message.topic])
         wrap = self.kind.wrap
-        self._rows.extend(map(wrap, batch.events) if wrap else batch.events)
+        return [wrap(event) for event in batch.events] if wrap else list(batch.events)
 
     def due(self, config: StorageConfig, now: float) -> bool:
         """Whether what waits should be committed now."""
@@ -135,7 +157,7 @@ class TableSink:
         age = now - self.pending_since
         if not self._rows:
             return age >= IDLE_COMMIT_SECONDS
-        return age >= config.flush_seconds or len(self._rows) >= config.flush_rows or self.pending_bytes >= config.flush_bytes
+        return age >= config.flush_seconds or self._rows >= config.flush_rows
 
     def commit(self) -> None:
         """Writes what waits, with positions and marks, in one commit. After a conflict it is judged again on the newest snapshot."""
@@ -148,16 +170,19 @@ class TableSink:
                 log.warning("sink_conflict", table=self.kind.table, waiting=len(self._waiting))
                 self._reload()
                 continue
-            telemetry.ROWS.labels(self.kind.table).inc(len(self._rows))
+            telemetry.ROWS.labels(self.kind.table).inc(self._rows)
             telemetry.COMMITS.labels(self.kind.table).inc()
             telemetry.COMMIT_SECONDS.labels(self.kind.table).observe(time.monotonic() - began)
             self._waiting, self.pending_bytes, self.pending_since = [], 0, None
             self._forget()
 
     def _reload(self) -> None:
+        """On a newer snapshot a message can become a repeat, and a repeat stays one."""
         self._load()
-        for record in self._waiting:
-            self._judge(record)
+        for waiting in self._waiting:
+            if not self._is_new(waiting):
+                waiting.rows = []
+            self._rows += len(waiting.rows)
 
     def _write(self) -> None:
         properties = CommitProperties(
@@ -167,7 +192,7 @@ class TableSink:
         if self._rows:
             write_deltalake(
                 self._snapshot,
-                self.kind.rows(self._rows),
+                self.kind.rows([row for waiting in self._waiting for row in waiting.rows]),
                 mode="append",
                 commit_properties=properties,
                 post_commithook_properties=HOOKS,
@@ -204,13 +229,24 @@ class Sink:
         for record in records:
             self._by_topic[record.message.topic].accept(record)
 
+    def letters(self) -> list[Message]:
+        """Dead letters not handed out yet."""
+        found = [letter for table in self.tables for letter in table.letters]
+        for table in self.tables:
+            table.letters = []
+        return found
+
     def commit_due(self, *, everything: bool = False) -> dict[Place, int]:
-        """Commits the tables that are due, or all that have something waiting. Answers the positions that were reached."""
+        """Commits the tables that are due, or all that have something waiting. Answers the positions that were reached.
+
+        When too much is in memory, the table that holds most of it is due as well.
+        """
         now = self._clock()
         full = sum(table.pending_bytes for table in self.tables) >= self._config.flush_bytes
+        largest = max(self.tables, key=lambda table: table.pending_bytes) if full else None
         reached: dict[Place, int] = {}
         for table in self.tables:
-            if table.pending_since is not None and (everything or full or table.due(self._config, now)):
+            if table.pending_since is not None and (everything or table is largest or table.due(self._config, now)):
                 places = set(table._places)
                 table.commit()
                 reached |= {place: offset for place in places if (offset := table.position(place)) is not None}
@@ -238,7 +274,7 @@ async def run_sink(
     still needs.
     """
     sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
-    reader = await events.reader(sink.topics, group=GROUP)
+    reader, writer = await events.reader(sink.topics, group=GROUP), await events.writer()
     try:
         reader.seek(await asyncio.to_thread(sink.positions, reader.assigned))
         while True:
@@ -250,6 +286,7 @@ async def run_sink(
                 continue
             if records:
                 await asyncio.to_thread(sink.accept, records)
+                await _publish(writer, sink.letters())
             last = stop.is_set() and not records
             reached = await asyncio.to_thread(sink.commit_due, everything=last)
             if reached:
@@ -258,6 +295,18 @@ async def run_sink(
                 return
     finally:
         await reader.close()
+        await writer.close()
+
+
+async def _publish(writer: LogWriter, letters: Sequence[Message]) -> None:
+    """Waits until they are on the log: they may not be forgotten once the position has passed them."""
+    while letters:
+        try:
+            await writer.append(letters)
+            return
+        except LogUnavailable as error:
+            log.warning("log_unavailable", writer=GROUP, error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _remember(commit: Callable[[dict[Place, int]], Any], reached: dict[Place, int]) -> None:

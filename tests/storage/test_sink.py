@@ -15,13 +15,15 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventlog.codec import BatchId, Message, Record, message_of
-from eventlog.events import Body, DeadLetter, FeedbackGiven, Organization, RequestId, ResponseCompleted
+from eventlog import codec
+from eventlog.codec import BatchId, Message, Record, encode_event, message_of, message_of_lines
+from eventlog.events import Body, DeadLetter, FeedbackGiven, Organization, RequestId, RequestReceived, ResponseCompleted
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
 from storage.config import StorageConfig
 from storage.lake import Lake
+from storage.letters import letters_of
 from storage.sink import Sink, run_sink
 from tests.fakes.facts import BEGAN, calls_message, completed, facts, priced, received
 from tests.fakes.memory_log import MemoryLog
@@ -96,6 +98,20 @@ async def test_feedback_and_dead_letters(tmp_path: Path) -> None:
     await drain(log, lake)
     assert lake.table("feedback").to_pyarrow_table().to_pylist()[0]["rating"] is True
     assert lake.table("dead_letters").to_pyarrow_table().to_pylist()[0]["reason"] == "undecodable"
+
+
+async def test_lines_that_are_no_events_become_dead_letters_once(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    bad = message_of_lines(REQUESTS.name, 0, BatchId("e", 1), [b"{not json", encode_event(received(1))])
+    await append(log, bad)
+    await drain(log, lake)
+    await append(
+        log, *letters_of(record_of(bad, 0), codec.decode(RequestReceived, bad)[1], log.identity(REQUESTS.name))
+    )  # died before its commit
+    await drain(log, lake)
+    (letter,) = lake.table("dead_letters").to_pyarrow_table().to_pylist()
+    assert (letter["topic"], letter["offset"], letter["index"], letter["payload"]) == (REQUESTS.name, 0, 0, "{not json")
+    assert lake.table("bodies").to_pyarrow_table().column("call_id").to_pylist() == ["call-000001"]
 
 
 REPEATS = {

@@ -1,0 +1,110 @@
+"""Maintenance in a process of its own, for as long as there is something to do.
+
+A merge takes a few hundred megabytes and gives little of it back to the system; when its process ends, all of it is given back. Its
+priority is lower than that of whoever serves calls.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import msgspec
+import structlog
+from deltalake.exceptions import DeltaError
+
+from storage import telemetry
+from storage.config import StorageConfig
+from storage.lake import Lake
+from storage.maintenance import Merge, maintain, tidy, work_of
+
+log = structlog.get_logger()
+
+VACUUM_SECONDS = 600.0
+NICENESS = 10
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a round is to do."""
+
+    config: StorageConfig
+    today: date
+    tidy: bool
+
+
+class UpkeepFailed(Exception):
+    """The process that should have maintained the lake ended without an answer; the message is its last words."""
+
+
+async def run_upkeep(lake: Lake, *, stop: asyncio.Event, today: Callable[[], date]) -> None:
+    """Merges and tidies in the background until `stop` is set. A failure is logged and tried again later; nothing depends on it."""
+    since_tidy = 0.0
+    while not await _stopped(stop, lake.config.maintenance_seconds):
+        since_tidy += lake.config.maintenance_seconds
+        order = Order(lake.config, today(), since_tidy >= VACUUM_SECONDS)
+        try:
+            due: list[Merge] = await asyncio.to_thread(work_of, lake, order.today)
+            if due or order.tidy:
+                await _round(order, stop)
+        except (UpkeepFailed, DeltaError, OSError) as error:
+            log.warning("maintenance_failed", error=str(error))
+            continue
+        since_tidy = 0.0 if order.tidy else since_tidy
+
+
+async def _round(order: Order, stop: asyncio.Event) -> None:
+    """One round, given up when `stop` comes: a merge that was not committed has changed nothing, and its files are removed later."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "storage.upkeep"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(os.environ),
+    )
+    answer = asyncio.ensure_future(process.communicate(msgspec.json.encode(order)))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({answer, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not answer.done():
+            process.kill()
+    out, err = await answer
+    if stop.is_set():
+        return
+    if process.returncode != 0:
+        raise UpkeepFailed(err.decode("utf-8", "replace").strip()[-500:])
+    for work in msgspec.json.decode(out, type=list[Merge]):
+        telemetry.COMPACTIONS.labels(work.table).inc()
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Without the folder of metrics: a process this short would only leave files there."""
+    return {name: value for name, value in environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def main(given: bytes) -> Sequence[Merge]:
+    """What the process does: an order in, the merges that were made out."""
+    order = msgspec.json.decode(given, type=Order)
+    lake = Lake(order.config)
+    done = maintain(lake, order.today)
+    if order.tidy:
+        tidy(lake)
+    return done
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this
+    os.nice(NICENESS)
+    sys.stdout.buffer.write(msgspec.json.encode(main(sys.stdin.buffer.read())))

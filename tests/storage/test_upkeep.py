@@ -1,0 +1,62 @@
+"""Maintenance in its own process: it merges, survives failure, and lets itself be stopped."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from storage import telemetry
+from storage.lake import Lake
+from storage.upkeep import run_upkeep
+from tests.storage.test_maintenance import TODAY, lake_of_small_files
+from tests.storage.test_sink import call_ids, names
+
+
+@asynccontextmanager
+async def upkeep(lake: Lake) -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_upkeep(Lake(replace(lake.config, maintenance_seconds=0.05)), stop=stop, today=lambda: TODAY))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await running
+
+
+async def test_small_files_are_merged_in_another_process(tmp_path: Path) -> None:
+    lake, _ = lake_of_small_files(tmp_path, files=6)
+    before = telemetry.COMPACTIONS.labels("calls")._value.get()
+    async with upkeep(lake), asyncio.timeout(30):
+        while telemetry.COMPACTIONS.labels("calls")._value.get() == before:
+            await asyncio.sleep(0.05)
+    assert len(lake.files("calls")) == 1
+    assert call_ids(lake) == names(range(6))
+
+
+async def test_stopping_does_not_wait_for_a_round_and_loses_nothing(tmp_path: Path) -> None:
+    lake, _ = lake_of_small_files(tmp_path, files=6)
+    async with upkeep(lake):
+        await asyncio.sleep(0.3)  # the process has been started, and is importing
+    assert call_ids(lake) == names(range(6))
+
+
+async def test_a_failure_is_told_and_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake, _ = lake_of_small_files(tmp_path / "lake", files=6)
+    shutil.move(tmp_path / "lake", tmp_path / "away")
+    async with upkeep(lake):
+        async with asyncio.timeout(20):
+            seen = ""
+            while "maintenance_failed" not in seen:
+                await asyncio.sleep(0.05)
+                seen += capsys.readouterr().out
+        with suppress(FileNotFoundError):
+            shutil.move(tmp_path / "away", tmp_path / "lake")
+        async with asyncio.timeout(30):
+            while len(lake.files("calls")) > 1:
+                await asyncio.sleep(0.05)
+    assert call_ids(lake) == names(range(6))
