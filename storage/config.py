@@ -13,7 +13,7 @@ class StorageConfig(Struct, frozen=True, kw_only=True):
     flush_seconds: float = 1.0
     """The oldest row waits at most this long before it is committed."""
     flush_rows: int = 50_000
-    flush_bytes: int = 24 << 20
+    flush_bytes: int = 12 << 20
     """Of events waiting in memory. A single larger event passes all the same."""
     mark_retention: timedelta = timedelta(days=30)
     """How long the marks of a producer that fell silent are kept: longer than log retention and a spill's greatest age together."""
