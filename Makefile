@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench soak docs lock clean
+.PHONY: help setup up kafka test check bench soak docs lock clean
 
 help:  ## Say what there is
 	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
@@ -35,6 +35,9 @@ setup: .venv/.dev  ## Make .venv and install everything that tests and checks ne
 
 up: .venv/.run  ## Start everything on this machine (DEMO=1: with a demo provider)
 	$(BIN)/heliograph up $(if $(DEMO),--demo)
+
+kafka: .venv/.run  ## Run a Kafka broker on this machine, without Docker (Java and Maven)
+	$(BIN)/python -m runtime.local_kafka
 
 test: .venv/.dev  ## Run the tests; what a missing part leaves out is listed at the end
 	$(BIN)/python -m pytest

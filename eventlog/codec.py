@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from eventlog.events import CallPriced, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
+from eventlog.events import CallPriced, CallScored, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
 from eventlog.topics import Topic
 
 CONTENT_TYPE = "application/x-ndjson"
@@ -23,7 +23,7 @@ Positions = Mapping[tuple[str, int], int]
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (RequestReceived, ResponseCompleted, FeedbackGiven, CallPriced, DeadLetter)
+    kind: msgspec.json.Decoder(kind) for kind in (RequestReceived, ResponseCompleted, FeedbackGiven, CallPriced, CallScored, DeadLetter)
 }
 
 

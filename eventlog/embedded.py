@@ -16,8 +16,8 @@ from eventlog import embedded_store as store
 from eventlog.codec import Message
 from eventlog.embedded_file import LogFile
 from eventlog.embedded_reader import EmbeddedReader
-from eventlog.embedded_store import Lag
 from eventlog.embedded_threads import Appends, News, Opening, OwnedFile
+from eventlog.port import Holder, Lag
 from eventlog.topics import TOPICS
 
 P = ParamSpec("P")
@@ -65,12 +65,14 @@ class EmbeddedLog:
     async def writer(self) -> "EmbeddedWriter":
         return EmbeddedWriter(self._appends, self._opening.partitions)
 
-    async def reader(self, topics: Sequence[str], *, group: str) -> "EmbeddedReader":
+    async def reader(self, topics: Sequence[str], *, group: str, holder: Holder | None = None) -> "EmbeddedReader":
         places = [(topic, partition) for topic in topics for partition in range(self.partitions(topic))]
         positions = await self._file.run(store.starting_positions, group, places)
         file = await OwnedFile.open(self._opening)
         reader = EmbeddedReader(file=file, commits=self._file, news=self._news, group=group, positions=positions)
         self._readers.append(reader)
+        if holder is not None:
+            reader.seek(await holder.given(reader.assigned))
         return reader
 
     async def ends(self, topic: str) -> Mapping[int, int]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from eventlog import embedded_store as store
 from eventlog.codec import Positions, Record
 from eventlog.embedded_file import LogFile
-from eventlog.embedded_store import Place
 from eventlog.embedded_threads import News, OwnedFile
+from eventlog.port import NotAssigned, Place
 
 SHORTEST_PAUSE_S = 0.005
 LONGEST_PAUSE_S = 0.025
@@ -92,7 +92,7 @@ class EmbeddedReader:
 
     def _check_assigned(self, positions: Positions) -> None:
         for topic, partition in positions.keys() - self._positions.keys():
-            raise ValueError(f"{topic} partition {partition} is not assigned to this reader")
+            raise NotAssigned(f"{topic} partition {partition} is not assigned to this reader")
 
 
 class Wait(NamedTuple):

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
 from eventlog.codec import BatchId, Message, Positions, Record
 from eventlog.embedded_file import LogFile
-from eventlog.port import OffsetOutOfRange, UnknownTopic
+from eventlog.port import Lag, OffsetOutOfRange, Place, UnknownTopic
 from eventlog.topics import TOPICS
-
-Place = tuple[str, int]
 
 OVERHEAD_BYTES = 128
 """What a message counts for beside its value, so that many empty ones have a size too."""
@@ -42,16 +39,6 @@ class Span(NamedTuple):
 
     first: int
     next: int
-
-
-class Lag(Struct, frozen=True, kw_only=True):
-    """How far a group is behind on one partition."""
-
-    topic: str
-    partition: int
-    messages: int
-    seconds: float
-    """Age of the oldest message not yet committed; 0 when there is none."""
 
 
 def slot_of(partition_id: int, offset: int) -> int:

@@ -203,6 +203,14 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     error: str | None = None
 
 
+class CallScored(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="call-scored"):
+    """A judgement, joined with the call it is about. The same `feedback.feedback_id` may come more than once."""
+
+    feedback: FeedbackGiven
+    call: CallPriced | None = None
+    """None: no call with that request id was seen for as long as the judgement was kept waiting."""
+
+
 class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="dead-letter"):
     """An event, or a whole message, that could not be understood, with enough to find it and to send it again."""
 
@@ -221,4 +229,4 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     call_id: CallId | None = None
 
 
-Event = RequestReceived | ResponseCompleted | FeedbackGiven | CallPriced | DeadLetter
+Event = RequestReceived | ResponseCompleted | FeedbackGiven | CallPriced | CallScored | DeadLetter

@@ -9,13 +9,38 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from msgspec import Struct
+
 from eventlog.codec import Message, Positions, Record
+
+Place = tuple[str, int]
+"""A partition of a topic."""
+
+
+class Lag(Struct, frozen=True, kw_only=True):
+    """How far a group is behind on one partition."""
+
+    topic: str
+    partition: int
+    messages: int
+    seconds: float
+    """Age of the oldest message not yet committed; 0 when there is none."""
 
 
 class LogUnavailable(Exception):
-    """The log cannot take or give messages now; trying again later may work. Nothing of the refused call was kept."""
+    """The log cannot take or give messages now; trying again later may work.
+
+    Of a refused append the embedded log kept nothing. On Kafka, where partitions answer one by one, some of it may have been kept: whoever
+    offers the same messages again gives them the same batch ids, by which readers tell a repeat.
+    """
 
     retryable = True
+
+
+class NotAssigned(ValueError):
+    """A partition that this reader does not hold; on Kafka it may have held it a moment ago."""
+
+    retryable = False
 
 
 class OffsetOutOfRange(Exception):
@@ -46,11 +71,26 @@ class LogWriter(Protocol):
     async def close(self) -> None: ...
 
 
+class Holder(Protocol):
+    """Is told which partitions its reader holds, by a log that hands them around in a group.
+
+    While either method runs, the reader gives no records of the partitions in question.
+    """
+
+    async def given(self, places: frozenset[Place]) -> Positions:
+        """These partitions are the reader's now. Answers where to begin; those left out begin where the group stands."""
+        ...
+
+    async def taken(self, places: frozenset[Place]) -> None:
+        """These partitions go to another reader: what was read of them is to be finished or forgotten before this returns."""
+        ...
+
+
 class LogReader(Protocol):
     """Reads the partitions it was given, from the positions it was given, in order within each."""
 
     @property
-    def assigned(self) -> frozenset[tuple[str, int]]:
+    def assigned(self) -> frozenset[Place]:
         """The (topic, partition)s this reader holds now. On Kafka it changes with the group; embedded it never does."""
         ...
 
@@ -62,13 +102,13 @@ class LogReader(Protocol):
         ...
 
     def seek(self, positions: Positions) -> None:
-        """The next poll continues from these offsets; partitions not named go on where they were. ValueError for one not assigned."""
+        """The next poll continues from these offsets; partitions not named go on where they were. Raises NotAssigned."""
         ...
 
     async def commit(self, positions: Positions) -> None:
         """Remember for the group how far it has come: each offset is the next to be read. Durable on return.
 
-        Raises LogUnavailable, and ValueError for a partition not assigned.
+        Raises LogUnavailable, and NotAssigned.
         """
         ...
 
@@ -88,12 +128,19 @@ class Log(Protocol):
 
     async def writer(self) -> LogWriter: ...
 
-    async def reader(self, topics: Sequence[str], *, group: str) -> LogReader:
-        """A reader that starts at the group's committed positions, at the first message where it has none. Raises UnknownTopic."""
+    async def reader(self, topics: Sequence[str], *, group: str, holder: Holder | None = None) -> LogReader:
+        """A reader that starts at the group's committed positions, at the first message where it has none, or where its holder says.
+
+        The holder was told of the first partitions when this returns. Raises UnknownTopic, LogUnavailable.
+        """
         ...
 
     async def ends(self, topic: str) -> Mapping[int, int]:
         """For each partition the offset that the next message will get."""
+        ...
+
+    async def lag(self, group: str, topics: Sequence[str] = ()) -> list[Lag]:
+        """For each partition that the group has committed on, and each of `topics`: how far it is behind."""
         ...
 
     async def close(self) -> None: ...

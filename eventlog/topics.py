@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from eventlog.events import (
     CallPriced,
+    CallScored,
     DeadLetter,
     Event,
     FeedbackGiven,
@@ -24,16 +25,22 @@ class Topic(Struct, frozen=True, kw_only=True):
     """None: keyed control records that are no call events."""
     compacted: bool = False
     """Only the newest message of each key matters, and it never expires."""
+    coupled: bool = True
+    """Has as many partitions as every other coupled topic: the same number means the same calls."""
 
 
 REQUESTS = Topic(name="llm.requests.v1", event=RequestReceived)
 RESPONSES = Topic(name="llm.responses.v1", event=ResponseCompleted)
 FEEDBACK = Topic(name="llm.feedback.v1", event=FeedbackGiven)
 CALLS = Topic(name="llm.calls.v1", event=CallPriced)
+SCORED_CALLS = Topic(name="llm.scored-calls.v1", event=CallScored)
 DEAD_LETTERS = Topic(name="llm.dead-letters.v1", event=DeadLetter)
-CONTROL = Topic(name="heliograph.control.v1", event=None, compacted=True)
+CONTROL = Topic(name="heliograph.control.v1", event=None, compacted=True, coupled=False)
 
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (REQUESTS, RESPONSES, FEEDBACK, CALLS, DEAD_LETTERS, CONTROL)}
+TOPICS: dict[str, Topic] = {topic.name: topic for topic in (REQUESTS, RESPONSES, FEEDBACK, CALLS, SCORED_CALLS, DEAD_LETTERS, CONTROL)}
+
+HELD = Topic(name="heliograph.feedback-join.v1", event=None, compacted=True)
+"""What the feedback join holds, as faust's changelog. On Kafka only; nobody else reads or writes it."""
 
 
 def partition_of(organization: Organization, request_id: RequestId, partitions: int) -> int:

@@ -11,7 +11,8 @@ from eventlog.codec import BatchId, Message, Record
 from eventlog.embedded import EmbeddedLog
 from eventlog.embedded_file import LogFile
 from eventlog.embedded_retention import Head, too_much, too_old
-from eventlog.embedded_store import OVERHEAD_BYTES, Lag
+from eventlog.embedded_store import OVERHEAD_BYTES
+from eventlog.port import Lag
 from eventlog.topics import CALLS, CONTROL, RESPONSES
 
 EVERYTHING = {0: 1 << 40, 1: 1 << 40}

@@ -1,7 +1,8 @@
 """A log in memory: all that the port promises, and ways to make it fail.
 
 `MemoryLog(partitions=2)` keeps everything until the test ends. A test breaks it with `fail_with`, `stall`, `lose_acknowledgements`
-and `crash`, ages it with `expire`, and looks inside with `records`, `messages` and `committed`.
+and `crash`, ages it with `expire`, hands partitions to and fro with a reader's `give` and `take_away`, and looks inside with `records`,
+`messages` and `committed`.
 """
 
 import asyncio
@@ -11,10 +12,8 @@ from datetime import timedelta
 from itertools import count
 
 from eventlog.codec import Message, Positions, Record
-from eventlog.port import LogUnavailable, OffsetOutOfRange, UnknownTopic
+from eventlog.port import Holder, Lag, LogUnavailable, NotAssigned, OffsetOutOfRange, Place, UnknownTopic
 from eventlog.topics import TOPICS
-
-Place = tuple[str, int]
 
 _numbers = count(1)
 
@@ -52,12 +51,23 @@ class MemoryLog:
     async def writer(self) -> "MemoryWriter":
         return MemoryWriter(self, self._run)
 
-    async def reader(self, topics: Sequence[str], *, group: str) -> "MemoryReader":
-        places = [(topic, partition) for topic in topics for partition in range(self.partitions(topic))]
-        return MemoryReader(self, self._run, group, places)
+    async def reader(self, topics: Sequence[str], *, group: str, holder: Holder | None = None) -> "MemoryReader":
+        places = frozenset((topic, partition) for topic in topics for partition in range(self.partitions(topic)))
+        reader = MemoryReader(self, self._run, group, holder)
+        await reader.give(places)
+        return reader
 
     async def ends(self, topic: str) -> Mapping[int, int]:
         return {partition: self.end((topic, partition)) for partition in range(self.partitions(topic))}
+
+    async def lag(self, group: str, topics: Sequence[str] = ()) -> list[Lag]:
+        places = self.committed(group).keys() | {(topic, partition) for topic in topics for partition in range(self.partitions(topic))}
+        return [self._lag(place, max(self.position(group, place), self.start(place))) for place in sorted(places)]
+
+    def _lag(self, place: Place, position: int) -> Lag:
+        unread = self._records.get(place, [])[position:]
+        seconds = max(0.0, self._clock() - unread[0].appended_at) if unread else 0.0
+        return Lag(topic=place[0], partition=place[1], messages=len(unread), seconds=seconds)
 
     async def close(self) -> None:
         self.crash()
@@ -200,14 +210,32 @@ class MemoryWriter:
 
 
 class MemoryReader:
-    def __init__(self, log: MemoryLog, run: int, group: str, places: list[Place]) -> None:
+    def __init__(self, log: MemoryLog, run: int, group: str, holder: Holder | None) -> None:
         self._log = log
         self._run = run
         self._group = group
-        self._positions = {place: log.position(group, place) for place in places}
-        self._turn = list(places)
+        self._holder = holder
+        self._positions: dict[Place, int] = {}
+        self._turn: list[Place] = []
         self._news = asyncio.Event()
         log.wake_by(self._news)
+
+    async def give(self, places: frozenset[Place]) -> None:
+        """The group hands these partitions to this reader."""
+        begin = {place: self._log.position(self._group, place) for place in places}
+        if self._holder is not None:
+            begin |= await self._holder.given(places)
+        self._positions |= begin
+        self._turn += sorted(places)
+        self._news.set()
+
+    async def take_away(self, places: frozenset[Place]) -> None:
+        """The group hands these partitions to another reader."""
+        self._turn = [place for place in self._turn if place not in places]
+        if self._holder is not None:
+            await self._holder.taken(places)
+        for place in places:
+            del self._positions[place]
 
     @property
     def assigned(self) -> frozenset[Place]:
@@ -255,7 +283,7 @@ class MemoryReader:
 
     def _check(self, positions: Positions) -> None:
         for topic, partition in positions.keys() - self._positions.keys():
-            raise ValueError(f"{topic} partition {partition} is not assigned to this reader")
+            raise NotAssigned(f"{topic} partition {partition} is not assigned to this reader")
 
 
 def _known(topic: str) -> None:
