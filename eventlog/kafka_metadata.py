@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from uuid import UUID
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import for_code
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -119,9 +119,9 @@ class ClusterFound(Struct, frozen=True, kw_only=True):
     topics: dict[str, TopicFound]
 
 
-async def describe(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> ClusterFound:
+async def describe(client: AIOKafkaClient, topics: Sequence[str]) -> ClusterFound:
     """Raises what aiokafka raises: KafkaError, and NotImplementedError for a cluster older than `OLDEST`."""
-    answer = (await admin._send_request(_MetadataRequest(topics))).to_object()
+    answer = (await client.send(client.get_random_node(), _MetadataRequest(topics))).to_object()
     found = {}
     for topic in answer["topics"]:
         code = topic["error_code"]

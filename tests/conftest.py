@@ -2,8 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
+
+from tests.fakes import kafka
 
 REMEDIES = {
     "curl": "install curl",
@@ -15,6 +18,13 @@ CI = os.environ.get("CI", "").lower() == "true"
 _left_out = pytest.StashKey[dict[str, set[str]]]()
 
 
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Kafka."""
+    with kafka.any_broker(tmp_path_factory.mktemp("kafka")) as address:
+        yield address
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(part): the test uses a program that a machine may lack")
     config.stash[_left_out] = {}
@@ -23,15 +33,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         part = mark.args[0]
-        if shutil.which(part) is None:
-            item.config.stash[_left_out].setdefault(part, set()).add(item.nodeid)
+        if (remedy := _remedy(part)) is not None:
+            item.config.stash[_left_out].setdefault(f"{part} ({remedy})", set()).add(item.nodeid)
             if CI:
-                pytest.fail(f"{part} is missing: {REMEDIES[part]}")
-            pytest.skip(f"{part} is missing: {REMEDIES[part]}")
+                pytest.fail(f"{part} is missing: {remedy}")
+            pytest.skip(f"{part} is missing: {remedy}")
+
+
+def _remedy(part: str) -> str | None:
+    """How to get a part that is missing; None when it is there."""
+    if part == "kafka":
+        return kafka.missing()
+    return REMEDIES[part] if shutil.which(part) is None else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for the broker needs one."""
+    for item in items:
+        if "broker" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.needs("kafka"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for part, tests in sorted(config.stash[_left_out].items()):
-        terminalreporter.section(f"left out without {part} ({REMEDIES[part]})")
+        terminalreporter.section(f"left out without {part}")
         for name in sorted(tests):
             terminalreporter.write_line(name)

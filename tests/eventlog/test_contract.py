@@ -6,8 +6,14 @@ import pytest
 
 pytest.register_assert_rewrite("tests.eventlog.contract")
 
+from aiokafka import TopicPartition  # noqa: E402
+from aiokafka.admin import RecordsToDelete  # noqa: E402
+
 from eventlog.embedded import EmbeddedLog  # noqa: E402
+from eventlog.kafka import KafkaLog  # noqa: E402
+from eventlog.kafka_config import KafkaConfig  # noqa: E402
 from tests.eventlog.contract import PARTITIONS, LogContract  # noqa: E402
+from tests.fakes import kafka  # noqa: E402
 from tests.fakes.memory_log import MemoryLog  # noqa: E402
 
 
@@ -48,6 +54,33 @@ class EmbeddedWorld:
             await log.close()
 
 
+class KafkaWorld:
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._opened: list[KafkaLog] = []
+
+    async def open(self) -> KafkaLog:
+        log = await KafkaLog.open(self._config)
+        self._opened.append(log)
+        return log
+
+    async def other(self) -> KafkaLog:
+        config = kafka.config(self._config.bootstrap_servers, partitions=PARTITIONS)
+        await kafka.create_topics(config)
+        log = await KafkaLog.open(config)
+        self._opened.append(log)
+        return log
+
+    async def expire(self, topic: str, partition: int, before: int) -> None:
+        async with kafka.admin_of(self._config) as admin:
+            there = TopicPartition(self._config.on_cluster(topic), partition)
+            await admin.delete_records({there: RecordsToDelete(before_offset=before)})
+
+    async def close(self) -> None:
+        for log in self._opened:
+            await log.close()
+
+
 class TestMemoryLog(LogContract):
     @pytest.fixture
     def world(self) -> MemoryWorld:
@@ -58,5 +91,15 @@ class TestEmbeddedLog(LogContract):
     @pytest.fixture
     async def world(self, tmp_path: Path) -> AsyncIterator[EmbeddedWorld]:
         world = EmbeddedWorld(tmp_path)
+        yield world
+        await world.close()
+
+
+class TestKafkaLog(LogContract):
+    @pytest.fixture
+    async def world(self, broker: str) -> AsyncIterator[KafkaWorld]:
+        config = kafka.config(broker, partitions=PARTITIONS)
+        await kafka.create_topics(config)
+        world = KafkaWorld(config)
         yield world
         await world.close()

@@ -1,0 +1,52 @@
+"""What goes wrong between us and a cluster, in the port's own words: each message names the setting and the remedy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka import errors
+
+from eventlog.kafka_config import KafkaConfig
+from eventlog.kafka_metadata import OLDEST
+from eventlog.port import LogUnavailable
+
+_AUTHENTICATION = (errors.AuthenticationFailedError, errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError)
+_AUTHORIZATION = (
+    errors.TopicAuthorizationFailedError,
+    errors.GroupAuthorizationFailedError,
+    errors.ClusterAuthorizationFailedError,
+)
+_TOO_OLD = (NotImplementedError, errors.UnsupportedVersionError, errors.IncompatibleBrokerVersion, errors.UnrecognizedBrokerVersion)
+_ABSENT = (errors.UnknownTopicOrPartitionError,)
+
+
+class TopicsUnfit(Exception):
+    """The cluster's topics are not what we need: some are missing, or differ. The message names them, and the command that mends it."""
+
+    retryable = False
+
+
+@contextmanager
+def naming(config: KafkaConfig) -> Iterator[None]:
+    """Errors of aiokafka leave as LogUnavailable, with the remedy."""
+    try:
+        yield
+    except (TimeoutError, errors.KafkaError, NotImplementedError, OSError) as error:
+        raise LogUnavailable(_told(config, error)) from error
+
+
+def _told(config: KafkaConfig, error: BaseException) -> str:
+    where, text = f"Kafka at {config.bootstrap_servers}", f"{type(error).__name__}: {error}"[:300].rstrip(": ")
+    if isinstance(error, _AUTHENTICATION):
+        return f"{where} does not accept who we are ({text}); see HELIOGRAPH_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"
+    if isinstance(error, _AUTHORIZATION):
+        return f"{where} does not allow it ({text}); let this user read, write and describe our topics and groups"
+    if isinstance(error, _TOO_OLD):
+        return f"{where} is too old ({text}); Heliograph needs Kafka {OLDEST} or newer"
+    if isinstance(error, _ABSENT):
+        return f"{where} lacks a topic or partition ({text}); run `heliograph topics check`"
+    if isinstance(error, errors.MessageSizeTooLargeError):
+        return f"{where} finds a message too large ({text}); run `heliograph topics check`"
+    return (
+        f"{where} cannot be reached, or does not answer ({text}); see HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS and __SECURITY_PROTOCOL,"
+        " and whether the brokers run"
+    )

@@ -1,0 +1,209 @@
+"""Appends to Kafka: idempotent, acknowledged by all replicas in sync, one message in flight for each partition.
+
+One in flight, because a message that fails must never be followed by one that succeeds: readers take a number that is not above the
+highest that they saw for a repeat. aiokafka keeps trying for as long as it lives, and after some failures refuses a partition for good; so
+a producer that did not acknowledge in time is given up whole, and the next append opens another. What it may still deliver is a repeat.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from eventlog.codec import Message
+from eventlog.kafka_config import Compression, KafkaConfig
+from eventlog.kafka_errors import naming
+from eventlog.kafka_metadata import ClusterFound, describe
+from eventlog.port import LogUnavailable, Place, UnknownTopic
+from eventlog.topics import TOPICS
+
+ENVELOPE_BYTES = 4 << 10
+"""What headers, key and framing of a message may take beside its value."""
+FAREWELL_S = 5.0
+"""How long a producer that is given up may take to let go."""
+
+
+class NotAcknowledged(LogUnavailable):
+    """The cluster did not take all of an append in time. `left` did not surely arrive, in their order; the others did."""
+
+    def __init__(self, text: str, left: Sequence[Message]) -> None:
+        super().__init__(text)
+        self.left = tuple(left)
+
+
+class MessageTooLarge(ValueError):
+    """A message that the topics do not take. It was not sent, and nothing after it."""
+
+    retryable = False
+
+
+class KafkaWriter:
+    """Connects when there is something to append, and again after every failure.
+
+    `partitions` are the counts of each topic where they are known already; else the cluster's word decides, once it is reached.
+    """
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        *,
+        partitions: Mapping[str, int] | None = None,
+        on_connected: Callable[[ClusterFound], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._partitions = partitions
+        self._on_connected = on_connected
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
+        self._cluster: ClusterFound | None = None
+        self._closed = False
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        """Raises NotAcknowledged, UnknownTopic, and MessageTooLarge."""
+        if self._closed:
+            raise RuntimeError("the writer is closed")
+        unsent: dict[Place, deque[Message]] = {}
+        for message in messages:
+            self._check(message)
+            unsent.setdefault((message.topic, message.partition), deque()).append(message)
+        if not unsent:
+            return
+        try:
+            with naming(self._config):
+                async with asyncio.timeout(self._config.acknowledged_within_s):
+                    producer = await self._connected()
+                    self._check_partitions(unsent)
+                    await _all([self._send(producer, own) for own in unsent.values()])
+        except LogUnavailable as error:
+            self._give_up()
+            raise NotAcknowledged(str(error), [message for own in unsent.values() for message in own]) from error
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+
+    async def close(self) -> None:
+        """What was not acknowledged by now is given up. Closing again does nothing."""
+        self._closed = True
+        self._give_up()
+        if self._farewells:
+            await asyncio.wait(self._farewells)
+
+    # Sending
+
+    async def _send(self, producer: AIOKafkaProducer, own: "deque[Message]") -> None:
+        """One after the other. What is acknowledged leaves `own`."""
+        while own:
+            message = own[0]
+            await producer.send_and_wait(
+                self._config.on_cluster(message.topic),
+                message.value,
+                key=None if message.key is None else message.key.encode(),
+                partition=message.partition,
+                headers=message.wire_headers(),
+            )
+            own.popleft()
+
+    def _check(self, message: Message) -> None:
+        if message.topic not in TOPICS:
+            raise UnknownTopic(f"no topic is named {message.topic!r}; eventlog/topics.py declares them all")
+        if self._partitions is not None:
+            check_partition(message.topic, message.partition, self._partitions[message.topic])
+        if message.key is None and TOPICS[message.topic].compacted:
+            raise ValueError(f"{message.topic} is compacted: a message needs a key")
+        size = len(message.value) + ENVELOPE_BYTES
+        if size > self._config.max_message_bytes:
+            raise MessageTooLarge(
+                f"a message of {size} bytes is above the {self._config.max_message_bytes} that {message.topic} takes;"
+                " see HELIOGRAPH_KAFKA__MAX_MESSAGE_BYTES"
+            )
+
+    def _check_partitions(self, places: Iterable[Place]) -> None:
+        if self._cluster is None:
+            return
+        for topic, partition in places:
+            has = self._cluster.topics[self._config.on_cluster(topic)].partitions
+            if partition >= has:
+                raise LogUnavailable(
+                    f"{self._config.on_cluster(topic)} has {has} partitions, and a batch is for number {partition}; run `heliograph topics"
+                    " raise`, or set HELIOGRAPH_KAFKA__PARTITIONS"
+                )
+
+    # The producer
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is not None:
+            return self._producer
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._on_connection)
+        return await asyncio.shield(self._connecting)
+
+    def _on_connection(self, connecting: "asyncio.Task[AIOKafkaProducer]") -> None:
+        self._connecting = None
+        if not connecting.cancelled() and connecting.exception() is None and self._closed:
+            self._say_farewell(connecting.result())
+
+    async def _connect(self) -> AIOKafkaProducer:
+        """A producer of topics that exist: asking for one that does not could make it, with a broker's defaults."""
+        config = self._config
+        compression = None if config.compression is Compression.NONE else config.compression.value
+        producer = AIOKafkaProducer(
+            **config.connection(),
+            acks="all",
+            enable_idempotence=True,
+            compression_type=compression,
+            max_request_size=config.max_message_bytes,
+            max_batch_size=1 << 20,
+        )
+        try:
+            async with asyncio.timeout(config.request_timeout_s):
+                await producer.start()
+                cluster = await describe(producer.client, [config.on_cluster(topic) for topic in TOPICS])
+            missing = [name for topic in TOPICS if (name := config.on_cluster(topic)) not in cluster.topics]
+            if missing:
+                raise LogUnavailable(
+                    f"Kafka at {config.bootstrap_servers} has no topic {', '.join(missing)}; run `heliograph topics create`"
+                )
+        except BaseException:
+            await _end(producer)
+            raise
+        self._producer, self._cluster = producer, cluster
+        if self._on_connected is not None:
+            self._on_connected(cluster)
+        return producer
+
+    def _give_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._say_farewell(producer)
+
+    def _say_farewell(self, producer: AIOKafkaProducer) -> None:
+        farewell = asyncio.create_task(_end(producer))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+
+def check_partition(topic: str, partition: int, partitions: int) -> None:
+    if not 0 <= partition < partitions:
+        raise UnknownTopic(f"{topic} has no partition {partition}, only 0..{partitions - 1}")
+
+
+async def _all(sends: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Lets each come to its end, then raises what the first that failed raised."""
+    for outcome in await asyncio.gather(*sends, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    """Without the flush that `stop` begins with: what is still unsent was given up. No error of a dying connection matters any more."""
+    producer._message_accumulator.fail_all(LogUnavailable("given up"))
+    with suppress(Exception):
+        async with asyncio.timeout(FAREWELL_S):
+            await producer.stop()
+    with suppress(Exception):
+        await producer.client.close()
