@@ -40,6 +40,11 @@ class BatchId(Struct, frozen=True, order=True):
     def __str__(self) -> str:
         return f"{self.epoch}/{self.sequence}"
 
+    @property
+    def sound(self) -> bool:
+        """Whether a batch can be known by it when it comes again."""
+        return bool(self.epoch) and self.sequence >= 1
+
     @classmethod
     def parse(cls, text: str) -> "BatchId":
         """Raises ValueError when `text` is not `<epoch>/<sequence>`."""

@@ -24,20 +24,33 @@ def letters_of(record: Record, bad: Sequence[BadLine], identity: str) -> list[Me
     log.error("undecodable_events", topic=message.topic, partition=message.partition, offset=record.offset, lines=len(bad))
     if message.topic == DEAD_LETTERS.name:
         return []
-    letters = [_letter(record, line) for line in bad]
+    letters = [_letter(record, line.index, "undecodable", line.error, line.line) for line in bad]
     return [message_of(DEAD_LETTERS, message.partition, BatchId.of_place(identity, message.partition, record.offset), letters)]
 
 
-def _letter(record: Record, line: BadLine) -> DeadLetter:
+def letter_of_unsound(record: Record, identity: str) -> list[Message]:
+    """As `letters_of`, for a whole message whose headers do not tell its batch: nobody could know it again, so it is made into no rows."""
+    message = record.message
+    if message.topic in READ_BY_PROCESSORS:
+        return []
+    log.error("unsound_message", topic=message.topic, partition=message.partition, offset=record.offset)
+    if message.topic == DEAD_LETTERS.name:
+        return []
+    error = "header batch-id must be <epoch>/<sequence from 1>, and count a number"
+    batch_id = BatchId.of_place(identity, message.partition, record.offset)
+    return [message_of(DEAD_LETTERS, message.partition, batch_id, [_letter(record, 0, "bad_header", error, message.value)])]
+
+
+def _letter(record: Record, index: int, reason: str, error: str, line: bytes) -> DeadLetter:
     return DeadLetter(
         topic=record.message.topic,
         partition=record.message.partition,
         offset=record.offset,
-        index=line.index,
-        reason="undecodable",
-        error=line.error,
+        index=index,
+        reason=reason,
+        error=error,
         at=datetime.fromtimestamp(record.appended_at, UTC),
-        payload=_payload(line.line),
+        payload=_payload(line),
     )
 
 

@@ -13,8 +13,7 @@ from deltalake import DeltaTable, Transaction
 from msgspec import Struct
 
 from eventlog.codec import BatchId
-
-Place = tuple[str, int]
+from eventlog.port import Place
 
 
 class Verdict(Enum):

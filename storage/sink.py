@@ -1,7 +1,8 @@
 """Events come to rest: batches off the log, rows into the lake, each exactly once.
 
 A commit is made on the snapshot that positions and marks were read from: Delta then refuses it when another sink was there in between. What
-was waiting is judged again on the newest snapshot, never written blindly a second time.
+was waiting is judged again on the newest snapshot, never written blindly a second time. So a sink that lost its partitions without
+noticing, because it stood still for a while, cannot write a row that another one wrote meanwhile.
 """
 
 import asyncio
@@ -13,19 +14,19 @@ from typing import Any
 import pyarrow as pa
 import structlog
 from deltalake import ColumnProperties, CommitProperties, PostCommitHookProperties, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from msgspec import Struct
 
 from eventlog import codec
-from eventlog.codec import BatchId, Message, Record
+from eventlog.codec import BatchId, Message, Positions, Record
 from eventlog.events import CallPriced, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
-from eventlog.port import Log, LogUnavailable, LogWriter
+from eventlog.port import Log, LogUnavailable, LogWriter, NotAssigned, Place
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
 from storage.config import StorageConfig
 from storage.lake import Lake
-from storage.letters import letters_of
-from storage.marks import Mark, Place, Seen, Verdict
+from storage.letters import letter_of_unsound, letters_of
+from storage.marks import Mark, Seen, Verdict
 from storage.rows import Assemble, BodyRow, bodies_table, calls_table, dead_letters_table, feedback_table
 
 log = structlog.get_logger()
@@ -45,6 +46,12 @@ WRITING = WriterProperties(
     },
 )
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+class OffsetsMissing(Exception):
+    """A message came that does not follow on the last one. Begun anew from the lake's position, the reader finds what was left out."""
+
+    retryable = True
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -96,6 +103,8 @@ class TableSink:
         """Dead letters that are to be on the log before what waits is committed."""
         self.pending_bytes = 0
         self.pending_since: float | None = None
+        self._placed: set[Place] = set()
+        """Where a reader was put since its last record: what comes first there may lie further on, if the log forgot what was between."""
         self._load()
 
     def _load(self) -> None:
@@ -112,21 +121,46 @@ class TableSink:
     def position(self, place: Place) -> int | None:
         return self._seen.position(place)
 
+    def hold(self, places: Iterable[Place]) -> None:
+        """A reader begins at these places: whatever other sinks wrote meanwhile is known from now on."""
+        self._placed.update(places)
+        self._reload()
+
+    def drop(self, places: frozenset[Place]) -> None:
+        """Forgets what waits of these places: another sink reads it again."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.place not in places]
+        self._reload()
+
     @property
     def pending_rows(self) -> int:
         return self._rows
 
     def accept(self, record: Record) -> None:
         """Takes a message in, unless the lake has it. Its bytes are let go: what waits is rows."""
+        self._check_follows(record)
         message = record.message
         if self.pending_since is None:
             self.pending_since = self._clock()
-        waiting = Waiting(record.place, record.offset, message.batch_id)
+        waiting = Waiting(record.place, record.offset, self._batch_id(record))
         self._waiting.append(waiting)
         if self._is_new(waiting):
             waiting.rows = self._rows_of(record)
             self._rows += len(waiting.rows)
             self.pending_bytes += len(message.value)
+
+    def _check_follows(self, record: Record) -> None:
+        reached = self.position(record.place)
+        if reached is not None and record.offset > reached and record.place not in self._placed:
+            topic, partition = record.place
+            raise OffsetsMissing(f"{topic} partition {partition}: offset {record.offset} came, and {reached} is to be read next")
+        self._placed.discard(record.place)
+
+    def _batch_id(self, record: Record) -> BatchId:
+        """A message that does not tell its batch is known by its place."""
+        message = record.message
+        if message.batch_id.sound:
+            return message.batch_id
+        return BatchId.of_place(self._identities[message.topic], message.partition, record.offset)
 
     def _is_new(self, waiting: "Waiting") -> bool:
         table = self.kind.table
@@ -143,7 +177,10 @@ class TableSink:
         return True
 
     def _rows_of(self, record: Record) -> list[Any]:
-        """Lines that are no events become dead letters: a lake holds rows, not riddles."""
+        """Lines that are no events become dead letters: a lake holds rows, not riddles. So do messages that nobody could know again."""
+        if not record.message.batch_id.sound:
+            self.letters += letter_of_unsound(record, self._identities[record.message.topic])
+            return []
         batch, bad = codec.decode(self.kind.events[record.message.topic], record.message)
         if bad:
             self.letters += letters_of(record, bad, self._identities[record.message.topic])
@@ -179,6 +216,8 @@ class TableSink:
     def _reload(self) -> None:
         """On a newer snapshot a message can become a repeat, and a repeat stays one."""
         self._load()
+        if not self._waiting:
+            self.pending_bytes, self.pending_since = 0, None
         for waiting in self._waiting:
             if not self._is_new(waiting):
                 waiting.rows = []
@@ -202,6 +241,7 @@ class TableSink:
             self._snapshot.create_write_transaction(
                 [], "append", self._snapshot.schema(), ["day"], commit_properties=properties, post_commithook_properties=HOOKS
             )
+            self._snapshot.update_incremental()  # unlike a write, this leaves the snapshot where it was
 
 
 class Sink:
@@ -224,6 +264,23 @@ class Sink:
         """Where the lake says reading goes on; places it never read are left out."""
         found = {place: self._by_topic[place[0]].position(place) for place in places}
         return {place: offset for place, offset in found.items() if offset is not None}
+
+    def hold(self, places: frozenset[Place]) -> dict[Place, int]:
+        """These places are ours to read from now on. Answers where the lake stands on those it knows."""
+        for table in self.tables:
+            own = [place for place in places if place[0] in table.kind.events]
+            if own:
+                table.hold(own)
+        return self.positions(places)
+
+    def let_go(self, places: frozenset[Place]) -> None:
+        """These places go to another sink: what waits is committed, or forgotten where that fails. The other begins where the lake is."""
+        try:
+            self.commit_due(everything=True)
+        except (DeltaError, OSError) as error:
+            log.warning("waiting_rows_left_to_another_sink", error=str(error))
+        for table in self.tables:
+            table.drop(places)
 
     def accept(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -259,6 +316,22 @@ class Sink:
         return timedelta(seconds=max(0.0, min(left, 0.5)))
 
 
+class Holding:
+    """What the log's group tells a sink. One thing at a time: a commit and a change of hands never mix."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.turn = asyncio.Lock()
+
+    async def given(self, places: frozenset[Place]) -> Positions:
+        async with self.turn:
+            return await asyncio.to_thread(self._sink.hold, places)
+
+    async def taken(self, places: frozenset[Place]) -> None:
+        async with self.turn:
+            await asyncio.to_thread(self._sink.let_go, places)
+
+
 async def run_sink(
     events: Log,
     lake: Lake,
@@ -267,28 +340,34 @@ async def run_sink(
     assemble: Assemble,
     stop: asyncio.Event,
     clock: Callable[[], float] = time.time,
+    drains: bool = True,
+    on_change: Callable[[frozenset[Place]], None] = lambda _: None,
 ) -> None:
-    """Feeds the lake until `stop` is set, and then until all that is on the log has come to rest.
+    """Feeds the lake until `stop` is set, and then, if it `drains`, until all that is on the log has come to rest.
 
-    Reading goes on where the lake stands, not where the log remembers us. Raises OffsetOutOfRange when the log has forgotten what the lake
-    still needs.
+    Reading goes on where the lake stands, not where the log remembers us. `on_change` hears which partitions are ours after each poll.
+    Raises OffsetOutOfRange when the log has forgotten what the lake still needs, and OffsetsMissing.
     """
     sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
-    reader, writer = await events.reader(sink.topics, group=GROUP), await events.writer()
+    holding = Holding(sink)
+    reader, writer = await events.reader(sink.topics, group=GROUP, holder=holding), await events.writer()
     try:
-        reader.seek(await asyncio.to_thread(sink.positions, reader.assigned))
         while True:
             try:
                 records = await reader.poll(max_bytes=POLL_BYTES, timeout=timedelta(0) if stop.is_set() else sink.wait())
             except LogUnavailable as error:
                 log.warning("log_unavailable", reader=GROUP, error=str(error))
+                if stop.is_set() and not drains:
+                    return
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if records:
-                await asyncio.to_thread(sink.accept, records)
-                await _publish(writer, sink.letters())
-            last = stop.is_set() and not records
-            reached = await asyncio.to_thread(sink.commit_due, everything=last)
+            on_change(reader.assigned)
+            last = stop.is_set() and (not records or not drains)
+            async with holding.turn:
+                if records:
+                    await asyncio.to_thread(sink.accept, records)
+                    await _publish(writer, sink.letters())
+                reached = await asyncio.to_thread(sink.commit_due, everything=last)
             if reached:
                 await _remember(reader.commit, reached)
             if last:
@@ -313,5 +392,5 @@ async def _remember(commit: Callable[[dict[Place, int]], Any], reached: dict[Pla
     """Tells the log how far the lake is, for its retention and for whoever asks about lag. The lake itself does not depend on it."""
     try:
         await commit(reached)
-    except LogUnavailable as error:
+    except (LogUnavailable, NotAssigned) as error:
         log.warning("positions_not_remembered", error=str(error))

@@ -1,5 +1,6 @@
 """Events to test with: complete, and told apart by a number."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from eventlog.codec import BatchId, Message, message_of
@@ -74,5 +75,5 @@ def received(number: int, text: str = '{"model": "gpt-4o-mini"}') -> RequestRece
     return RequestReceived(call=facts(number), request=Body(text=text, size=len(text), content_type="application/json"))
 
 
-def calls_message(epoch: str, sequence: int, numbers: range, *, partition: int = 0) -> Message:
+def calls_message(epoch: str, sequence: int, numbers: Iterable[int], *, partition: int = 0) -> Message:
     return message_of(CALLS, partition, BatchId(epoch, sequence), [priced(number) for number in numbers])

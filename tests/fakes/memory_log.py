@@ -237,6 +237,12 @@ class MemoryReader:
         for place in places:
             del self._positions[place]
 
+    def lose_unaware(self, places: frozenset[Place]) -> None:
+        """Another reader has these partitions now, and nobody told this one: it was silent for too long."""
+        self._turn = [place for place in self._turn if place not in places]
+        for place in places:
+            del self._positions[place]
+
     @property
     def assigned(self) -> frozenset[Place]:
         return frozenset(self._positions)

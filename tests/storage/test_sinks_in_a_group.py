@@ -1,0 +1,118 @@
+"""Several sinks on one lake: partitions change hands, zombies wake up, and each row is there once."""
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventlog.codec import BatchId, Message, Record
+from eventlog.topics import CALLS, DEAD_LETTERS, REQUESTS
+from storage.config import StorageConfig
+from storage.lake import Lake
+from storage.sink import Holding, OffsetsMissing, Sink
+from tests.fakes.facts import calls_message
+from tests.fakes.memory_log import MemoryLog, MemoryReader
+
+PARTITIONS = 2
+PLACES = [(CALLS.name, number) for number in range(PARTITIONS)]
+
+
+def lake_at(folder: Path) -> Lake:
+    return Lake.open(StorageConfig(lake_uri=str(folder)))
+
+
+def call_ids(lake: Lake) -> Counter[str]:
+    return Counter(lake.table("calls").to_pyarrow_table(columns=["call_id"]).column("call_id").to_pylist())
+
+
+class Member:
+    """A sink and its reader, which begins with nothing."""
+
+    def __init__(self, log: MemoryLog, lake: Lake) -> None:
+        self.sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
+        self._log = log
+        self.reader: MemoryReader
+
+    async def join(self) -> "Member":
+        self.reader = await self._log.reader([], group="sink", holder=Holding(self.sink))
+        return self
+
+    async def poll(self) -> None:
+        self.sink.accept(await self.reader.poll(max_bytes=1 << 20, timeout=timedelta(0)))
+
+    def commit(self) -> None:
+        self.sink.commit_due(everything=True)
+
+
+ACTIONS = [
+    "append 0",
+    "append 1",
+    "repeat",
+    "poll a",
+    "poll b",
+    "commit a",
+    "commit b",
+    "hand over 0",
+    "hand over 1",
+    "zombie 0",
+    "zombie 1",
+]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions=st.lists(st.sampled_from(ACTIONS), min_size=5, max_size=30))
+async def test_any_order_of_hands_gives_each_row_once(tmp_path_factory: pytest.TempPathFactory, actions: list[str]) -> None:
+    """`hand over`: in order, the one who loses a partition is told. `zombie`: it is not told, and goes on with what it has."""
+    log, lake = MemoryLog(PARTITIONS), lake_at(tmp_path_factory.mktemp("lake"))
+    members = {"a": await Member(log, lake).join(), "b": await Member(log, lake).join()}
+    await members["a"].reader.give(frozenset(PLACES))
+    holders = dict.fromkeys(range(PARTITIONS), "a")
+    messages: list[Message] = []
+    for action in [*actions, "poll a", "poll b", "commit a", "commit b"]:
+        match action.split():
+            case ["append", number]:
+                own = sum(message.partition == int(number) for message in messages)
+                messages.append(calls_message("e", own + 1, [len(messages) * 2, len(messages) * 2 + 1], partition=int(number)))
+                await (await log.writer()).append([messages[-1]])
+            case ["repeat"] if messages:
+                await (await log.writer()).append([messages[-1]])
+            case ["poll", name]:
+                await members[name].poll()
+            case ["commit", name]:
+                members[name].commit()
+            case ["hand", "over", number] | ["zombie", number]:
+                place, loser = frozenset({PLACES[int(number)]}), holders[int(number)]
+                winner = "b" if loser == "a" else "a"
+                if not action.startswith("zombie"):
+                    await members[loser].reader.take_away(place)
+                elif place <= members[loser].reader.assigned:
+                    members[loser].reader.lose_unaware(place)
+                holders[int(number)] = winner
+                await members[winner].reader.give(place)
+    assert call_ids(lake) == Counter(f"call-{number:06d}" for number in range(len(messages) * 2))
+
+
+async def test_a_record_that_leaves_others_out_is_refused(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
+    sink.hold(frozenset({(CALLS.name, 0)}))
+    sink.accept([Record(message=calls_message("e", 1, [0]), offset=0, appended_at=0.0)])
+    with pytest.raises(OffsetsMissing, match="offset 2 came, and 1 is to be read next"):
+        sink.accept([Record(message=calls_message("e", 3, [2]), offset=2, appended_at=0.0)])
+
+
+async def test_a_message_that_does_not_tell_its_batch_is_a_dead_letter_and_no_row(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
+    for offset in range(2):
+        message = Message(topic=REQUESTS.name, partition=0, batch_id=BatchId("", 0), count=1, value=b"{}\n")
+        sink.accept([Record(message=message, offset=offset, appended_at=0.0)])
+    sink.commit_due(everything=True)
+    letters = sink.letters()
+    assert [(letter.topic, b"bad_header" in letter.value) for letter in letters] == [(DEAD_LETTERS.name, True)] * 2
+    assert len({letter.batch_id for letter in letters}) == 2
+    assert lake.table("bodies").to_pyarrow_table().num_rows == 0
+    assert sink.positions([(REQUESTS.name, 0)]) == {(REQUESTS.name, 0): 2}
