@@ -36,6 +36,13 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
+class Acks(StrEnum):
+    """Who must have a batch before it counts as taken."""
+
+    ALL = "all"
+    LEADER = "1"
+
+
 class Credentials(Struct, frozen=True, kw_only=True):
     """Who we are to the cluster. Its text never shows a secret."""
 
@@ -61,6 +68,7 @@ class KafkaConfig(Struct, frozen=True, kw_only=True):
     credentials: Credentials | None = None
     tls: ssl.SSLContext | None = None
     compression: Compression = Compression.ZSTD
+    acks: Acks = Acks.ALL
     partitions: int = 12
     """Of each topic that carries events of calls: all of them have equally many."""
     replication: int = 1

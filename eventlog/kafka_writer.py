@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from eventlog.codec import Message
-from eventlog.kafka_config import Compression, KafkaConfig
+from eventlog.kafka_config import Acks, Compression, KafkaConfig
 from eventlog.kafka_errors import naming
 from eventlog.kafka_metadata import ClusterFound, describe
 from eventlog.port import LogUnavailable, Place, UnknownTopic
@@ -153,8 +153,8 @@ class KafkaWriter:
         compression = None if config.compression is Compression.NONE else config.compression.value
         producer = AIOKafkaProducer(
             **config.connection(),
-            acks="all",
-            enable_idempotence=True,
+            acks="all" if config.acks is Acks.ALL else 1,
+            enable_idempotence=config.acks is Acks.ALL,
             compression_type=compression,
             max_request_size=config.max_message_bytes,
             max_batch_size=1 << 20,

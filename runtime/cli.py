@@ -21,6 +21,7 @@ from runtime.demo import serve
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
+from runtime.topics_cli import app as topics_app
 from runtime.welcome import welcome
 from storage.formats import Format
 from storage.lake import Lake
@@ -39,6 +40,7 @@ demo_app = typer.Typer(help="Things to try Heliograph with.", no_args_is_help=Tr
 lake_app = typer.Typer(help="The lake's files.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(lake_app, name="lake")
+app.add_typer(topics_app, name="topics")
 
 DEMO_PORT = 9010
 

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 
 import structlog
 from prometheus_client import Gauge
@@ -15,6 +14,7 @@ from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.assembled import assemble
 from processors.inline import run_calls
 from processors.rates import RateBook
+from runtime.lags import EVERY_S, Lags
 from runtime.settings import Misconfigured, Settings
 from storage.lake import Lake
 from storage.migration import LakeTooNew
@@ -23,18 +23,11 @@ from storage.upkeep import run_upkeep
 
 log = structlog.get_logger()
 
-LAG_SECONDS = 2.0
 RETENTION_EVERY = 30
 """Rounds of lag between two of retention."""
 READS = {"calls": (RESPONSES.name,), "sink": (REQUESTS.name, RESPONSES.name, CALLS.name, FEEDBACK.name, DEAD_LETTERS.name)}
 """Who reads what."""
 
-LAG_MESSAGES = Gauge(
-    "heliograph_log_lag_messages", "Messages a reader is behind.", ["group", "topic", "partition"], multiprocess_mode="livemostrecent"
-)
-LAG_AGE = Gauge(
-    "heliograph_log_lag_seconds", "Age of the oldest unread message.", ["group", "topic", "partition"], multiprocess_mode="livemostrecent"
-)
 LOG_BYTES = Gauge("heliograph_log_bytes", "What the event log takes on disk.", multiprocess_mode="livemostrecent")
 
 
@@ -46,7 +39,7 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
         lake = await asyncio.to_thread(Lake.open, config)
     except LakeTooNew as error:
         raise Misconfigured(str(error)) from error
-    understood, at_rest = asyncio.Event(), asyncio.Event()
+    understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
     ready()
     try:
         async with asyncio.TaskGroup() as group:
@@ -54,48 +47,33 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
             calls.add_done_callback(lambda _: understood.set())
             sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))
             sink.add_done_callback(lambda _: at_rest.set())
-            group.create_task(run_upkeep(lake, stop=understood, today=_today))
-            group.create_task(_keep_log(events, chosen, at_rest))
+            group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind))
+            group.create_task(_keep_log(events, chosen, lags, at_rest))
     finally:
         await events.close()
 
 
-def _today() -> date:
-    return datetime.fromtimestamp(time.time(), UTC).date()
-
-
-async def _keep_log(events: EmbeddedLog, chosen: Settings, stop: asyncio.Event) -> None:
+async def _keep_log(events: EmbeddedLog, chosen: Settings, lags: Lags, stop: asyncio.Event) -> None:
     """Tells how far behind everyone is, and lets the log forget what everyone has read."""
     rounds = 0
     while not stop.is_set():
         try:
-            behind = await _lag(events)
+            await lags.measure()
+            LOG_BYTES.set(await events.size_bytes())
             if rounds % RETENTION_EVERY == 0:
-                await _retain(events, chosen, behind)
+                await _retain(events, chosen, lags)
         except LogUnavailable as error:
             log.warning("log_unavailable", reader="retention", error=str(error))
         rounds += 1
         try:
-            async with asyncio.timeout(LAG_SECONDS):
+            async with asyncio.timeout(EVERY_S):
                 await stop.wait()
         except TimeoutError:
             continue
 
 
-async def _lag(events: EmbeddedLog) -> dict[tuple[str, int], int]:
-    """Messages that the slowest reader of each place has not read."""
-    slowest: dict[tuple[str, int], int] = {}
-    for group, topics in READS.items():
-        for each in await events.lag(group, topics):
-            LAG_MESSAGES.labels(group, each.topic, each.partition).set(each.messages)
-            LAG_AGE.labels(group, each.topic, each.partition).set(each.seconds)
-            place = each.topic, each.partition
-            slowest[place] = max(slowest.get(place, 0), each.messages)
-    LOG_BYTES.set(await events.size_bytes())
-    return slowest
-
-
-async def _retain(events: EmbeddedLog, chosen: Settings, behind: dict[tuple[str, int], int]) -> None:
+async def _retain(events: EmbeddedLog, chosen: Settings, lags: Lags) -> None:
+    behind = lags.slowest()
     for topic in READS["sink"]:
         ends = await events.ends(topic)
         through = {partition: end - behind[topic, partition] for partition, end in ends.items() if (topic, partition) in behind}

@@ -7,12 +7,14 @@ import socket
 from collections.abc import Callable
 
 from eventlog.embedded import EmbeddedLog
+from eventlog.kafka_writer import KafkaWriter
 from ingress.app import create_app
 from ingress.emitter import Emitter
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
+from runtime.cluster import kafka_config
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
 from runtime.settings import Settings
@@ -23,9 +25,8 @@ YOUNG, MIDDLE, OLD = 20_000, 20, 50
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Serves calls until `stop` is set, then drains."""
-    events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
     telemetry, config = Telemetry(), chosen.ingress()
-    emitter = Emitter(await events.writer(), limits=config.emitter, telemetry=telemetry)
+    emitter, events = await _emitter(chosen, telemetry)
     upstream = sender(chosen)
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard))
@@ -40,6 +41,17 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     finally:
         await upstream.aclose()
         await events.close()
+
+
+async def _emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter, EmbeddedLog | KafkaWriter]:
+    """The emitter, and what is to be closed after it. Kafka need not be there yet: events wait in memory until it is."""
+    limits = chosen.ingress().emitter
+    if chosen.on_kafka:
+        config = kafka_config(chosen)
+        writer = KafkaWriter(config)
+        return Emitter(writer, config.partitions, limits=limits, telemetry=telemetry), writer
+    events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
+    return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
 
 
 def sender(chosen: Settings) -> Sender:

@@ -29,6 +29,8 @@ Role = Callable[[Settings, list[socket.socket], asyncio.Event, Ready], Coroutine
 ROLES = {
     "ingress": "runtime.proxy_worker",
     "pipeline": "runtime.pipeline",
+    "processors": "runtime.processors_side",
+    "sink": "runtime.sink_side",
     "api": "runtime.query_side",
     "demo": "runtime.demo_side",
 }
@@ -50,9 +52,11 @@ async def _live(role: Role, chosen: Settings, sockets: list[socket.socket], read
         watch_supervisor(loop, stop)
 
     def ready() -> None:
+        nonlocal ready_fd
         if ready_fd is not None:
             os.write(ready_fd, b"ready\n")
             os.close(ready_fd)
+            ready_fd = None
 
     await role(chosen, sockets, stop, ready)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
+from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
 from storage.config import StorageConfig
@@ -95,6 +96,51 @@ class Asking(Group):
     at_once: int = Field(4, gt=0, description="Questions answered at the same time.")
 
 
+class Kafka(Group):
+    bootstrap_servers: str | None = Field(
+        None, description="Brokers of a Kafka cluster, `host:port`, separated by commas. Set: every role works on Kafka."
+    )
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", description="Before the name of every topic and consumer group of ours.")
+    client_id: str = Field("heliograph", description="What the brokers' own logs and quotas call us.")
+    security_protocol: Security = Field(Security.PLAINTEXT, description="`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.")
+    sasl_mechanism: Mechanism = Field(Mechanism.SCRAM_SHA_512, description="`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`.")
+    sasl_username: str = Field("", description="The user, over SASL.")
+    sasl_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    oauth_token_file: Path | None = Field(None, description="OAUTHBEARER: a file that holds the token; read anew for every connection.")
+    oauth_token_url: str | None = Field(None, description="OAUTHBEARER: where tokens are asked for, by client credentials (RFC 6749, 4.4).")
+    oauth_client_id: str = Field("", description="OAUTHBEARER: who asks there.")
+    oauth_client_secret: SecretStr = Field(SecretStr(""), description="OAUTHBEARER: its secret.")
+    oauth_scope: str = Field("", description="OAUTHBEARER: the scope asked for, where the issuer wants one.")
+    ca_file: Path | None = Field(None, description="Certificates (PEM) to trust the brokers by, instead of the built-in ones.")
+    cert_file: Path | None = Field(None, description="Our own certificate (PEM), where the brokers ask for one.")
+    key_file: Path | None = Field(None, description="Its key (PEM).")
+    key_password: SecretStr | None = Field(None, description="The key's password.")
+    compression: Compression = Field(Compression.ZSTD, description="`zstd`, `lz4`, `snappy`, `gzip` or `none`.")
+    acks: Acks = Field(
+        Acks.ALL, description="`all`: every replica in sync has a batch before it counts. `1`: the leader alone; may lose it."
+    )
+    partitions: int = Field(12, ge=1, le=10_000, description="Partitions of each topic of call events; all have equally many.")
+    replication: int = Field(1, ge=1, description="Replicas of each topic that `topics create` makes.")
+    min_insync_replicas: int = Field(1, ge=1, description="Replicas that must be in sync for a batch to be taken.")
+    retention_hours: float = Field(168, gt=0, description="Hours that events stay on the topics.")
+    retention_bytes: int = Field(-1, ge=-1, description="Bytes that each partition keeps at most; -1: no limit.")
+    max_message_bytes: int | None = Field(
+        None,
+        gt=1 << 16,
+        description="The largest message the topics take. Unset: what a body of HELIOGRAPH_BODY_LIMIT can become, written as JSON.",
+    )
+    acknowledged_ms: float = Field(500, gt=0, description="Milliseconds after which a batch that was not acknowledged goes to the spill.")
+    request_timeout_s: float = Field(10, gt=0, description="Seconds that a broker may take to answer.")
+    session_timeout_s: float = Field(10, ge=1, description="Seconds of silence after which a reader loses its partitions to another.")
+
+
+class Spilling(Group):
+    dir: Path | None = Field(None, description="Where events wait while Kafka takes none. Unset: `spill` in the data directory.")
+    bytes: int = Field(
+        4 << 30, gt=1 << 20, description="Bytes that wait there at most; then bodies are dropped, and facts go on for a quarter more."
+    )
+
+
 Names = Annotated[tuple[str, ...], NoDecode]
 """Separated by commas."""
 
@@ -124,6 +170,14 @@ class Settings(BaseSettings):
     target_hosts: Names = Field((), description="Hosts that callers may name as targets when calls leave through an outgoing HTTP proxy.")
     ca_file: Path | None = Field(None, description="Certificates to trust instead of the built-in ones (PEM).")
     body_limit: int = Field(8 << 20, ge=1024, description="Bytes of each decoded body that are kept; of a longer one, head and tail.")
+    kafka: Kafka = Field(Kafka(), description="The cluster, when events travel over Kafka.")
+    spill: Spilling = Field(Spilling(), description="Where events wait while Kafka takes none.")
+    call_deadline_s: float = Field(
+        3600, gt=0, description="Seconds after which a call that began and never ended is written down as abandoned."
+    )
+    health_port: int = Field(
+        8686, ge=0, le=65535, description="Port of `/healthz`, `/readyz` and `/metrics` of `heliograph processors` and `heliograph sink`."
+    )
     limits: UpstreamLimits = Field(UpstreamLimits(), description="Time limits towards providers.")
     clients: Clients = Field(Clients(), description="Limits towards clients.")
     emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
@@ -153,6 +207,14 @@ class Settings(BaseSettings):
     @property
     def log_dir(self) -> Path:
         return self.data_dir / "log"
+
+    @property
+    def spill_dir(self) -> Path:
+        return self.spill.dir or self.data_dir / "spill"
+
+    @property
+    def on_kafka(self) -> bool:
+        return self.kafka.bootstrap_servers is not None
 
     @property
     def run_dir(self) -> Path:
@@ -201,7 +263,11 @@ class Settings(BaseSettings):
             flush_seconds=self.sink.flush_seconds,
             flush_rows=self.sink.flush_rows,
             flush_bytes=self.sink.flush_bytes,
+            call_deadline=timedelta(seconds=self.call_deadline_s),
         )
+
+    def kafka_retention(self) -> timedelta:
+        return timedelta(hours=self.kafka.retention_hours)
 
     def log_max_age(self) -> timedelta:
         return timedelta(hours=self.log.hours)

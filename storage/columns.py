@@ -73,6 +73,7 @@ BODIES: Mapping[str, str] = {
     "truncated": "It was longer than what is kept; the middle is gone.",
     "omitted": "The caller asked that it be not kept.",
     "undecodable": "Why its content encoding could not be undone.",
+    "facts": "Of a request: what was known of the call when it began, as JSON (`call` of `docs/events.md`).",
 }
 
 FEEDBACK: Mapping[str, str] = {

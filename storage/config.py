@@ -21,6 +21,8 @@ class StorageConfig(Struct, frozen=True, kw_only=True):
     """How long Delta's own log is kept behind its newest checkpoint."""
     tombstone_grace: timedelta = timedelta(hours=1)
     """In whole hours: how long a file that was compacted away stays for those who still read it."""
+    call_deadline: timedelta = timedelta(hours=1)
+    """A call that began longer ago, and of whose end nothing is known, is abandoned."""
     maintenance_seconds: float = 30.0
     small_files: int = 24
     """A day with more small files than this is compacted."""

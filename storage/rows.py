@@ -1,10 +1,11 @@
 """Events as rows: one Arrow column after the other, in the declared types."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeVar
 
+import msgspec
 import pyarrow as pa
 
 from eventlog.events import Body, CallPriced, DeadLetter, FeedbackGiven, Outcome, RequestReceived, ResponseCompleted, TokenUsage
@@ -12,6 +13,8 @@ from storage import schema
 
 E = TypeVar("E")
 Getters = dict[str, Callable[[Any], Any]]
+
+_facts_encoder = msgspec.json.Encoder()
 
 PICO = Decimal("1e-12")
 MONEY_LIMIT = Decimal(10) ** 6
@@ -23,21 +26,27 @@ Assemble = Callable[[ResponseCompleted], str | None]
 class BodyRow:
     """One side of a call, whichever event it came in."""
 
-    __slots__ = ("assembled", "body", "call", "side")
+    __slots__ = ("assembled", "body", "call", "facts", "side")
 
     def __init__(self, event: RequestReceived | ResponseCompleted, assemble: Assemble) -> None:
         self.call = event.call
         if isinstance(event, RequestReceived):
             self.side, self.body, self.assembled = "request", event.request, None
+            self.facts: str | None = _facts_encoder.encode(event.call).decode()
         else:
-            self.side, self.body = "response", event.response
+            self.side, self.body, self.facts = "response", event.response, None
             self.assembled = None if self.body.omitted else assemble(event)
 
 
-def calls_table(events: Sequence[CallPriced], revision: int = 0) -> pa.Table:
-    """Rows of `calls`, or of `amendments` with another revision."""
+def calls_table(events: Sequence[CallPriced], revision: int = 0, unknown: Iterable[str] = ()) -> pa.Table:
+    """Rows of `calls`, or of `amendments` with another revision. The columns `unknown` are NULL, whatever the events say."""
     ordered = sorted(events, key=lambda event: (event.call.organization, event.call.created_at))
-    return _table(schema.CALLS, CALL_GETTERS | {"revision": lambda _: revision}, ordered)
+    getters = CALL_GETTERS | {"revision": lambda _: revision} | dict.fromkeys(unknown, _nothing)
+    return _table(schema.CALLS, getters, ordered)
+
+
+def _nothing(_: object) -> None:
+    return None
 
 
 def bodies_table(rows: Sequence[BodyRow]) -> pa.Table:
@@ -162,6 +171,7 @@ BODY_GETTERS: Getters = {
     "truncated": _body(lambda body: body.truncated),
     "omitted": _body(lambda body: body.omitted),
     "undecodable": _body(lambda body: body.undecodable),
+    "facts": lambda row: row.facts,
     "day": lambda row: _day(row.call.created_at),
 }
 

@@ -8,7 +8,7 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 VERSION_KEY = "heliograph.schema_version"
 
 TEXT = pa.string()
@@ -91,6 +91,7 @@ BODIES = pa.schema(
         ("truncated", pa.bool_()),
         ("omitted", pa.bool_()),
         ("undecodable", TEXT),
+        ("facts", TEXT),
         ("day", pa.date32()),
     ]
 )

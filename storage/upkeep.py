@@ -8,14 +8,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import structlog
 from deltalake.exceptions import DeltaError
 
 from storage import telemetry
+from storage.abandoned import Watch, Window, write_abandoned
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
@@ -23,6 +24,8 @@ from storage.maintenance import Merge, maintain, tidy, work_of
 log = structlog.get_logger()
 
 VACUUM_SECONDS = 600.0
+LOOK_SECONDS = 300.0
+"""Between two looks for abandoned calls, at the longest."""
 NICENESS = 10
 
 
@@ -32,26 +35,54 @@ class Order(msgspec.Struct, frozen=True):
     config: StorageConfig
     today: date
     tidy: bool
+    abandoned: Window | None = None
+    """When the calls began whose end is to be looked for."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a round did."""
+
+    merges: list[Merge]
+    abandoned: int = 0
 
 
 class UpkeepFailed(Exception):
     """The process that should have maintained the lake ended without an answer; the message is its last words."""
 
 
-async def run_upkeep(lake: Lake, *, stop: asyncio.Event, today: Callable[[], date]) -> None:
-    """Merges and tidies in the background until `stop` is set. A failure is logged and tried again later; nothing depends on it."""
-    since_tidy = 0.0
+async def run_upkeep(
+    lake: Lake,
+    *,
+    stop: asyncio.Event,
+    clock: Callable[[], float],
+    behind: Callable[[], timedelta],
+    ours: Callable[[], bool] = lambda: True,
+) -> None:
+    """Merges, tidies and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
+
+    `behind` is how far the slowest reader of the log is. A failure is logged and tried again later; nothing depends on it.
+    """
+    deadline = lake.config.call_deadline
+    watch, last_tidy, last_look = Watch(deadline), clock(), 0.0
     while not await _stopped(stop, lake.config.maintenance_seconds):
-        since_tidy += lake.config.maintenance_seconds
-        order = Order(lake.config, today(), since_tidy >= VACUUM_SECONDS)
+        if not ours():
+            continue
+        now = clock()
+        at = datetime.fromtimestamp(now, UTC)
+        looks = now - last_look >= min(LOOK_SECONDS, deadline.total_seconds() / 4)
+        order = Order(lake.config, at.date(), now - last_tidy >= VACUUM_SECONDS, watch.window(at, behind()) if looks else None)
         try:
             due: list[Merge] = await asyncio.to_thread(work_of, lake, order.today)
-            if due or order.tidy:
+            if due or order.tidy or looks:
                 await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
             continue
-        since_tidy = 0.0 if order.tidy else since_tidy
+        if order.tidy:
+            last_tidy = now
+        if order.abandoned is not None:
+            watch.looked(order.abandoned)
+            last_look = now
 
 
 async def _round(order: Order, stop: asyncio.Event) -> None:
@@ -76,8 +107,10 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
         return
     if process.returncode != 0:
         raise UpkeepFailed(err.decode("utf-8", "replace").strip()[-500:])
-    for work in msgspec.json.decode(out, type=list[Merge]):
+    done = msgspec.json.decode(out, type=Done)
+    for work in done.merges:
         telemetry.COMPACTIONS.labels(work.table).inc()
+    telemetry.ABANDONED.inc(done.abandoned)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -94,14 +127,14 @@ async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def main(given: bytes) -> Sequence[Merge]:
-    """What the process does: an order in, the merges that were made out."""
+def main(given: bytes) -> Done:
+    """What the process does: an order in, what was done out."""
     order = msgspec.json.decode(given, type=Order)
     lake = Lake(order.config)
-    done = maintain(lake, order.today)
+    merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
-    return done
+    return Done(merges, 0 if order.abandoned is None else write_abandoned(lake, order.abandoned))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from eventlog.kafka_config import KafkaConfig
 from runtime.local_kafka import Broker, missing_part
 from runtime.local_kafka import running as running_broker
 
-ADDRESS = "HELIOGRAPH_TEST_KAFKA"
+ADDRESS = "TEST_KAFKA"
 IMAGE = "apache/kafka:4.1.0"
 
 

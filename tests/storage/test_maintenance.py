@@ -13,7 +13,7 @@ from storage.lake import Lake
 from storage.maintenance import LiveFile, Merge, live_files, maintain, plan, tidy
 from storage.migration import LakeTooNew
 from storage.schema import CALLS as CALLS_SCHEMA
-from storage.schema import VERSION_KEY
+from storage.schema import VERSION, VERSION_KEY
 from storage.sink import Sink
 from tests.fakes.facts import BEGAN, priced
 from tests.fakes.memory_log import MemoryLog
@@ -104,7 +104,7 @@ def test_an_older_lake_gains_the_columns_it_lacks(tmp_path: Path, monkeypatch: p
     sink = Sink(MemoryLog(), lake, lake.config, assemble=nothing_assembled, clock=lambda: 0.0)
     put(sink, 1)
     assert lake.table("calls").to_pyarrow_table().column("traceparent").to_pylist() == [None]
-    assert lake.table("calls").metadata().configuration[VERSION_KEY] == "1"
+    assert lake.table("calls").metadata().configuration[VERSION_KEY] == str(VERSION)
 
 
 def test_a_lake_of_a_later_program_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,16 @@ from tests.storage.test_maintenance import TODAY, lake_of_small_files
 from tests.storage.test_sink import call_ids, names
 
 
+async def _run(lake: Lake, stop: asyncio.Event) -> None:
+    noon = datetime.combine(TODAY, datetime.min.time(), UTC).timestamp() + 43_200
+    config = replace(lake.config, maintenance_seconds=0.05)
+    await run_upkeep(Lake(config), stop=stop, clock=lambda: noon, behind=timedelta)
+
+
 @asynccontextmanager
 async def upkeep(lake: Lake) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
-    running = asyncio.create_task(run_upkeep(Lake(replace(lake.config, maintenance_seconds=0.05)), stop=stop, today=lambda: TODAY))
+    running = asyncio.create_task(_run(lake, stop))
     try:
         yield stop
     finally:

@@ -1,0 +1,66 @@
+"""How far each reader of the log is behind, measured again and again, for `/metrics` and for those who must not run ahead of a reader."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Gauge
+
+from eventlog.port import Lag, Log, LogUnavailable, Place
+
+log = structlog.get_logger()
+
+EVERY_S = 2.0
+
+MESSAGES = Gauge(
+    "heliograph_log_lag_messages", "Messages a reader is behind.", ["group", "topic", "partition"], multiprocess_mode="livemostrecent"
+)
+AGE = Gauge(
+    "heliograph_log_lag_seconds", "Age of the oldest unread message.", ["group", "topic", "partition"], multiprocess_mode="livemostrecent"
+)
+
+
+class Lags:
+    """The newest measurement. `reads` says which topics each group reads."""
+
+    def __init__(self, events: Log, reads: Mapping[str, Sequence[str]]) -> None:
+        self._events = events
+        self._reads = reads
+        self._newest: dict[str, list[Lag]] = {}
+
+    async def measure(self) -> None:
+        """Raises LogUnavailable."""
+        for group, topics in self._reads.items():
+            self._newest[group] = await self._events.lag(group, topics)
+            for each in self._newest[group]:
+                MESSAGES.labels(group, each.topic, each.partition).set(each.messages)
+                AGE.labels(group, each.topic, each.partition).set(each.seconds)
+
+    def slowest(self) -> dict[Place, int]:
+        """Messages of each place that its slowest reader has not read."""
+        found: dict[Place, int] = {}
+        for each in self._all():
+            found[each.topic, each.partition] = max(found.get((each.topic, each.partition), 0), each.messages)
+        return found
+
+    def behind(self) -> timedelta:
+        """The age of the oldest message that some reader has not read; a day while nothing was measured, so that nobody runs ahead."""
+        return timedelta(seconds=max((each.seconds for each in self._all()), default=86_400.0))
+
+    def _all(self) -> list[Lag]:
+        return [each for lags in self._newest.values() for each in lags]
+
+
+async def keep_measuring(lags: Lags, stop: asyncio.Event) -> None:
+    """Until `stop` is set. A log that does not answer is asked again."""
+    while not stop.is_set():
+        try:
+            await lags.measure()
+        except LogUnavailable as error:
+            log.warning("log_unavailable", reader="lag", error=str(error))
+        try:
+            async with asyncio.timeout(EVERY_S):
+                await stop.wait()
+        except TimeoutError:
+            continue

@@ -1,0 +1,74 @@
+"""The role of a sink on Kafka: events come to rest. Several may run; who holds the first partition of calls keeps the lake tidy."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+from eventlog.port import Log, Place
+from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
+from processors.assembled import assemble
+from runtime.cluster import open_log
+from runtime.health import serve_health
+from runtime.lags import Lags, keep_measuring
+from runtime.settings import Misconfigured, Settings
+from storage.lake import Lake
+from storage.migration import LakeTooNew
+from storage.sink import run_sink
+from storage.upkeep import run_upkeep
+
+READS = {
+    "calls": (RESPONSES.name,),
+    "sink": (REQUESTS.name, RESPONSES.name, CALLS.name, FEEDBACK.name, DEAD_LETTERS.name),
+}
+LEASE = (CALLS.name, 0)
+"""Whoever holds this partition does what one must do alone."""
+
+
+class Holdings:
+    """What this sink holds now."""
+
+    def __init__(self) -> None:
+        self._places: frozenset[Place] | None = None
+
+    def hear(self, places: frozenset[Place]) -> None:
+        self._places = places
+
+    @property
+    def leads(self) -> bool:
+        return self._places is not None and LEASE in self._places
+
+    @property
+    def readiness(self) -> str:
+        return "ready" if self._places is not None else "waiting for Kafka to hand out partitions"
+
+
+async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Until `stop` is set: then what was read is committed, and the rest waits on Kafka."""
+    config, holdings = chosen.storage(), Holdings()
+    async with asyncio.TaskGroup() as group:
+        health = group.create_task(serve_health(chosen, sockets, stop, lambda: holdings.readiness))
+        try:
+            events = await open_log(chosen, stop, waiting=ready)
+            if events is None:
+                return
+            try:
+                lake = await asyncio.to_thread(Lake.open, config)
+            except LakeTooNew as error:
+                raise Misconfigured(str(error)) from error
+            ready()
+            lags = Lags(events, READS)
+            try:
+                await _work(events, lake, lags, holdings, stop)
+            finally:
+                await events.close()
+        finally:
+            if not stop.is_set():
+                health.cancel()
+
+
+async def _work(events: Log, lake: Lake, lags: Lags, holdings: Holdings, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=stop, drains=False, on_change=holdings.hear))
+        group.create_task(run_upkeep(lake, stop=stop, clock=time.time, behind=lags.behind, ours=lambda: holdings.leads))
+        group.create_task(keep_measuring(lags, stop))

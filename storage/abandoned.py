@@ -1,0 +1,115 @@
+"""Calls that never ended: their request is in the lake, their deadline has passed, and no row tells of their end.
+
+The proxy died halfway. Each becomes an amendment of revision -1, which any row of the call itself outdoes: a completion that was only late,
+because it lay in a spill, replaces it by being there.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+from deltalake import CommitProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
+from msgspec import Struct
+
+from eventlog.events import CallFacts, CallPriced, Outcome
+from storage.lake import Lake
+from storage.rows import calls_table
+from storage.sink import HOOKS, WRITING
+
+log = structlog.get_logger()
+
+REVISION = -1
+ERROR = "abandoned: the proxy ended before the call did, and nothing was heard of it since"
+UNKNOWN = frozenset({"completed_at", "latency_ms", "response_bytes", "attempts"})
+"""What nobody knows of such a call."""
+
+_facts = msgspec.json.Decoder(CallFacts)
+
+
+class Window(Struct, frozen=True):
+    """When the calls began that are looked at: from `since` on, and before `before`. Aware times."""
+
+    since: datetime
+    before: datetime
+
+
+class Watch:
+    """Which window is to be looked at next. The first reaches back two days; each later one overlaps the last by a deadline."""
+
+    REACH = timedelta(days=2)
+
+    def __init__(self, deadline: timedelta) -> None:
+        self._deadline = deadline
+        self._seen: datetime | None = None
+
+    def window(self, now: datetime, behind: timedelta) -> Window:
+        """`behind`: how far the slowest reader is. What it has not read yet may be the end of a call."""
+        before = now - self._deadline - behind
+        since = before - self.REACH if self._seen is None else self._seen - self._deadline
+        return Window(min(since, before), before)
+
+    def looked(self, window: Window) -> None:
+        self._seen = window.before
+
+
+def write_abandoned(lake: Lake, window: Window) -> int:
+    """Writes an amendment for each abandoned call of the window; answers how many. Blocks. One that another process writes too is left."""
+    amendments = lake.table("amendments")
+    found = abandoned(lake, window)
+    if not found:
+        return 0
+    table = calls_table([_row(facts) for facts in found], revision=REVISION, unknown=UNKNOWN)
+    try:
+        write_deltalake(
+            amendments,
+            table,
+            mode="append",
+            commit_properties=CommitProperties(max_commit_retries=0),
+            post_commithook_properties=HOOKS,
+            writer_properties=WRITING,
+        )
+    except CommitFailedError as error:
+        log.info("abandoned_calls_left_for_later", error=str(error))
+        return 0
+    log.warning("calls_abandoned", calls=len(found))
+    return len(found)
+
+
+def abandoned(lake: Lake, window: Window) -> list[CallFacts]:
+    """The facts of the calls of which only a request is known. Blocks."""
+    requests = _table(lake, "bodies", ["call_id", "facts"], window, pc.field("side") == "request")
+    for name in ("calls", "amendments"):
+        if not requests.num_rows:
+            return []
+        known = _table(lake, name, ["call_id"], window)
+        requests = requests.filter(pc.invert(pc.is_in(requests.column("call_id"), value_set=known.column("call_id"))))
+    return [_facts.decode(text) for text in requests.column("facts").to_pylist() if text is not None]
+
+
+def _table(lake: Lake, name: str, columns: list[str], window: Window, *conditions: pc.Expression) -> pa.Table:
+    since, before = (_naive(at) for at in (window.since, window.before))
+    days = [("day", ">=", since.date().isoformat()), ("day", "<=", before.date().isoformat())]
+    condition = (pc.field("created_at") >= since) & (pc.field("created_at") < before)
+    for each in conditions:
+        condition &= each
+    return lake.table(name).to_pyarrow_dataset(partitions=days).to_table(columns=columns, filter=condition)
+
+
+def _naive(at: datetime) -> datetime:
+    """As the lake keeps times: UTC, without a zone."""
+    return at.astimezone(UTC).replace(tzinfo=None)
+
+
+def _row(facts: CallFacts) -> CallPriced:
+    return CallPriced(
+        call=facts,
+        completed_at=facts.created_at,
+        outcome=Outcome.ABANDONED,
+        latency_ms=0.0,
+        model=facts.model_override or facts.model,
+        price_source="unpriced: nothing was heard of the answer",
+        error=ERROR,
+    )
