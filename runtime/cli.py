@@ -146,7 +146,10 @@ def query(
     width = Console().width if output is None and sys.stdout.isatty() else None
     answer = ask(found, sql, form, width=width)
     if output is not None:
-        output.write_bytes(answer)
+        try:
+            output.write_bytes(answer)
+        except OSError as error:
+            fail(f"--output {output}: {error.strerror}. Choose a file that can be written.", 1)
         return
     sys.stdout.buffer.write(answer)
     if not answer.endswith(b"\n") and form is not Format.PARQUET:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import structlog
 import uvloop
 
-from eventlog.port import LogCorrupt, LogUnavailable
+from eventlog.port import LogCorrupt, LogUnavailable, OffsetOutOfRange
 from runtime import logs
 from runtime.settings import Misconfigured, Settings, settings
 
@@ -25,6 +25,9 @@ log = structlog.get_logger()
 
 Ready = Callable[[], None]
 Role = Callable[[Settings, list[socket.socket], asyncio.Event, Ready], Coroutine[Any, Any, None]]
+
+OPERATORS = (Misconfigured, LogCorrupt, LogUnavailable, OffsetOutOfRange)
+"""What an operator must mend: told in a line, with the remedy."""
 
 ROLES = {
     "ingress": "runtime.proxy_worker",
@@ -78,10 +81,26 @@ def run(name: str, sockets: list[socket.socket], ready_fd: int | None = None) ->
         chosen = settings()
         logs.configure(chosen.log_format, chosen.log_level, role=name)
         uvloop.run(_live(role_named(name), chosen, sockets, ready_fd))
-    except (Misconfigured, LogCorrupt, LogUnavailable) as error:
-        log.error("cannot_start", role=name, reason=str(error))
-        return 2
+    except OPERATORS as error:
+        return _refused(name, error)
+    except BaseExceptionGroup as group:
+        cause = root_of(group)
+        if not isinstance(cause, OPERATORS):
+            raise
+        return _refused(name, cause)
     return 0
+
+
+def _refused(name: str, error: BaseException) -> int:
+    log.error("cannot_start", role=name, reason=str(error))
+    return 2
+
+
+def root_of(error: BaseException) -> BaseException:
+    """What went wrong, out of the groups that tasks wrap it in; the group itself where several things did."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def main() -> None:

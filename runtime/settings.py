@@ -276,6 +276,7 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process. Raises Misconfigured naming the variable and the fix."""
     _check_names(os.environ)
+    _check_names(dotenv_values(".env"), where=" (in .env)")
     try:
         found = Settings()
     except ValidationError as error:
@@ -316,14 +317,14 @@ def origin_of(variable: str) -> str:
     return ".env" if said(dotenv_values(".env")) else "default"
 
 
-def _check_names(environment: Mapping[str, str]) -> None:
+def _check_names(environment: Mapping[str, str | None], where: str = "") -> None:
     known = {variable for variable, _, _ in variables()}
     for name in environment:
         upper = name.upper()
         if upper.startswith(PREFIX) and upper not in known and not upper.startswith(f"{PREFIX}UPSTREAMS__"):
             close = difflib.get_close_matches(upper, known, n=1)
             hint = f" Did you mean {close[0]}?" if close else " `heliograph settings` lists them all."
-            raise Misconfigured(f"{name} is no setting of Heliograph.{hint}")
+            raise Misconfigured(f"{name}{where} is no setting of Heliograph.{hint}")
 
 
 def _told(error: Any) -> str:

@@ -52,6 +52,8 @@ class Child:
         self._environment = environment
         self.process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
+        self.was_ready = False
+        """In this life or an earlier one: its settings were good then."""
         self._alive_fd: int | None = None
 
     async def start(self) -> None:
@@ -65,6 +67,10 @@ class Child:
             self.process = await asyncio.create_subprocess_exec(
                 *command, stdin=life_read, pass_fds=[*fds, ready_write], env=dict(self._environment)
             )
+        except BaseException:
+            os.close(life_write)
+            os.close(ready_read)
+            raise
         finally:
             os.close(life_read)
             os.close(ready_write)
@@ -76,6 +82,7 @@ class Child:
     def _hear(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
         if os.read(fd, 16):
             self.ready.set()
+            self.was_ready = True
         loop.remove_reader(fd)
         os.close(fd)
 
@@ -178,7 +185,7 @@ class Supervisor:
             code = await child.wait()
             if self._ending.is_set():
                 return
-            if code == 2 and not child.ready.is_set():
+            if code == 2 and not child.was_ready:
                 self._failed = True
                 self._ending.set()
                 return
@@ -187,7 +194,11 @@ class Supervisor:
             await asyncio.sleep(pause)
             if self._ending.is_set():
                 return
-            await child.start()
+            try:
+                await child.start()
+            except OSError as error:
+                log.error("child_not_started", child=str(child.part), error=str(error))
+                continue
             log.info("child_restarted", child=str(child.part))
 
     async def _end(self) -> int:

@@ -1,6 +1,9 @@
 """`heliograph up` on a real Kafka: a call becomes a row, as it does on one machine."""
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -28,3 +31,40 @@ async def test_a_call_travels_over_kafka_to_a_sql_answer(broker: str, tmp_path: 
         assert (row["call_id"], row["outcome"], row["model"]) == (call_id, "completed", "gpt-4o-mini")
         assert row["total_tokens"] > 0
         assert row["cost_usd"] is not None
+
+
+def test_a_sink_refuses_topics_that_are_missing_and_names_the_remedy(broker: str, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")} | {
+        "HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS": broker,
+        "HELIOGRAPH_KAFKA__TOPIC_PREFIX": "nobody-made-these.",
+        "HELIOGRAPH_DATA_DIR": str(tmp_path),
+    }
+    for role in ("sink", "processors"):
+        command = [sys.executable, "-m", "runtime.roles", role]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2
+        assert "is missing; run `heliograph topics create`" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_topics_are_made_checked_and_raised_by_command(broker: str) -> None:
+    config = kafka.config(broker)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    env |= {
+        "HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS": broker,
+        "HELIOGRAPH_KAFKA__TOPIC_PREFIX": config.topic_prefix,
+        "HELIOGRAPH_KAFKA__PARTITIONS": "3",
+    }
+
+    def topics(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "runtime.cli", "topics", *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    missing = topics("check")
+    assert (missing.returncode, "fatal: " in missing.stdout) == (1, True)
+    assert topics("create").stdout.count("made ") == 8
+    assert "as the settings ask" in topics("check").stdout
+    assert topics("raise", "--partitions", "5").stdout.count("3 to 5") == 7
+    told = topics("check")
+    assert (told.returncode, "HELIOGRAPH_KAFKA__PARTITIONS says 3" in told.stdout) == (0, True)
+    assert "cannot be taken away" in topics("raise", "--partitions", "2").stderr

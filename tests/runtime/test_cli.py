@@ -44,6 +44,9 @@ def test_a_question_in_every_format(stack: Stack, tmp_path: Path) -> None:
     assert "gpt-4o-mini" in typed("query", SQL, **here(stack)).stdout
     target = tmp_path / "out.parquet"
     assert typed("query", SQL, "--format", "parquet", "--output", str(target), **here(stack)).returncode == 0
+    nowhere = typed("query", SQL, "--output", str(tmp_path / "missing" / "x"), **here(stack))
+    assert (nowhere.returncode, "Traceback" in nowhere.stderr) == (1, False)
+    assert "--output" in nowhere.stderr
     import polars  # noqa: PLC0415
 
     assert polars.read_parquet(target).rows() == [("gpt-4o-mini", 1)]

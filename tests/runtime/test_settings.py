@@ -86,3 +86,9 @@ def test_rooms_receive_values(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.ingress().emitter.linger_s == 0.005
     assert found.caps().connections == 3
     assert found.storage().lake_uri == "there/lake"
+
+
+def test_a_name_in_env_that_is_no_setting_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HELIOGRAPH_PROT=1\nOTHER=2\n")
+    with pytest.raises(Misconfigured, match=r"HELIOGRAPH_PROT \(in \.env\) is no setting.*HELIOGRAPH_PORT"):
+        settings()
