@@ -14,7 +14,8 @@ from storage.query import Limits
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Answers questions until `stop` is set."""
-    app = create_api(chosen.storage(), limits=limits_of(chosen), organization=chosen.organization)
+    # Everyone may come in, and all calls are of one organization: the files are theirs.
+    app = create_api(chosen.storage(), limits=limits_of(chosen), organization=chosen.organization, shares_files=True)
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
         await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s)

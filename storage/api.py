@@ -55,13 +55,18 @@ def create_api(
     lake: Lake | None = None,
     limits: Limits = Limits(),  # noqa: B008 frozen
     organization: Organization | None = None,
+    shares_files: bool = False,
     version: str = "0.1.0",
 ) -> FastAPI:
-    """The app. It opens the lake when it starts, or uses `lake`, and never writes to it. `organization`: only its rows are answered."""
+    """The app. It opens the lake when it starts, or uses `lake`, and never writes to it. `organization`: only its rows are answered.
+
+    Files hold rows of every organization: they are told to whom has none, and to all where the lake `shares_files`.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.organization = organization
+        app.state.tells_files = shares_files or organization is None
         app.state.questions = Questions(lake or Lake.open(config), limits)
         try:
             yield
@@ -160,7 +165,7 @@ async def tables() -> dict[str, Any]:
 @router.get("/v1/tables/{name}/files", responses=error_answers(404, 503), summary="The live Parquet files of a table", tags=["tables"])
 def files(name: str, request: Request) -> dict[str, Any]:
     """For DuckDB, Polars and pandas. Appended facts as they rest: `calls` here is without amendments and ratings."""
-    if _organization(request) is not None or name not in TABLES:
+    if not request.app.state.tells_files or name not in TABLES:
         raise Refused(
             Refusal(
                 code="unknown_table",

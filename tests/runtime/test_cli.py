@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.cli import app
-from tests.fakes.stack import Stack
+from tests.fakes.stack import Stack, get
 from tests.fakes.stack import stack as running
 
 
@@ -36,6 +36,12 @@ def here(stack: Stack) -> dict[str, str]:
 
 
 SQL = "SELECT model, count(*) AS calls FROM calls GROUP BY 1"
+
+
+def test_the_files_of_a_table_are_told(stack: Stack) -> None:
+    told = json.loads(get(f"{stack.api}/v1/tables/calls/files"))
+    assert told["files"] == typed("lake", "files", "calls", **here(stack)).stdout.split()
+    assert told["files"]
 
 
 def test_a_question_in_every_format(stack: Stack, tmp_path: Path) -> None:
