@@ -9,6 +9,7 @@ emitted is in the lake. A time limit holds for all of it together.
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 BACKOFF_S, BACKOFF_MAX_S = 0.1, 2.0
 HEALTHY_S = 10.0
 """A child that lived this long failed for a new reason: it is restarted at once."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in it, for this user alone
 ORDER_OF_END = ("ingress", "pipeline", "processors", "sink", "api", "demo")
 
 
@@ -148,9 +150,9 @@ class Supervisor:
         return parts
 
     def _environment(self) -> dict[str, str]:
-        metrics = self._chosen.run_dir / "metrics"
+        metrics = metrics_folder(self._chosen)
         shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(parents=True)
+        metrics.mkdir(parents=True, mode=0o700)
         return os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve())}
 
     def _obey_signals(self) -> None:
@@ -209,6 +211,7 @@ class Supervisor:
             late |= await self._end_role(role, deadline)
         for task in self._watching:
             task.cancel()
+        shutil.rmtree(metrics_folder(self._chosen), ignore_errors=True)
         log.info("ended", complete=not late)
         return 1 if late or self._failed else 0
 
@@ -229,6 +232,17 @@ class Supervisor:
                 child.tell(signal.SIGKILL)
             await asyncio.wait(pending)
         return bool(pending)
+
+
+def metrics_folder(chosen: Settings) -> Path:
+    """Where the processes' counts lie: in memory where the system has room for it, the same for every run on a data directory.
+
+    They are mapped files, and a process that touches a new page of one on a full disk is killed by the system (SIGBUS).
+    """
+    if not os.access(MEMORY, os.W_OK):
+        return chosen.run_dir / "metrics"
+    name = hashlib.blake2b(str(chosen.data_dir.resolve()).encode(), digest_size=8).hexdigest()
+    return MEMORY / f"heliograph-{os.getuid()}-{name}"
 
 
 def _ended_by(code: int) -> dict[str, int | str]:
