@@ -3,15 +3,10 @@
 import asyncio
 from collections import deque
 
-import msgspec
 from msgspec import Struct
 
-from eventlog.codec import BatchId, Message, encode_event, message_of_lines
-from eventlog.events import Body, RequestReceived, ResponseCompleted
-from eventlog.topics import REQUESTS, RESPONSES
-
-SMALL = 2_048
-"""A line below this many bytes is kept whole: there is little to win."""
+from eventlog.bodies import SMALL, without_body
+from eventlog.codec import BatchId, Message, message_of_lines
 
 
 class Taken(Struct, frozen=True):
@@ -112,18 +107,3 @@ class Lane:
         self._left(1, freed)
         self._tell(self._done, durable=False)
         return freed
-
-
-def without_body(topic: str, line: bytes) -> bytes:
-    """The same event, its body reduced to what it was."""
-    if topic == REQUESTS.name:
-        received = msgspec.json.decode(line, type=RequestReceived)
-        return encode_event(msgspec.structs.replace(received, request=_remains(received.request)))
-    if topic == RESPONSES.name:
-        completed = msgspec.json.decode(line, type=ResponseCompleted)
-        return encode_event(msgspec.structs.replace(completed, response=_remains(completed.response)))
-    return line
-
-
-def _remains(body: Body) -> Body:
-    return Body(size=body.size, content_type=body.content_type, truncated=True, omitted=body.omitted)

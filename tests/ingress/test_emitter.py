@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from eventlog.bodies import SMALL
 from eventlog.codec import Message, decode
 from eventlog.events import Body, Outcome, RequestReceived, ResponseCompleted
 from eventlog.port import LogUnavailable
 from eventlog.topics import REQUESTS, RESPONSES, partition_of
 from ingress.config import EmitterLimits
 from ingress.emitter import Emitter
-from ingress.lanes import SMALL
 from tests.fakes.facts import facts
 from tests.fakes.memory_log import MemoryLog
 
