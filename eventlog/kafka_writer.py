@@ -1,6 +1,6 @@
-"""Appends to Kafka: idempotent, acknowledged by all replicas in sync, one message in flight for each partition.
+"""Appends to Kafka: idempotent, acknowledged by all replicas in sync, one batch in flight for each partition.
 
-One in flight, because a message that fails must never be followed by one that succeeds: readers take a number that is not above the
+One in flight, because a batch that fails must never be followed by one that succeeds: readers take a number that is not above the
 highest that they saw for a repeat. aiokafka keeps trying for as long as it lives, and after some failures refuses a partition for good; so
 a producer that did not acknowledge in time is given up whole, and the next append opens another. What it may still deliver is a repeat.
 """
@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, errors
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from eventlog.codec import Message
 from eventlog.kafka_config import Acks, Compression, KafkaConfig
@@ -24,20 +25,31 @@ ENVELOPE_BYTES = 4 << 10
 """What headers, key and framing of a message may take beside its value."""
 FAREWELL_S = 5.0
 """How long a producer that is given up may take to let go."""
+BATCH_BYTES = 1 << 20
+"""Messages of one partition travel together up to this size, before compression."""
+_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
 class NotAcknowledged(LogUnavailable):
-    """The cluster did not take all of an append in time. `left` did not surely arrive, in their order; the others did."""
+    """The cluster did not take all of an append in time. `left` did not surely arrive, in their order; the others did.
 
-    def __init__(self, text: str, left: Sequence[Message]) -> None:
+    `refused` are those of `left` that it will not take however often they are offered: they are too large for it.
+    """
+
+    def __init__(self, text: str, left: Sequence[Message], refused: Sequence[Message] = ()) -> None:
         super().__init__(text)
         self.left = tuple(left)
+        self.refused = tuple(refused)
 
 
 class MessageTooLarge(ValueError):
-    """A message that the topics do not take. It was not sent, and nothing after it."""
+    """A message that the topics do not take. It was not sent, and nothing else of its append."""
 
     retryable = False
+
+    def __init__(self, text: str, message: Message) -> None:
+        super().__init__(text)
+        self.message = message
 
 
 class KafkaWriter:
@@ -60,6 +72,8 @@ class KafkaWriter:
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._farewells: set[asyncio.Task[None]] = set()
         self._cluster: ClusterFound | None = None
+        self._packs = True
+        """Whether messages travel in company; not when the cluster found a batch of them too large."""
         self._closed = False
 
     async def append(self, messages: Sequence[Message]) -> None:
@@ -72,15 +86,16 @@ class KafkaWriter:
             unsent.setdefault((message.topic, message.partition), deque()).append(message)
         if not unsent:
             return
+        refused: list[Message] = []
         try:
             with naming(self._config):
                 async with asyncio.timeout(self._config.acknowledged_within_s):
                     producer = await self._connected()
                     self._check_partitions(unsent)
-                    await _all([self._send(producer, own) for own in unsent.values()])
+                    await _all([self._send(producer, own, refused) for own in unsent.values()])
         except LogUnavailable as error:
             self._give_up()
-            raise NotAcknowledged(str(error), [message for own in unsent.values() for message in own]) from error
+            raise NotAcknowledged(str(error), [message for own in unsent.values() for message in own], refused) from error
         except asyncio.CancelledError:
             self._give_up()
             raise
@@ -94,18 +109,32 @@ class KafkaWriter:
 
     # Sending
 
-    async def _send(self, producer: AIOKafkaProducer, own: "deque[Message]") -> None:
-        """One after the other. What is acknowledged leaves `own`."""
+    async def _send(self, producer: AIOKafkaProducer, own: "deque[Message]", refused: list[Message]) -> None:
+        """Batch after batch, each of several messages: the cluster takes all of one or nothing. What is acknowledged leaves `own`."""
         while own:
-            message = own[0]
-            await producer.send_and_wait(
-                self._config.on_cluster(message.topic),
-                message.value,
-                key=None if message.key is None else message.key.encode(),
-                partition=message.partition,
-                headers=message.wire_headers(),
-            )
-            own.popleft()
+            topic, partition = own[0].topic, own[0].partition
+            batch = self._packed(producer, own)
+            try:
+                await (await producer.send_batch(batch, self._config.on_cluster(topic), partition=partition))
+            except _TOO_LARGE:
+                if batch.record_count() == 1:
+                    refused.append(own[0])
+                else:
+                    self._packs = False
+                raise
+            for _ in range(batch.record_count()):
+                own.popleft()
+
+    def _packed(self, producer: AIOKafkaProducer, own: "deque[Message]") -> BatchBuilder:
+        """As many of the next messages as a batch holds, one at least."""
+        batch = producer.create_batch()
+        for message in own:
+            key = None if message.key is None else message.key.encode()
+            full = batch.append(timestamp=None, key=key, value=message.value, headers=message.wire_headers()) is None
+            if full or not self._packs:
+                break
+        batch.close()
+        return batch
 
     def _check(self, message: Message) -> None:
         if message.topic not in TOPICS:
@@ -118,7 +147,8 @@ class KafkaWriter:
         if size > self._config.max_message_bytes:
             raise MessageTooLarge(
                 f"a message of {size} bytes is above the {self._config.max_message_bytes} that {message.topic} takes;"
-                " see HELIOGRAPH_KAFKA__MAX_MESSAGE_BYTES"
+                " see HELIOGRAPH_KAFKA__MAX_MESSAGE_BYTES",
+                message,
             )
 
     def _check_partitions(self, places: Iterable[Place]) -> None:
@@ -157,7 +187,7 @@ class KafkaWriter:
             enable_idempotence=config.acks is Acks.ALL,
             compression_type=compression,
             max_request_size=config.max_message_bytes,
-            max_batch_size=1 << 20,
+            max_batch_size=BATCH_BYTES,
         )
         try:
             async with asyncio.timeout(config.request_timeout_s):
