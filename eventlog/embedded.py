@@ -16,6 +16,7 @@ from eventlog import embedded_store as store
 from eventlog.codec import Message
 from eventlog.embedded_file import LogFile
 from eventlog.embedded_reader import EmbeddedReader
+from eventlog.embedded_store import Held
 from eventlog.embedded_threads import Appends, News, Opening, OwnedFile
 from eventlog.port import Holder, Lag
 from eventlog.topics import TOPICS
@@ -86,6 +87,10 @@ class EmbeddedLog:
     async def size_bytes(self) -> int:
         """What the log takes on disk."""
         return await self._file.run(LogFile.size_bytes)
+
+    async def held(self) -> Held:
+        """How many messages the log retains, and their size."""
+        return await self._file.run(store.held)
 
     async def retain(self, topic: str, *, through: Mapping[int, int], max_age: timedelta, max_bytes: int, now: float) -> int:
         """Forget messages of `topic` below the offsets `through` that are older than `max_age`, or too many for `max_bytes`, oldest first.

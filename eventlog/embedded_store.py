@@ -41,6 +41,13 @@ class Span(NamedTuple):
     next: int
 
 
+class Held(NamedTuple):
+    """What a log retains, of all topics and partitions."""
+
+    messages: int
+    bytes: int
+
+
 def slot_of(partition_id: int, offset: int) -> int:
     """Where a message lies. Each partition has 2^40 slots: 34 years of a thousand messages a second."""
     return partition_id << _OFFSET_BITS | offset
@@ -174,6 +181,12 @@ def ends(file: LogFile, topic: str) -> dict[int, int]:
     with file.reading():
         spans = _spans(file)
     return {partition: spans[known].next for (name, partition), known in file.partition_ids.items() if name == topic}
+
+
+def held(file: LogFile) -> Held:
+    """Of topics that are not declared any more too."""
+    messages, size = file.db.execute("SELECT COALESCE(sum(next - first), 0), COALESCE(sum(bytes), 0) FROM partitions").fetchone()
+    return Held(messages, size)
 
 
 def lag(file: LogFile, group: str, topics: Sequence[str], now: float) -> list[Lag]:
