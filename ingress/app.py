@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 from msgspec import Struct, to_builtins
 
+from eventlog.spill_state import SpillState
 from ingress.config import IngressConfig
 from ingress.emitter import Emitter
 from ingress.exchange import Handler
@@ -18,6 +19,25 @@ NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base"}
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 Asgi = Callable[..., Any]
+Spilling = Callable[[], SpillState]
+"""How a spill fares now."""
+
+
+class SpillReady(Struct, frozen=True, kw_only=True):
+    """What waits on disk for Kafka, and what did not come through. Worth an alert: `oldest_seconds`, and anything but 0 below it."""
+
+    since: float | None
+    """Seconds since 1970; null while nothing is spilled."""
+    messages: int
+    bytes: int
+    oldest_seconds: float
+    dropped_bodies: int
+    put_aside: int
+    """Messages that Kafka refuses for good: files in `put-aside`, in the spill's directory."""
+    corrupt: int
+    """Spills that could not be read: folders in the spill's directory."""
+    reason: str
+    """What Kafka, or the disk, said last, with the setting and the remedy."""
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -25,22 +45,24 @@ class Ready(Struct, frozen=True, kw_only=True):
 
     status: str
     log: str
-    """`taking`, or `refusing`: calls go on, and their events wait in memory."""
+    """`taking`; `spilling`: Kafka takes nothing, the disk does; or `refusing`: calls go on, and their events wait in memory."""
     waiting_events: int
     waiting_bytes: int
     shed_bodies: int
     lost_events: int
+    spill: SpillReady | None = None
+    """On Kafka."""
 
 
 class Ingress:
     """What a server serves: `handle` for calls, `asgi` for our own routes. Whoever stands before either puts itself in its place."""
 
-    def __init__(self, config: IngressConfig, emitter: Emitter, proxy: Proxy, telemetry: Telemetry) -> None:
+    def __init__(self, config: IngressConfig, emitter: Emitter, proxy: Proxy, telemetry: Telemetry, spill: Spilling | None) -> None:
         self.config = config
         self.emitter = emitter
         self.handle: Handler = proxy.handle
         self.telemetry = telemetry
-        self.asgi: Asgi = _our_routes(config, emitter, telemetry)
+        self.asgi: Asgi = _our_routes(config, emitter, telemetry, spill)
 
 
 def create_app(
@@ -50,10 +72,16 @@ def create_app(
     *,
     telemetry: Telemetry | None = None,
     guard: Guard = everyone,
+    spill: Spilling | None = None,
 ) -> Ingress:
-    """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`."""
+    """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
+
+    `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
+    """
     counted = telemetry or Telemetry()
-    return Ingress(config, emitter, Proxy(config, emitter, upstream, telemetry=counted, guard=guard), counted)
+    if spill is not None:
+        counted.watch(spill)
+    return Ingress(config, emitter, Proxy(config, emitter, upstream, telemetry=counted, guard=guard), counted, spill)
 
 
 def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -62,7 +90,7 @@ def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return path in OUR_PATHS and not any(name in NAMING_HEADERS for name, _ in headers)
 
 
-def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry) -> FastAPI:
+def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry, spill: Spilling | None) -> FastAPI:
     app = FastAPI(title="Heliograph proxy", docs_url=None, redoc_url=None)
 
     @app.get("/healthz", summary="Alive")
@@ -70,10 +98,10 @@ def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry) -
         return {"status": "ok"}
 
     @app.get("/readyz", summary="Can do its work; what was lost")
-    async def readyz(response: Response) -> dict[str, str | int]:
-        ready = readiness(config, emitter)
+    async def readyz(response: Response) -> dict[str, Any]:
+        ready = readiness(config, emitter, None if spill is None else spill())
         response.status_code = 200 if ready.status == "ready" else 503
-        found: dict[str, str | int] = to_builtins(ready)
+        found: dict[str, Any] = to_builtins(ready)
         return found
 
     @app.get("/metrics", summary="Prometheus metrics of all processes", response_class=Response)
@@ -84,14 +112,29 @@ def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry) -
     return app
 
 
-def readiness(config: IngressConfig, emitter: Emitter) -> Ready:
-    """A log that takes nothing makes only a strict ingress unready: buffered, calls go on without it."""
+def readiness(config: IngressConfig, emitter: Emitter, spill: SpillState | None = None) -> Ready:
+    """A log that takes nothing makes only a strict ingress unready: buffered, calls go on without it. A spill is a log that takes."""
     state = emitter.state
+    spilling = spill is not None and spill.spilling
     return Ready(
         status="ready" if state.log_taking or not config.strict else "unready",
-        log="taking" if state.log_taking else "refusing",
+        log="refusing" if not state.log_taking else "spilling" if spilling else "taking",
         waiting_events=state.waiting_events,
         waiting_bytes=state.waiting_bytes,
         shed_bodies=state.shed_bodies,
         lost_events=state.lost_events,
+        spill=None if spill is None else _told(spill),
+    )
+
+
+def _told(spill: SpillState) -> SpillReady:
+    return SpillReady(
+        since=spill.since,
+        messages=spill.messages,
+        bytes=spill.bytes,
+        oldest_seconds=round(spill.oldest_s, 1),
+        dropped_bodies=spill.dropped_bodies,
+        put_aside=spill.put_aside,
+        corrupt=spill.corrupt,
+        reason=spill.reason,
     )

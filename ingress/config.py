@@ -26,6 +26,8 @@ class EmitterLimits(Struct, frozen=True, kw_only=True):
     linger_s: float = 0.02
     batch_bytes: int = 256 << 10
     waiting_bytes: int = 64 << 20
+    event_bytes: int = 31 << 20
+    """An event above it gives up its body, before it is numbered: a log that refused it later would leave a hole. Topics take 32 MiB."""
     patience_s: float = 2.0
     """How long a strict call waits for the log before it is told that the log takes nothing."""
 

@@ -14,6 +14,7 @@ from os import urandom
 import structlog
 from msgspec import Struct
 
+from eventlog.bodies import without_body
 from eventlog.codec import BatchId, Message, encode_event
 from eventlog.events import FeedbackGiven, RequestReceived, ResponseCompleted
 from eventlog.port import LogUnavailable, LogWriter
@@ -44,7 +45,10 @@ class EmitterState(Struct, frozen=True, kw_only=True):
 
 
 class Emitter:
-    """Lives on one event loop. `partitions` tells how many partitions each topic has; `epoch` is one run of one process."""
+    """Lives on one event loop. `epoch` is one run of one process.
+
+    `partitions` tells how many each topic has. A mapping may change while the emitter lives: later events go by what it says then.
+    """
 
     def __init__(
         self,
@@ -127,6 +131,11 @@ class Emitter:
             log.error("event_unencodable", kind=type(event).__name__, error=type(error).__name__)
             return None
         lane = self._lane_of(event)
+        if len(line) > self._limits.event_bytes:
+            bare = without_body(lane.topic, line)
+            if not self._count_too_large(event, len(line), len(bare)):
+                return None
+            line = bare
         lane.put(line)
         self._waiting += len(line)
         if self._waiting > self._limits.waiting_bytes:
@@ -251,6 +260,17 @@ class Emitter:
             self._telemetry.events_dropped(reason, 1)
         else:
             self._count_lost(reason, 1)
+
+    def _count_too_large(self, event: Emitted, whole: int, bare: int) -> bool:
+        """Whether it is small enough without its body."""
+        fits = bare <= self._limits.event_bytes
+        log.error("event_too_large", kind=type(event).__name__, bytes=whole, limit_bytes=self._limits.event_bytes, kept_without_body=fits)
+        if fits:
+            self._shed_bodies += 1
+            self._telemetry.events_dropped("body_over_event_limit", 1)
+        else:
+            self._count_lost("event_over_limit", 1)
+        return fits
 
     def _count_lost(self, reason: str, count: int) -> None:
         self._lost += count

@@ -8,11 +8,13 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections.abc import Callable
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from eventlog.events import Outcome
+from eventlog.spill_state import SpillState
 
 LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
 PUBLISH_S = 1.0
@@ -24,6 +26,10 @@ LATENCY = Histogram("heliograph_ingress_latency_seconds", "From a request's firs
 TTFT = Histogram("heliograph_ingress_ttft_seconds", "From a request's first byte to the first of its answer's body.", buckets=LATENCY_S)
 EMITTED = Counter("heliograph_events_emitted", "Events that the log took.", ["topic"])
 DROPPED = Counter("heliograph_events_dropped", "Events, or their bodies, that were given up, by reason.", ["reason"])
+SPILLED = Counter("heliograph_events_spilled", "Events that went to disk, because Kafka did not take them.")
+SPILL_BYTES = Gauge("heliograph_spill_bytes", "What waits on disk for Kafka.", multiprocess_mode="livesum")
+SPILL_MESSAGES = Gauge("heliograph_spill_messages", "Messages that wait on disk for Kafka.", multiprocess_mode="livesum")
+SPILL_AGE = Gauge("heliograph_spill_oldest_seconds", "Age of the oldest message that waits on disk.", multiprocess_mode="livemax")
 
 
 class Observed:
@@ -60,7 +66,13 @@ class Telemetry:
         self._dropped: Tally[str] = Tally()
         self._latency = Observed(LATENCY_S)
         self._ttft = Observed(LATENCY_S)
+        self._spill: Callable[[], SpillState] | None = None
+        self._spill_published = SpillState()
         self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, spill: Callable[[], SpillState]) -> None:
+        """Publish how this spill fares too."""
+        self._spill = spill
 
     def call_ended(self, provider: str, outcome: Outcome, latency_s: float, ttft_s: float | None) -> None:
         self._calls[provider, outcome] += 1
@@ -85,6 +97,18 @@ class Telemetry:
             tally.clear()
         self._latency.publish(LATENCY)
         self._ttft.publish(TTFT)
+        if self._spill is not None:
+            self._publish_spill(self._spill())
+
+    def _publish_spill(self, state: SpillState) -> None:
+        """Its counts are sums since the start, of which some were published before."""
+        before, self._spill_published = self._spill_published, state
+        SPILLED.inc(state.spilled_events - before.spilled_events)
+        for reason, count in state.dropped.items():
+            DROPPED.labels(reason).inc(count - before.dropped.get(reason, 0))
+        SPILL_BYTES.set(state.bytes)
+        SPILL_MESSAGES.set(state.messages)
+        SPILL_AGE.set(state.oldest_s)
 
     def start(self) -> None:
         """Publishes once a second from now on."""

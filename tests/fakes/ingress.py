@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from eventlog.codec import decode
 from eventlog.events import RequestReceived, ResponseCompleted
+from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
 from ingress.app import Ingress, create_app
 from ingress.config import IngressConfig
@@ -74,6 +75,7 @@ async def running(
     guard: Guard = everyone,
     limits: TimeLimits | None = None,
     private: bool = True,
+    spill: Callable[[], SpillState] | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """`settings` are IngressConfig's; every provider that is asked for in `upstreams` by default is the fake one."""
@@ -84,7 +86,7 @@ async def running(
         telemetry = Telemetry()
         emitter = Emitter(await log.writer(), limits=config.emitter, telemetry=telemetry)
         upstream = Upstream(limits=limits, allow_private_targets=private)
-        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard)
+        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill)
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(serve(ingress, [listening], stop=stop, on_started=started.set))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from eventlog.port import LogUnavailable
+from eventlog.spill_state import SpillState
 from ingress.app import is_ours
 from tests.fakes.ingress import HOST, World, running
 from tests.fakes.memory_log import MemoryLog
@@ -78,3 +79,49 @@ async def test_metrics_count_calls_and_events_without_naming_callers_targets() -
     assert counts == sorted(counts)
     emitted = 'heliograph_events_emitted_total{topic="llm.responses.v1"}'
     assert value_of(after, emitted) - value_of(before, emitted) == 4
+
+
+async def test_an_ingress_that_spills_is_ready_and_says_so_and_why() -> None:
+    state = SpillState(
+        spilling=True,
+        since=1.0,
+        messages=3,
+        bytes=900,
+        oldest_s=12.34,
+        spilled_events=7,
+        dropped={"body_over_spill": 2, "event_refused": 1},
+        put_aside=1,
+        reason="Kafka is away; see HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS",
+    )
+    states = [SpillState()]
+    async with running(spill=lambda: states[-1]) as world:
+        _, before = await get(world, "/metrics")
+        states.append(state)
+        status, ready = await get(world, "/readyz")
+        _, after = await get(world, "/metrics")
+        await get(world, "/metrics")
+        _, again = await get(world, "/metrics")
+    found = json.loads(ready)
+    assert (status, found["status"], found["log"]) == (200, "ready", "spilling")
+    assert found["spill"] == {
+        "since": 1.0,
+        "messages": 3,
+        "bytes": 900,
+        "oldest_seconds": 12.3,
+        "dropped_bodies": 2,
+        "put_aside": 1,
+        "corrupt": 0,
+        "reason": state.reason,
+    }
+    grown = {"heliograph_events_spilled_total": 7, 'heliograph_events_dropped_total{reason="body_over_spill"}': 2}
+    for series, count in grown.items():
+        assert value_of(after, series) - value_of(before, series) == count
+        assert value_of(again, series) == value_of(after, series)
+    stands = {"heliograph_spill_bytes": 900, "heliograph_spill_messages": 3, "heliograph_spill_oldest_seconds": 12.34}
+    assert {series: value_of(after, series) for series in stands} == stands
+
+
+async def test_without_kafka_there_is_no_spill_to_speak_of() -> None:
+    async with running() as world:
+        _, ready = await get(world, "/readyz")
+    assert json.loads(ready)["spill"] is None

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from eventlog.bodies import SMALL
@@ -281,3 +282,45 @@ async def test_partitions_by_number_or_by_topic(partitions: int | dict[str, int]
         emitter.emit(received(number))
     assert await emitter.drain(2)
     assert sorted(numbers(log)) == list(range(20))
+
+
+async def test_later_events_go_by_the_partitions_that_the_cluster_turned_out_to_have() -> None:
+    log = MemoryLog(partitions=4)
+    partitions = {REQUESTS.name: 4, RESPONSES.name: 4, "llm.feedback.v1": 4}
+    emitter = Emitter(await log.writer(), partitions, limits=QUICK)
+    for number in range(20):
+        emitter.emit(received(number))
+    while len(numbers(log)) < 20:
+        await asyncio.sleep(0.001)
+    before = log.messages(REQUESTS.name, 3)
+    partitions.update(dict.fromkeys(partitions, 2))
+    for number in range(20, 40):
+        emitter.emit(received(number))
+    assert await emitter.drain(2)
+    assert log.messages(REQUESTS.name, 3) == before != []
+    assert sorted(numbers(log)) == list(range(40))
+
+
+async def test_an_event_that_is_too_large_gives_up_its_body_before_it_is_numbered() -> None:
+    log = MemoryLog()
+    async with emitting(log, EmitterLimits(linger_s=0.001, event_bytes=10_000)) as emitter:
+        emitter.emit(received(1, "x" * 9_000))
+        emitter.emit(received(2, "x" * 20_000))
+        assert await emitter.emit_durably(received(3, "x" * 20_000))
+        assert (emitter.state.shed_bodies, emitter.state.lost_events) == (2, 0)
+    bodies = [event.request for message in log.messages(REQUESTS.name) for event in decode(RequestReceived, message)[0].events]
+    assert [body.text for body in bodies] == ["x" * 9_000, None, None]
+    assert [body.size for body in bodies] == [9_000, 20_000, 20_000]
+
+
+async def test_an_event_that_is_too_large_without_its_body_is_lost_and_leaves_no_hole() -> None:
+    log = MemoryLog()
+    async with emitting(log, EmitterLimits(linger_s=0.001, event_bytes=1_000)) as emitter:
+        emitter.emit(received(1))
+        large = facts(2)
+        emitter.emit(RequestReceived(call=msgspec.structs.replace(large, properties={"p": "x" * 2_000}), request=Body()))
+        assert not await emitter.emit_durably(RequestReceived(call=msgspec.structs.replace(large, user_id="x" * 2_000), request=Body()))
+        emitter.emit(received(3))
+        assert emitter.state.lost_events == 2
+    assert numbers(log) == [1, 3]
+    assert ids(log) == list(range(1, len(ids(log)) + 1))
