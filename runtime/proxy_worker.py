@@ -6,8 +6,14 @@ import os
 import socket
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from eventlog.embedded import EmbeddedLog
+from eventlog.kafka_metadata import ClusterFound
 from eventlog.kafka_writer import KafkaWriter
+from eventlog.spill import SpillingWriter
+from eventlog.spill_state import SpillConfig
+from eventlog.topics import TOPICS
 from ingress.app import create_app
 from ingress.emitter import Emitter
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
@@ -19,6 +25,8 @@ from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
 from runtime.settings import Settings
 
+PATIENT_S = 30.0
+"""What was spilled may take so long to be acknowledged: the largest message on a slow cluster."""
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
 """Thresholds of the garbage collector. A call leaves no cycles behind; the usual 700 would look for them at every few calls."""
 
@@ -29,7 +37,8 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     emitter, events = await _emitter(chosen, telemetry)
     upstream = sender(chosen)
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
-    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard))
+    spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
+    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill)
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
         app.handle = with_cors(app.handle, guard)
@@ -43,15 +52,22 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         await events.close()
 
 
-async def _emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter, EmbeddedLog | KafkaWriter]:
-    """The emitter, and what is to be closed after it. Kafka need not be there yet: events wait in memory until it is."""
+async def _emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter, EmbeddedLog | SpillingWriter]:
+    """The emitter, and what is to be closed after it. Kafka need not be there yet: until it is, events wait on disk."""
     limits = chosen.ingress().emitter
-    if chosen.on_kafka:
-        config = kafka_config(chosen)
-        writer = KafkaWriter(config)
-        return Emitter(writer, config.partitions, limits=limits, telemetry=telemetry), writer
-    events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-    return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
+    if not chosen.on_kafka:
+        events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
+        return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
+    config = kafka_config(chosen)
+    counts = dict.fromkeys(TOPICS, config.partitions)
+
+    def connected(cluster: ClusterFound) -> None:
+        counts.update({topic: cluster.topics[config.on_cluster(topic)].partitions for topic in TOPICS})
+
+    spill = SpillConfig(directory=chosen.spill_dir, limit_bytes=chosen.spill.bytes, fsync=chosen.ingress().strict)
+    patient = KafkaWriter(replace(config, acknowledged_within_s=PATIENT_S))
+    writer = await SpillingWriter.open(KafkaWriter(config, on_connected=connected), spill, patient=patient, counts=lambda: counts)
+    return Emitter(writer, counts, limits=limits, telemetry=telemetry), writer
 
 
 def sender(chosen: Settings) -> Sender:
