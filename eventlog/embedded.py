@@ -73,7 +73,7 @@ class EmbeddedLog:
         reader = EmbeddedReader(file=file, commits=self._file, news=self._news, group=group, positions=positions)
         self._readers.append(reader)
         if holder is not None:
-            reader.seek(await holder.given(reader.assigned))
+            reader.seek(await holder.given(await self._file.run(store.spans, reader.assigned)))
         return reader
 
     async def ends(self, topic: str) -> Mapping[int, int]:

@@ -7,7 +7,7 @@ import msgspec
 
 from eventlog.codec import BatchId, Message, Positions, Record
 from eventlog.embedded_file import LogFile
-from eventlog.port import Lag, OffsetOutOfRange, Place, UnknownTopic
+from eventlog.port import Lag, OffsetOutOfRange, Place, Span, UnknownTopic
 from eventlog.topics import TOPICS
 
 OVERHEAD_BYTES = 128
@@ -32,13 +32,6 @@ class Row(NamedTuple):
     place: Place
     columns: Columns
     size: int
-
-
-class Span(NamedTuple):
-    """The retained offsets of a partition: from `first` up to, not including, `next`."""
-
-    first: int
-    next: int
 
 
 class Held(NamedTuple):
@@ -175,6 +168,12 @@ def starting_positions(file: LogFile, group: str, places: Iterable[Place]) -> di
         spans = _spans(file)
     ids = {place: file.partition_ids[place] for place in places}
     return {place: committed.get(partition_id, spans[partition_id].first) for place, partition_id in ids.items()}
+
+
+def spans(file: LogFile, places: Iterable[Place]) -> dict[Place, Span]:
+    with file.reading():
+        found = _spans(file)
+    return {place: found[file.partition_ids[place]] for place in places}
 
 
 def ends(file: LogFile, topic: str) -> dict[int, int]:

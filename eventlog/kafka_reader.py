@@ -22,7 +22,7 @@ from aiokafka.structs import ConsumerRecord
 from eventlog.codec import BatchId, Message, Positions, Record, headers_of
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_errors import naming
-from eventlog.port import Holder, LogUnavailable, NotAssigned, OffsetOutOfRange, Place
+from eventlog.port import Holder, LogUnavailable, NotAssigned, OffsetOutOfRange, Place, Span
 
 log = structlog.get_logger()
 
@@ -144,7 +144,9 @@ class KafkaReader:
             with naming(self._config):
                 begin = await self._starts(there)
             if self._holder is not None:
-                begin |= await self._holder.given(partitions)
+                with naming(self._config):
+                    spans = await self._spans(there)
+                begin |= await self._holder.given(spans)
             for place, offset in begin.items():
                 self._consumer.seek(self._there(place), offset)
         except Exception as error:  # noqa: BLE001 - as above
@@ -158,6 +160,10 @@ class KafkaReader:
         fresh = [each for each, offset in committed.items() if offset is None]
         first = await self._consumer.beginning_offsets(fresh) if fresh else {}
         return {self.place_of(each): first[each] if offset is None else offset for each, offset in committed.items()}
+
+    async def _spans(self, there: Sequence[TopicPartition]) -> dict[Place, Span]:
+        firsts, nexts = await self._consumer.beginning_offsets(there), await self._consumer.end_offsets(there)
+        return {self.place_of(each): Span(firsts[each], nexts[each]) for each in there}
 
     # Reading
 

@@ -7,7 +7,7 @@ suite (`tests/eventlog/contract.py`) runs over every log.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -15,6 +15,13 @@ from eventlog.codec import Message, Positions, Record
 
 Place = tuple[str, int]
 """A partition of a topic."""
+
+
+class Span(NamedTuple):
+    """The retained offsets of a partition: from `first` up to, not including, `next`."""
+
+    first: int
+    next: int
 
 
 class Lag(Struct, frozen=True, kw_only=True):
@@ -77,8 +84,11 @@ class Holder(Protocol):
     While either method runs, the reader gives no records of the partitions in question.
     """
 
-    async def given(self, places: frozenset[Place]) -> Positions:
-        """These partitions are the reader's now. Answers where to begin; those left out begin where the group stands."""
+    async def given(self, spans: Mapping[Place, Span]) -> Positions:
+        """These partitions are the reader's now, and this is what the log retains of them.
+
+        Answers where to begin; those left out begin where the group stands.
+        """
         ...
 
     async def taken(self, places: frozenset[Place]) -> None:

@@ -24,6 +24,8 @@ from ingress.upstream import Caps, TimeLimits
 from storage.config import StorageConfig
 
 PREFIX = "HELIOGRAPH_"
+MARKS_KEPT = timedelta(days=30)
+"""At the least: a spill may be drained weeks later."""
 
 
 class Misconfigured(Exception):
@@ -82,6 +84,10 @@ class Sinking(Group):
     flush_seconds: float = Field(1.0, gt=0, description="Seconds that a row waits at most for its commit.")
     flush_rows: int = Field(50_000, gt=0, description="Rows at which a commit is made at once.")
     flush_bytes: int = Field(12 << 20, gt=0, description="Bytes of waiting events at which a commit is made at once.")
+    skip_expired: bool = Field(
+        False,
+        description="Go on behind messages that the log forgot before the lake had them, instead of stopping; they are lost, and counted.",
+    )
 
 
 class LogKeeping(Group):
@@ -263,6 +269,8 @@ class Settings(BaseSettings):
             flush_seconds=self.sink.flush_seconds,
             flush_rows=self.sink.flush_rows,
             flush_bytes=self.sink.flush_bytes,
+            skip_expired=self.sink.skip_expired,
+            mark_retention=max(MARKS_KEPT, 3 * max(self.kafka_retention(), self.log_max_age())),
             call_deadline=timedelta(seconds=self.call_deadline_s),
         )
 

@@ -15,6 +15,8 @@ class StorageConfig(Struct, frozen=True, kw_only=True):
     flush_rows: int = 50_000
     flush_bytes: int = 12 << 20
     """Of events waiting in memory. A single larger event passes all the same."""
+    skip_expired: bool = False
+    """Whether messages that the log forgot before the lake had them are given up, and reading goes on behind them."""
     mark_retention: timedelta = timedelta(days=30)
     """How long the marks of a producer that fell silent are kept: longer than log retention and a spill's greatest age together."""
     log_retention: timedelta = timedelta(hours=1)

@@ -1,5 +1,6 @@
 """The lake: a folder of Delta tables, made and brought up to date when it is opened."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from deltalake.exceptions import TableNotFoundError
 from storage.config import StorageConfig
 from storage.migration import migrate
 from storage.schema import TABLES, VERSION, VERSION_KEY
+
+MARK_RETENTION = "delta.setTransactionRetentionDuration"
 
 
 class Lake:
@@ -29,9 +32,12 @@ class Lake:
             Path(lake._uri).mkdir(parents=True, exist_ok=True)
         for name in TABLES:
             try:
-                migrate(name, DeltaTable(lake.uri_of(name)))
+                table = DeltaTable(lake.uri_of(name))
             except TableNotFoundError:
                 lake._create(name)
+                continue
+            migrate(name, table)
+            lake._keep_marks(DeltaTable(lake.uri_of(name)))
         return lake
 
     @property
@@ -53,6 +59,12 @@ class Lake:
         """The live Parquet files of a table as of its newest commit. Blocks."""
         return self.table(name).file_uris()
 
+    def _keep_marks(self, table: DeltaTable) -> None:
+        """Marks must outlive what the log keeps, also when it was told to keep more than when the table was made."""
+        wanted = _interval(self.config.mark_retention)
+        if table.metadata().configuration.get(MARK_RETENTION) != wanted:
+            table.alter.set_table_properties({MARK_RETENTION: wanted})
+
     def _create(self, name: str) -> None:
         DeltaTable.create(
             self.uri_of(name),
@@ -62,8 +74,13 @@ class Lake:
             configuration={
                 VERSION_KEY: str(VERSION),
                 "delta.checkpointInterval": "50",
-                "delta.logRetentionDuration": f"interval {int(self.config.log_retention.total_seconds())} seconds",
-                "delta.setTransactionRetentionDuration": f"interval {int(self.config.mark_retention.total_seconds())} seconds",
+                "delta.logRetentionDuration": _interval(self.config.log_retention),
+                MARK_RETENTION: _interval(self.config.mark_retention),
             },
             raise_if_key_not_exists=False,
         )
+
+
+def _interval(span: timedelta) -> str:
+    """As Delta writes it."""
+    return f"interval {int(span.total_seconds())} seconds"

@@ -8,6 +8,7 @@ noticing, because it stood still for a while, cannot write a row that another on
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,9 +21,10 @@ from msgspec import Struct
 from eventlog import codec
 from eventlog.codec import BatchId, Message, Positions, Record
 from eventlog.events import CallPriced, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
-from eventlog.port import Log, LogUnavailable, LogWriter, NotAssigned, Place
+from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, NotAssigned, Place, Span
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
+from storage.beginnings import Beginning, begin, trace_of
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.letters import letter_of_unsound, letters_of
@@ -105,6 +107,11 @@ class TableSink:
         self.pending_since: float | None = None
         self._placed: set[Place] = set()
         """Where a reader was put since its last record: what comes first there may lie further on, if the log forgot what was between."""
+        self._spans: dict[Place, Span] = {}
+        self._expected: dict[Place, int] = {}
+        """The trace of the batch that comes first."""
+        self._anew: dict[Place, int] = {}
+        """Where reading began again, until a commit says so too."""
         self._load()
 
     def _load(self) -> None:
@@ -117,17 +124,64 @@ class TableSink:
         self._rows = 0
         self._places: set[Place] = set()
         self._marks: set[Mark] = set()
+        for place, offset in self._anew.items():
+            self._seen.begin_at(place, offset)
 
     def position(self, place: Place) -> int | None:
         return self._seen.position(place)
 
-    def hold(self, places: Iterable[Place]) -> None:
-        """A reader begins at these places: whatever other sinks wrote meanwhile is known from now on."""
-        self._placed.update(places)
+    def hold(self, spans: Mapping[Place, Span], *, skip_expired: bool) -> dict[Place, int]:
+        """A reader has these places: whatever other sinks wrote meanwhile is known from now on. Answers where it begins.
+
+        Raises OffsetOutOfRange when the log no longer has what the lake needs next.
+        """
+        self._leave(spans)
         self._reload()
+        found = {
+            place: begin(place, self._seen.position(place), self._seen.trace(place), span, skip_expired=skip_expired)
+            for place, span in spans.items()
+        }
+        self._spans.update(spans)
+        for place, beginning in found.items():
+            self._begin(place, beginning)
+        return {place: beginning.offset for place, beginning in found.items()}
+
+    def _begin(self, place: Place, beginning: Beginning) -> None:
+        self._placed.add(place)
+        topic, partition = place
+        if beginning.expects is not None:
+            self._expected[place] = beginning.expects
+        if beginning.anew:
+            self._anew[place] = beginning.offset
+            self._seen.begin_at(place, beginning.offset)
+        if beginning.lost:
+            telemetry.EXPIRED.labels(self.kind.table).inc(beginning.lost)
+            log.error("messages_expired_unread", table=self.kind.table, topic=topic, partition=partition, messages=beginning.lost)
+        elif beginning.anew:
+            log.warning("log_put_back", table=self.kind.table, topic=topic, partition=partition, begins_at=beginning.offset)
+
+    def expects(self, place: Place) -> bool:
+        """Whether what comes next there is the batch that the lake read last."""
+        return place in self._expected
+
+    def recognise(self, record: Record) -> int | None:
+        """None when it is that batch. Else where reading has to begin again."""
+        if self._expected.pop(record.place) == trace_of(self._batch_id(record)):
+            self._placed.discard(record.place)
+            return None
+        first = self._spans[record.place].first
+        self._waiting = [waiting for waiting in self._waiting if waiting.place != record.place]
+        self._begin(record.place, Beginning(offset=first, anew=True))
+        return first
+
+    def _leave(self, places: Iterable[Place]) -> None:
+        for place in places:
+            for known in (self._spans, self._expected, self._anew):
+                known.pop(place, None)
 
     def drop(self, places: frozenset[Place]) -> None:
         """Forgets what waits of these places: another sink reads it again."""
+        self._leave(places)
         self._waiting = [waiting for waiting in self._waiting if waiting.place not in places]
         self._reload()
 
@@ -211,6 +265,7 @@ class TableSink:
             telemetry.COMMITS.labels(self.kind.table).inc()
             telemetry.COMMIT_SECONDS.labels(self.kind.table).observe(time.monotonic() - began)
             self._waiting, self.pending_bytes, self.pending_since = [], 0, None
+            self._anew = {place: offset for place, offset in self._anew.items() if place not in self._places}
             self._forget()
 
     def _reload(self) -> None:
@@ -265,13 +320,17 @@ class Sink:
         found = {place: self._by_topic[place[0]].position(place) for place in places}
         return {place: offset for place, offset in found.items() if offset is not None}
 
-    def hold(self, places: frozenset[Place]) -> dict[Place, int]:
-        """These places are ours to read from now on. Answers where the lake stands on those it knows."""
+    def hold(self, spans: Mapping[Place, Span]) -> dict[Place, int]:
+        """These places are ours to read from now on. Answers where to begin: where the lake is, or at the first message.
+
+        Raises OffsetOutOfRange when the log no longer has what the lake needs next.
+        """
+        begins: dict[Place, int] = {}
         for table in self.tables:
-            own = [place for place in places if place[0] in table.kind.events]
+            own = {place: span for place, span in spans.items() if place[0] in table.kind.events}
             if own:
-                table.hold(own)
-        return self.positions(places)
+                begins |= table.hold(own, skip_expired=self._config.skip_expired)
+        return begins
 
     def let_go(self, places: frozenset[Place]) -> None:
         """These places go to another sink: what waits is committed, or forgotten where that fails. The other begins where the lake is."""
@@ -282,9 +341,18 @@ class Sink:
         for table in self.tables:
             table.drop(places)
 
-    def accept(self, records: Sequence[Record]) -> None:
+    def accept(self, records: Sequence[Record]) -> dict[Place, int]:
+        """Takes messages in. Answers the places where the reader has to begin again; what it read there is left aside."""
+        again: dict[Place, int] = {}
         for record in records:
-            self._by_topic[record.message.topic].accept(record)
+            table = self._by_topic[record.message.topic]
+            if record.place in again:
+                continue
+            if not table.expects(record.place):
+                table.accept(record)
+            elif (first := table.recognise(record)) is not None:
+                again[record.place] = first
+        return again
 
     def letters(self) -> list[Message]:
         """Dead letters not handed out yet."""
@@ -323,9 +391,9 @@ class Holding:
         self._sink = sink
         self.turn = asyncio.Lock()
 
-    async def given(self, places: frozenset[Place]) -> Positions:
+    async def given(self, spans: Mapping[Place, Span]) -> Positions:
         async with self.turn:
-            return await asyncio.to_thread(self._sink.hold, places)
+            return await asyncio.to_thread(self._sink.hold, spans)
 
     async def taken(self, places: frozenset[Place]) -> None:
         async with self.turn:
@@ -365,7 +433,7 @@ async def run_sink(
             last = stop.is_set() and (not records or not drains)
             async with holding.turn:
                 if records:
-                    await asyncio.to_thread(sink.accept, records)
+                    _begin_again(reader, await asyncio.to_thread(sink.accept, records))
                     await _publish(writer, sink.letters())
                 reached = await asyncio.to_thread(sink.commit_due, everything=last)
             if reached:
@@ -375,6 +443,12 @@ async def run_sink(
     finally:
         await reader.close()
         await writer.close()
+
+
+def _begin_again(reader: LogReader, places: Mapping[Place, int]) -> None:
+    for place, offset in places.items():
+        with suppress(NotAssigned):  # whoever has it now finds out for itself
+            reader.seek({place: offset})
 
 
 async def _publish(writer: LogWriter, letters: Sequence[Message]) -> None:

@@ -8,6 +8,7 @@ COMMIT_SECONDS = Histogram(
     "heliograph_sink_commit_seconds", "Time a commit took.", ["table"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 )
 REPEATS = Counter("heliograph_sink_repeats_total", "Batches skipped because the lake had them.", ["table"])
+EXPIRED = Counter("heliograph_sink_expired_total", "Messages that the log forgot before the lake had them: data was lost.", ["table"])
 GAPS = Counter("heliograph_sink_gaps_total", "Batches that a producer numbered and that never came: data was lost.", ["table"])
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])

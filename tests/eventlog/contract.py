@@ -6,14 +6,14 @@ where retention can be made to happen. Nothing here knows which log it runs over
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
 import pytest
 
-from eventlog.codec import BatchId, Message, Record
-from eventlog.port import Log, LogReader, OffsetOutOfRange, UnknownTopic
+from eventlog.codec import BatchId, Message, Positions, Record
+from eventlog.port import Log, LogReader, OffsetOutOfRange, Place, Span, UnknownTopic
 from eventlog.topics import CALLS, CONTROL, REQUESTS, RESPONSES
 
 PATIENCE_S = 30.0
@@ -61,6 +61,21 @@ async def take(reader: LogReader, count: int, *, max_bytes: int = 1 << 20) -> li
 
 async def nothing_more(reader: LogReader) -> bool:
     return not await reader.poll(max_bytes=1 << 20, timeout=SOON)
+
+
+class Beginner:
+    """A holder that begins where it was told to."""
+
+    def __init__(self, begins: Positions) -> None:
+        self._begins = begins
+        self.spans: Mapping[Place, Span] = {}
+
+    async def given(self, spans: Mapping[Place, Span]) -> Positions:
+        self.spans = spans
+        return self._begins
+
+    async def taken(self, places: frozenset[Place]) -> None:
+        """Nothing waits here."""
 
 
 class LogContract:
@@ -320,6 +335,19 @@ class LogContract:
         await write(log, *[message(n) for n in range(5)])
         await world.expire(RESPONSES.name, 0, 3)
         assert sequences(await take(await log.reader([RESPONSES.name], group="new"), 2)) == [3, 4]
+
+    async def test_a_holder_is_told_what_is_retained_and_says_where_to_begin(self, world: World) -> None:
+        log = await world.open()
+        await write(log, *[message(n) for n in range(5)], message(5, partition=1), message(6, partition=1))
+        reader = await log.reader([RESPONSES.name], group="g")
+        await take(reader, 7)
+        await reader.commit({(RESPONSES.name, 0): 5, (RESPONSES.name, 1): 1})
+        await reader.close()
+        await world.expire(RESPONSES.name, 0, 2)
+        holder = Beginner({(RESPONSES.name, 0): 3})
+        reader = await log.reader([RESPONSES.name], group="g", holder=holder)
+        assert holder.spans == {(RESPONSES.name, 0): (2, 5), (RESPONSES.name, 1): (0, 2), (RESPONSES.name, 2): (0, 0)}
+        assert sorted(sequences(await take(reader, 3))) == [3, 4, 6]
 
     async def test_offsets_go_on_after_everything_has_expired(self, world: World) -> None:
         log = await world.open()

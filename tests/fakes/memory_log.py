@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import count
 
 from eventlog.codec import Message, Positions, Record
-from eventlog.port import Holder, Lag, LogUnavailable, NotAssigned, OffsetOutOfRange, Place, UnknownTopic
+from eventlog.port import Holder, Lag, LogUnavailable, NotAssigned, OffsetOutOfRange, Place, Span, UnknownTopic
 from eventlog.topics import TOPICS
 
 _numbers = count(1)
@@ -105,6 +105,10 @@ class MemoryLog:
     def expire(self, topic: str, partition: int, before: int) -> None:
         """Retention took every record below offset `before`."""
         self._starts[topic, partition] = before
+
+    def put_back(self, topic: str, partition: int, end: int) -> None:
+        """An older copy of the partition, of `end` messages, is in the place of the log."""
+        del self._records.setdefault((topic, partition), [])[end:]
 
     # Looking inside
 
@@ -224,7 +228,7 @@ class MemoryReader:
         """The group hands these partitions to this reader."""
         begin = {place: self._log.position(self._group, place) for place in places}
         if self._holder is not None:
-            begin |= await self._holder.given(places)
+            begin |= await self._holder.given({place: Span(self._log.start(place), self._log.end(place)) for place in places})
         self._positions |= begin
         self._turn += sorted(places)
         self._news.set()

@@ -1,6 +1,7 @@
 """`heliograph up` as an operator meets it: started, killed, stopped, started twice."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -170,3 +171,32 @@ def test_a_lake_of_a_later_program_ends_the_start_with_its_reason(tmp_path: Path
     refused = another(made, "--data-dir", str(made.data_dir), "--port", str(free_port()), "--api-port", str(free_port()))
     assert refused.returncode == 1
     assert "schema version 99" in refused.stderr
+
+
+def test_a_log_put_back_and_a_lake_removed_lose_and_double_nothing(tmp_path: Path) -> None:
+    """An older copy of the log, then calls past where the lake stands; then no lake at all, to be filled from the log."""
+    made, made_calls = Stack(folder=tmp_path), 3
+
+    def one_run(calls: int) -> list[str]:
+        made.start()
+        names = [call(made).headers["helicone-id"] for _ in range(calls)]
+        made.stop()
+        return names
+
+    made.start_provider()
+    first = one_run(made_calls)
+    shutil.copytree(made.data_dir / "log", tmp_path / "copy")
+    second = one_run(made_calls)
+    shutil.rmtree(made.data_dir / "log")
+    shutil.copytree(tmp_path / "copy", made.data_dir / "log")
+    third = one_run(4 * made_calls)
+    made.start()
+    found = [row["request_id"] for row in made.rows("true", count=6 * made_calls)]
+    assert sorted(found) == sorted([*first, *second, *third])
+    made.stop()
+    shutil.rmtree(made.data_dir / "lake")
+    made.start()
+    found = [row["request_id"] for row in made.rows("true", count=5 * made_calls)]
+    assert sorted(found) == sorted([*first, *third])
+    made.stop()
+    made.stop("provider")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventlog.codec import BatchId, Message, Record
+from eventlog.port import Span
 from eventlog.topics import CALLS, DEAD_LETTERS, REQUESTS
 from storage.config import StorageConfig
 from storage.lake import Lake
@@ -98,7 +99,7 @@ async def test_any_order_of_hands_gives_each_row_once(tmp_path_factory: pytest.T
 async def test_a_record_that_leaves_others_out_is_refused(tmp_path: Path) -> None:
     log, lake = MemoryLog(), lake_at(tmp_path)
     sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
-    sink.hold(frozenset({(CALLS.name, 0)}))
+    sink.hold({(CALLS.name, 0): Span(0, 3)})
     sink.accept([Record(message=calls_message("e", 1, [0]), offset=0, appended_at=0.0)])
     with pytest.raises(OffsetsMissing, match="offset 2 came, and 1 is to be read next"):
         sink.accept([Record(message=calls_message("e", 3, [2]), offset=2, appended_at=0.0)])
