@@ -13,7 +13,7 @@ class StorageConfig(Struct, frozen=True, kw_only=True):
     flush_seconds: float = 1.0
     """The oldest row waits at most this long before it is committed."""
     flush_rows: int = 50_000
-    flush_bytes: int = 12 << 20
+    flush_bytes: int = 8 << 20
     """Of events waiting in memory. A single larger event passes all the same."""
     skip_expired: bool = False
     """Whether messages that the log forgot before the lake had them are given up, and reading goes on behind them."""
