@@ -15,9 +15,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from runtime import logs
+from runtime import letters_cli, logs
 from runtime.asking import ask
 from runtime.demo import serve
+from runtime.replaying import Selection
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
@@ -154,6 +155,40 @@ def query(
     sys.stdout.buffer.write(answer)
     if not answer.endswith(b"\n") and form is not Format.PARQUET:
         typer.echo()
+
+
+@app.command("dead-letters")
+def dead_letters(
+    reason: Annotated[str | None, typer.Option(help="Only those put aside for this reason, each of them.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Each of them, newest first, instead of how many of each reason.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    form: Annotated[Format, typer.Option("--format", help="How the answer looks.")] = Format.TABLE,
+    api_port: ApiPort = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the events that could not be understood, by reason."""
+    found = chosen(api_port=api_port, data_dir=data_dir)
+    sys.stdout.buffer.write(letters_cli.dead_letters(found, form, reason=reason, each=each, limit=limit))
+
+
+@app.command()
+def replay(
+    letters: Annotated[bool, typer.Option("--dead-letters", help="The events of dead letters that can be understood now.")] = False,
+    since: Annotated[str | None, typer.Option("--from", help="Calls that began then or later; dead letters of then or later.")] = None,
+    before: Annotated[str | None, typer.Option("--to", help="Calls that began before then; dead letters of before then.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only this organization's.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only dead letters put aside for this reason.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the rows are at rest.")] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Send events that are still on the log through the pipeline again. Their rows are replaced, never doubled."""
+    if not letters and since is None and before is None:
+        fail("say what is to be replayed: --dead-letters, or --from and --to.")
+    if reason is not None and not letters:
+        fail("--reason chooses among dead letters; say --dead-letters too.")
+    span = letters_cli.moment(since, "--from"), letters_cli.moment(before, "--to")
+    selection = Selection(since=span[0], before=span[1], organization=organization, reason=reason)
+    letters_cli.replay(chosen(data_dir=data_dir), selection, letters=letters, wait=wait)
 
 
 @app.command("settings")

@@ -17,7 +17,7 @@ from msgspec import Struct
 from eventlog.events import CallFacts, CallPriced, Outcome
 from storage.lake import Lake
 from storage.rows import calls_table
-from storage.sink import HOOKS, WRITING
+from storage.writing import HOOKS, WRITING
 
 log = structlog.get_logger()
 

@@ -89,11 +89,11 @@ FEEDBACK: Mapping[str, str] = {
 DEAD_LETTERS: Mapping[str, str] = {
     "topic": "The topic the event was read from.",
     "partition": "Its partition.",
-    "offset": "The offset of its message.",
+    "offset": 'The offset of its message. A word of SQL: write `"offset"`.',
     "index": "Which event of the message, from 0.",
     "reason": "Why it was put aside, as a code.",
     "error": "Why it was put aside, in words.",
-    "at": "When the letter's message was appended to its topic. UTC.",
+    "at": 'When the letter\'s message was appended to its topic. UTC. A word of SQL: write `"at"`.',
     "payload": "The event's line, cut to 64 KiB.",
     "organization": "Whose event it is, when that could be read.",
     "call_id": "Which call it is of, when that could be read.",

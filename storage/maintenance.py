@@ -15,7 +15,7 @@ from msgspec import Struct
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.schema import SORTED_BY, TABLES
-from storage.sink import WRITING
+from storage.writing import WRITING
 
 log = structlog.get_logger()
 

@@ -85,11 +85,18 @@ class Seen:
         self._traces[place] = trace_of(batch)
         mark = Mark(batch.epoch, *place)
         highest = self._mark(mark)
-        if highest is not None and batch.sequence <= highest:
+        if not self.is_first(mark, batch):
             return Verdict.REPEAT
-        self._marks[mark] = batch.sequence
         gap = highest is not None and batch.sequence > highest + 1 and place[0] in self._dense
         return Verdict.AFTER_A_GAP if gap else Verdict.NEW
+
+    def is_first(self, mark: Mark, batch: BatchId) -> bool:
+        """Whether it is above its mark, which it then moves."""
+        highest = self._mark(mark)
+        if highest is not None and batch.sequence <= highest:
+            return False
+        self._marks[mark] = batch.sequence
+        return True
 
     def _mark(self, mark: Mark) -> int | None:
         known = self._marks.get(mark)

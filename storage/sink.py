@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import structlog
-from deltalake import ColumnProperties, CommitProperties, PostCommitHookProperties, WriterProperties, write_deltalake
+from deltalake import CommitProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 from msgspec import Struct
 
@@ -22,14 +22,17 @@ from eventlog import codec
 from eventlog.codec import BatchId, Message, Positions, Record
 from eventlog.events import CallPriced, DeadLetter, Event, FeedbackGiven, RequestReceived, ResponseCompleted
 from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, NotAssigned, Place, Span
+from eventlog.replay import brings_bodies, revision_of
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
+from storage.amendments import Amended, Amendments
 from storage.beginnings import Beginning, begin, trace_of
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.letters import letter_of_unsound, letters_of
 from storage.marks import Mark, Seen, Verdict
 from storage.rows import Assemble, BodyRow, bodies_table, calls_table, dead_letters_table, feedback_table
+from storage.writing import HOOKS, WRITING
 
 log = structlog.get_logger()
 
@@ -38,16 +41,6 @@ POLL_BYTES = 4 << 20
 IDLE_COMMIT_SECONDS = 30.0
 """Messages without rows move the position at the latest after this long."""
 RETRY_SECONDS = 0.5
-
-WRITING = WriterProperties(
-    compression="ZSTD",
-    compression_level=3,
-    max_row_group_size=100_000,
-    column_properties={
-        name: ColumnProperties(dictionary_enabled=False) for name in ("call_id", "request_id", "created_at", "completed_at", "text")
-    },
-)
-HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
 class OffsetsMissing(Exception):
@@ -65,17 +58,22 @@ class Kind(Struct, frozen=True, kw_only=True):
     wrap: Callable[[Any], Any] | None = None
     dense: bool = True
     """Its producers number every batch on these topics: a missing number is a loss."""
+    takes: Callable[[Message], bool] = lambda _: True
+    """Whether a message makes rows of this table."""
+    amends: bool = False
+    """A replayed message replaces rows instead of adding some."""
 
 
 def kinds(assemble: Assemble) -> list[Kind]:
     """The tables that a sink fills."""
     return [
-        Kind(table="calls", events={CALLS.name: CallPriced}, rows=calls_table),
+        Kind(table="calls", events={CALLS.name: CallPriced}, rows=calls_table, amends=True),
         Kind(
             table="bodies",
             events={REQUESTS.name: RequestReceived, RESPONSES.name: ResponseCompleted},
             rows=bodies_table,
             wrap=lambda event: BodyRow(event, assemble),
+            takes=brings_bodies,
         ),
         Kind(table="feedback", events={FEEDBACK.name: FeedbackGiven}, rows=feedback_table),
         Kind(table="dead_letters", events={DEAD_LETTERS.name: DeadLetter}, rows=dead_letters_table, dense=False),
@@ -90,6 +88,12 @@ class Waiting(Struct):
     batch_id: BatchId
     rows: list[Any] = []
     """None when the lake has them."""
+    amended: Amended | None = None
+
+    @property
+    def size(self) -> int:
+        """How many rows."""
+        return len(self.rows) + (0 if self.amended is None else len(self.amended.calls))
 
 
 class TableSink:
@@ -100,6 +104,7 @@ class TableSink:
         self._lake = lake
         self._identities = identities
         self._clock = clock
+        self._amendments = Amendments(lake, identities, clock)
         self._waiting: list[Waiting] = []
         self.letters: list[Message] = []
         """Dead letters that are to be on the log before what waits is committed."""
@@ -198,8 +203,8 @@ class TableSink:
         waiting = Waiting(record.place, record.offset, self._batch_id(record))
         self._waiting.append(waiting)
         if self._is_new(waiting):
-            waiting.rows = self._rows_of(record)
-            self._rows += len(waiting.rows)
+            self._fill(waiting, record)
+            self._rows += waiting.size
             self.pending_bytes += len(message.value)
 
     def _check_follows(self, record: Record) -> None:
@@ -229,6 +234,15 @@ class TableSink:
             topic, partition = waiting.place
             log.error("batches_missing", table=table, topic=topic, partition=partition, before=str(waiting.batch_id))
         return True
+
+    def _fill(self, waiting: Waiting, record: Record) -> None:
+        if not self.kind.takes(record.message):
+            return
+        rows, revision = self._rows_of(record), revision_of(record.message)
+        if self.kind.amends and revision is not None:
+            waiting.amended = Amended(waiting.place, waiting.batch_id, revision, tuple(rows))
+        else:
+            waiting.rows = rows
 
     def _rows_of(self, record: Record) -> list[Any]:
         """Lines that are no events become dead letters: a lake holds rows, not riddles. So do messages that nobody could know again."""
@@ -261,9 +275,7 @@ class TableSink:
                 log.warning("sink_conflict", table=self.kind.table, waiting=len(self._waiting))
                 self._reload()
                 continue
-            telemetry.ROWS.labels(self.kind.table).inc(self._rows)
-            telemetry.COMMITS.labels(self.kind.table).inc()
-            telemetry.COMMIT_SECONDS.labels(self.kind.table).observe(time.monotonic() - began)
+            telemetry.committed(self.kind.table, sum(len(waiting.rows) for waiting in self._waiting), time.monotonic() - began)
             self._waiting, self.pending_bytes, self.pending_since = [], 0, None
             self._anew = {place: offset for place, offset in self._anew.items() if place not in self._places}
             self._forget()
@@ -275,18 +287,20 @@ class TableSink:
             self.pending_bytes, self.pending_since = 0, None
         for waiting in self._waiting:
             if not self._is_new(waiting):
-                waiting.rows = []
-            self._rows += len(waiting.rows)
+                waiting.rows, waiting.amended = [], None
+            self._rows += waiting.size
 
     def _write(self) -> None:
+        self._amendments.write([waiting.amended for waiting in self._waiting if waiting.amended is not None])
+        rows = [row for waiting in self._waiting for row in waiting.rows]
         properties = CommitProperties(
             app_transactions=self._seen.transactions(self._places, self._marks, now=self._clock()),
             max_commit_retries=5,
         )
-        if self._rows:
+        if rows:
             write_deltalake(
                 self._snapshot,
-                self.kind.rows([row for waiting in self._waiting for row in waiting.rows]),
+                self.kind.rows(rows),
                 mode="append",
                 commit_properties=properties,
                 post_commithook_properties=HOOKS,

@@ -13,3 +13,10 @@ GAPS = Counter("heliograph_sink_gaps_total", "Batches that a producer numbered a
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
 ABANDONED = Counter("heliograph_lake_abandoned_calls_total", "Calls of which only the beginning was heard, written down as abandoned.")
+
+
+def committed(table: str, rows: int, seconds: float) -> None:
+    """Counts one commit."""
+    ROWS.labels(table).inc(rows)
+    COMMITS.labels(table).inc()
+    COMMIT_SECONDS.labels(table).observe(seconds)

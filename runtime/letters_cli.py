@@ -1,0 +1,122 @@
+"""`heliograph dead-letters` and `heliograph replay`: what could not be understood, and another try."""
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from eventlog.port import LogCorrupt, LogUnavailable
+from eventlog.replay import Replays
+from runtime.asking import ask
+from runtime.cluster import open_log
+from runtime.replaying import Selection, Sent, at_rest, replay_calls, replay_letters
+from runtime.settings import Misconfigured, Settings
+from storage.amendments import newest_revision
+from storage.engine import literal
+from storage.formats import Format
+from storage.lake import Lake
+
+WAIT_S = 60.0
+"""How long nothing may come to rest before we stop waiting for it."""
+
+BY_REASON = """
+SELECT reason, topic, count(*) AS letters, min("at") AS first, max("at") AS last, arg_max(error, "at") AS "last error"
+FROM dead_letters{where} GROUP BY reason, topic ORDER BY letters DESC, reason, topic"""
+EACH = """
+SELECT "at", topic, partition, "offset", index, reason, call_id, error
+FROM dead_letters{where} ORDER BY "at" DESC, topic, partition, "offset", index LIMIT {limit}"""
+
+
+def dead_letters(chosen: Settings, form: Format, *, reason: str | None, each: bool, limit: int) -> bytes:
+    """The answer in the form asked for: by reason, or each of them. Raises Refused."""
+    where = "" if reason is None else f" WHERE reason = {literal(reason)}"
+    sql = EACH.format(where=where, limit=limit) if each or reason is not None else BY_REASON.format(where=where)
+    return ask(chosen, sql, form, width=Console().width if sys.stdout.isatty() else 200)
+
+
+def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool) -> None:
+    """Sends events through again, and tells what became of them. Raises Misconfigured for what an operator can change."""
+    if not chosen.on_kafka and not chosen.log_dir.exists():
+        raise Misconfigured(f"{chosen.log_dir} holds no event log. Name the directory with --data-dir (HELIOGRAPH_DATA_DIR).")
+    lake = Lake.open(chosen.storage())
+    revision = newest_revision(lake) + 1
+    with _bar() as bar:
+        try:
+            sent = asyncio.run(_send(chosen, lake, selection, Replays(secrets.token_hex(16), revision), letters, bar))
+        except (LogUnavailable, LogCorrupt) as error:
+            raise Misconfigured(f"{error} What was sent until then is sent; the same command may be given again.") from error
+    typer.echo(told(sent, revision))
+    if sent.calls and wait:
+        _wait(lake, revision, sent.calls)
+
+
+async def _send(chosen: Settings, lake: Lake, selection: Selection, replays: Replays, letters: bool, bar: Progress) -> Sent:
+    unreachable = asyncio.Event()
+    events = await open_log(chosen, unreachable, waiting=unreachable.set)
+    if events is None:
+        raise LogUnavailable(f"No Kafka answers at HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS={chosen.kafka.bootstrap_servers}.")
+    task = bar.add_task("dead letters" if letters else "messages read", total=None)
+    try:
+        if letters:
+            return await replay_letters(events, lake, selection, replays, secrets.token_hex(8), _step(bar, task))
+        return await replay_calls(events, selection, replays, secrets.token_hex(8), _step(bar, task))
+    finally:
+        await events.close()
+
+
+def _step(bar: Progress, task: Any) -> Callable[[int, int], None]:
+    return lambda done, whole: bar.update(task, completed=done, total=whole)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+def told(sent: Sent, revision: int) -> str:
+    """What a replay did, in words."""
+    lines = [f"{sent.calls} calls sent through again; their rows get revision {revision}."]
+    if sent.others:
+        lines.append(f"{sent.others} requests and feedbacks sent that the lake lacks.")
+    if sent.at_rest:
+        lines.append(f"{sent.at_rest} requests and feedbacks left: the lake has them by now.")
+    if sent.unreadable:
+        lines.append(f"{sent.unreadable} dead letters left: they would be dead letters again.")
+    if sent.gone:
+        lines.append(f"{sent.gone} dead letters left: their events are cut off in the lake, and no longer on the log.")
+    return "\n".join(lines)
+
+
+def _wait(lake: Lake, revision: int, calls: int) -> None:
+    """Until all are at rest, or nothing moves any more, or Ctrl-C."""
+    done, moved = 0, time.monotonic()
+    with suppress(KeyboardInterrupt), _bar() as bar:
+        task = bar.add_task("rows at rest", total=calls)
+        while done < calls and time.monotonic() - moved < WAIT_S:
+            time.sleep(0.5)
+            found = at_rest(lake, revision)
+            moved, done = (time.monotonic() if found > done else moved), found
+            bar.update(task, completed=done)
+    if done >= calls:
+        typer.echo(f"{done} rows are at rest.")
+    else:
+        typer.echo(f"{done} of {calls} rows are at rest; the rest follow as soon as a pipeline runs.", err=True)
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """A time as people write it: ISO 8601, UTC unless it says otherwise. Raises Misconfigured naming the option."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misconfigured(f"{option} {text}: not a time. Write 2026-03-01 or 2026-03-01T12:30:00+02:00.") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
