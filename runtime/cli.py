@@ -17,6 +17,7 @@ from rich.table import Table
 
 from runtime import letters_cli, logs
 from runtime.asking import ask
+from runtime.backup import back_up, restore
 from runtime.demo import serve
 from runtime.replaying import Selection
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
@@ -189,6 +190,25 @@ def replay(
     span = letters_cli.moment(since, "--from"), letters_cli.moment(before, "--to")
     selection = Selection(since=span[0], before=span[1], organization=organization, reason=reason)
     letters_cli.replay(chosen(data_dir=data_dir), selection, letters=letters, wait=wait)
+
+
+@app.command()
+def backup(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")], data_dir: DataDir = None) -> None:
+    """Copy the lake, and the event log or on Kafka the control topic, while everything runs."""
+    with letters_cli.bar() as shown:
+        made = back_up(chosen(data_dir=data_dir), folder, shown)
+    rows = ", ".join(f"{table.rows} {table.name}" for table in made.tables if table.rows)
+    typer.echo(f"{folder}: {rows or 'no rows yet'}{'' if made.log_bytes is None else f', a log of {made.log_bytes} bytes'}.")
+
+
+@app.command("restore")
+def restore_backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `heliograph backup` wrote.")], data_dir: DataDir = None
+) -> None:
+    """Put a backup back, into a data directory (and lake) where nothing is yet. Then start as always."""
+    with letters_cli.bar() as shown:
+        made = restore(chosen(data_dir=data_dir), folder, shown)
+    typer.echo(f"The backup of {made.at:%Y-%m-%d %H:%M:%S} UTC is in place.")
 
 
 @app.command("settings")

@@ -48,9 +48,9 @@ def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool)
         raise Misconfigured(f"{chosen.log_dir} holds no event log. Name the directory with --data-dir (HELIOGRAPH_DATA_DIR).")
     lake = Lake.open(chosen.storage())
     revision = newest_revision(lake) + 1
-    with _bar() as bar:
+    with bar() as shown:
         try:
-            sent = asyncio.run(_send(chosen, lake, selection, Replays(secrets.token_hex(16), revision), letters, bar))
+            sent = asyncio.run(_send(chosen, lake, selection, Replays(secrets.token_hex(16), revision), letters, shown))
         except (LogUnavailable, LogCorrupt) as error:
             raise Misconfigured(f"{error} What was sent until then is sent; the same command may be given again.") from error
     typer.echo(told(sent, revision))
@@ -58,25 +58,26 @@ def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool)
         _wait(lake, revision, sent.calls)
 
 
-async def _send(chosen: Settings, lake: Lake, selection: Selection, replays: Replays, letters: bool, bar: Progress) -> Sent:
+async def _send(chosen: Settings, lake: Lake, selection: Selection, replays: Replays, letters: bool, shown: Progress) -> Sent:
     unreachable = asyncio.Event()
     events = await open_log(chosen, unreachable, waiting=unreachable.set)
     if events is None:
         raise LogUnavailable(f"No Kafka answers at HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS={chosen.kafka.bootstrap_servers}.")
-    task = bar.add_task("dead letters" if letters else "messages read", total=None)
+    task = shown.add_task("dead letters" if letters else "messages read", total=None)
     try:
         if letters:
-            return await replay_letters(events, lake, selection, replays, secrets.token_hex(8), _step(bar, task))
-        return await replay_calls(events, selection, replays, secrets.token_hex(8), _step(bar, task))
+            return await replay_letters(events, lake, selection, replays, secrets.token_hex(8), _step(shown, task))
+        return await replay_calls(events, selection, replays, secrets.token_hex(8), _step(shown, task))
     finally:
         await events.close()
 
 
-def _step(bar: Progress, task: Any) -> Callable[[int, int], None]:
-    return lambda done, whole: bar.update(task, completed=done, total=whole)
+def _step(shown: Progress, task: Any) -> Callable[[int, int], None]:
+    return lambda done, whole: shown.update(task, completed=done, total=whole)
 
 
-def _bar() -> Progress:
+def bar() -> Progress:
+    """Of how far a command is; silent where nobody looks."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
@@ -98,13 +99,13 @@ def told(sent: Sent, revision: int) -> str:
 def _wait(lake: Lake, revision: int, calls: int) -> None:
     """Until all are at rest, or nothing moves any more, or Ctrl-C."""
     done, moved = 0, time.monotonic()
-    with suppress(KeyboardInterrupt), _bar() as bar:
-        task = bar.add_task("rows at rest", total=calls)
+    with suppress(KeyboardInterrupt), bar() as shown:
+        task = shown.add_task("rows at rest", total=calls)
         while done < calls and time.monotonic() - moved < WAIT_S:
             time.sleep(0.5)
             found = at_rest(lake, revision)
             moved, done = (time.monotonic() if found > done else moved), found
-            bar.update(task, completed=done)
+            shown.update(task, completed=done)
     if done >= calls:
         typer.echo(f"{done} rows are at rest.")
     else:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import TableNotFoundError
+from pyarrow import fs
 
 from storage.config import StorageConfig
 from storage.migration import migrate
@@ -44,9 +45,17 @@ class Lake:
     def local(self) -> bool:
         return not urlsplit(self._uri).scheme
 
+    def exists(self) -> bool:
+        """Whether there is a table in it. Blocks."""
+        return any(DeltaTable.is_deltatable(self.uri_of(name)) for name in TABLES)
+
     def directory(self) -> str:
         """The folder that all tables lie in, absolute on a local disk."""
         return str(Path(self._uri).resolve()) if self.local else self._uri
+
+    def filesystem(self) -> tuple[fs.FileSystem, str]:
+        """Where the files lie, for those who read and write them one by one, and the folder there."""
+        return fs.LocalFileSystem(), self.directory()
 
     def uri_of(self, table: str) -> str:
         return f"{self.directory()}/{table}"

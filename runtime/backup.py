@@ -1,0 +1,196 @@
+"""`heliograph backup` and `restore`: the lake, the log of one machine, and on Kafka the control topic.
+
+The lake is copied first and the log after it, so the log's copy has whatever the lake's copy lacks. What says that a copy is whole is
+written last.
+"""
+
+import asyncio
+import base64
+import secrets
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+from pyarrow import fs
+from rich.progress import Progress, TaskID
+
+from eventlog.codec import BatchId, Message, Record
+from eventlog.embedded_copy import copy_log, has_log
+from eventlog.port import Log, LogUnavailable, Place
+from eventlog.topics import CONTROL
+from runtime.cluster import open_log
+from runtime.replaying import PATIENCE, POLL_BYTES, Beginning
+from runtime.settings import Misconfigured, Settings
+from storage.backup import NotEmpty, TableCopied, copy_lake, put_back
+from storage.lake import Lake
+
+T = TypeVar("T")
+
+MANIFEST = "backup.json"
+CONTROL_FILE = "control.jsonl"
+FORMAT = 1
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a copy says of itself."""
+
+    format: int
+    heliograph: str
+    at: datetime
+    tables: list[TableCopied]
+    log_bytes: int | None
+    """None where the log is Kafka's."""
+
+
+class Kept(Struct, frozen=True):
+    """A record of the control topic."""
+
+    partition: int
+    key: str
+    value: str
+    """Base64."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def back_up(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
+    """Copies everything into `folder`, while anything runs. Raises Misconfigured for what an operator can change."""
+    lake = _existing_lake(chosen)
+    with _naming(folder):
+        tables = copy_lake(lake, fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
+        log_bytes = None
+        if chosen.on_kafka:
+            (folder / CONTROL_FILE).write_bytes(b"".join(asyncio.run(_with_log(chosen, _control))))
+        elif has_log(chosen.log_dir):
+            log_bytes = copy_log(chosen.log_dir, folder / "log")
+        made = Manifest(
+            format=FORMAT, heliograph=version("heliograph"), at=datetime.fromtimestamp(time.time(), UTC), tables=tables, log_bytes=log_bytes
+        )
+        (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+    return made
+
+
+def restore(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
+    """Puts a copy back where the settings say that data lie, and where nothing may lie yet. Raises Misconfigured."""
+    manifest = _manifest(folder)
+    if not chosen.on_kafka and has_log(chosen.log_dir):
+        raise Misconfigured(f"{chosen.log_dir} holds an event log. Restore into another directory (--data-dir), or move it away.")
+    with _naming(folder):
+        put_back(Lake(chosen.storage()), fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
+        if chosen.on_kafka:
+            kept = [msgspec.json.decode(line, type=Kept) for line in (folder / CONTROL_FILE).read_bytes().splitlines()]
+            asyncio.run(_with_log(chosen, lambda events: _give_back(events, kept)))
+        elif has_log(folder / "log"):
+            copy_log(folder / "log", chosen.log_dir)
+    return manifest
+
+
+def _existing_lake(chosen: Settings) -> Lake:
+    lake = Lake(chosen.storage())
+    if not lake.exists():
+        raise Misconfigured(
+            f"{lake.directory()} holds no lake. Name its place with --data-dir, HELIOGRAPH_DATA_DIR or HELIOGRAPH_LAKE_URI."
+        )
+    return lake
+
+
+def _manifest(folder: Path) -> Manifest:
+    try:
+        found = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        raise Misconfigured(
+            f"{folder} holds no whole backup: {MANIFEST} is missing or unreadable. `heliograph backup` writes it last."
+        ) from None
+    if found.format != FORMAT:
+        raise Misconfigured(f"{folder} is a backup of format {found.format}, this program reads {FORMAT}. Use the Heliograph that made it.")
+    return found
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """What goes wrong with files is the operator's to mend."""
+    try:
+        yield
+    except NotEmpty as error:
+        raise Misconfigured(str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        raise Misconfigured(f"{folder}: {error}. What was copied until then is not whole; remove it and try again.") from error
+
+
+def _step(bar: Progress) -> Callable[[str, int, int], None]:
+    tasks: dict[str, TaskID] = {}
+
+    def step(table: str, done: int, whole: int) -> None:
+        if table not in tasks:
+            tasks[table] = bar.add_task(table)
+        bar.update(tasks[table], completed=done, total=whole)
+
+    return step
+
+
+# The control topic: what people decided, such as keys. Compacted, so the newest record of each key is all there is to know.
+
+
+async def _with_log(chosen: Settings, work: Callable[[Log], Awaitable[T]]) -> T:
+    unreachable = asyncio.Event()
+    events = await open_log(chosen, unreachable, waiting=unreachable.set)
+    if events is None:
+        raise Misconfigured(f"No Kafka answers at HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS={chosen.kafka.bootstrap_servers}.")
+    try:
+        return await work(events)
+    except LogUnavailable as error:
+        raise Misconfigured(str(error)) from error
+    finally:
+        await events.close()
+
+
+async def _control(events: Log) -> list[bytes]:
+    newest = {(record.place, record.message.key): record for record in await _all_control(events)}
+    kept = [_kept(record) for record in newest.values() if record.message.value]
+    return [msgspec.json.encode(each) + b"\n" for each in kept]
+
+
+async def _all_control(events: Log) -> list[Record]:
+    holder, found = Beginning(first=True), []
+    reader = await events.reader([CONTROL.name], group=f"backup.{secrets.token_hex(8)}", holder=holder)
+    left: dict[Place, int] = {place: span.next for place, span in holder.spans.items() if span.next > span.first}
+    try:
+        while left and (records := await reader.poll(max_bytes=POLL_BYTES, timeout=PATIENCE)):
+            found += records
+            for record in records:
+                if record.offset + 1 >= left.get(record.place, 0):
+                    left.pop(record.place, None)
+    finally:
+        await reader.close()
+    return found
+
+
+def _kept(record: Record) -> Kept:
+    message = record.message
+    return Kept(message.partition, message.key or "", base64.b64encode(message.value).decode(), message.headers)
+
+
+async def _give_back(events: Log, kept: list[Kept]) -> None:
+    if any((await events.ends(CONTROL.name)).values()):
+        raise Misconfigured(f"{CONTROL.name} is not empty on this cluster. Restore into a cluster, or a topic prefix, of its own.")
+    writer, epoch, sequences = await events.writer(), secrets.token_hex(16), Counter[int]()
+    for each in kept:
+        sequences[each.partition] += 1
+        message = Message(
+            topic=CONTROL.name,
+            partition=each.partition,
+            batch_id=BatchId(epoch, sequences[each.partition]),
+            count=1,
+            value=base64.b64decode(each.value),
+            headers=each.headers,
+            key=each.key,
+        )
+        await writer.append([message])
+    await writer.close()
