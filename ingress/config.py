@@ -41,6 +41,9 @@ class ClientLimits(Struct, frozen=True, kw_only=True):
     keep_alive_s: float = 75.0
     stalled_s: float = 300.0
     """A client that takes nothing of its answer for so long has left."""
+    linger_s: float = 5.0
+    linger_bytes: int = 16 << 20
+    """For how long, and for how much, a client may go on sending after its connection's last answer."""
     drain_s: float = 30.0
     """At shutdown, for calls in flight to end."""
 

@@ -13,8 +13,10 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ingress.flow import Farewell, Flow, close
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 IsOurs = Callable[[bytes, Sequence[tuple[bytes, bytes]]], bool]
@@ -166,7 +168,7 @@ class Exchange:
             self.flush()
         self.response_complete = True
         if not self.keep_alive:
-            self._protocol.transport.close()
+            self._protocol.hang_up()
         self._protocol.on_response_complete()
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
@@ -184,7 +186,7 @@ class Exchange:
             self.flush()
         self.response_complete = self.disconnected = True
         if unended:
-            self._protocol.transport.close()  # what was written still goes out, and its framing tells that more was due
+            self._protocol.close()  # what was written still goes out, and its framing tells that more was due
         else:
             self._protocol.reset()  # a plain close would look like the end of an answer without framing
 
@@ -219,7 +221,7 @@ class Exchange:
     def client_left(self) -> None:
         """Ends the call where it stands: whoever handles it is cancelled."""
         self.disconnected = True
-        if self.task is not None and not self.response_complete:
+        if self.task is not None and not self.response_complete and not self.task.cancelling():
             self.task.cancel()
 
     def _wake(self) -> None:
@@ -240,10 +242,34 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     handler: Handler
     is_ours: IsOurs
-    flow: FlowControl
+    flow: Flow
     cycle: Any
     """The request that was read last; where requests are pipelined, not the one that is being answered."""
-    answering: Exchange | None = None
+    answering: Any = None
+    """The request that is being answered, or was answered last."""
+    deaf = False
+    """What still comes is not read as HTTP any more."""
+    farewell: Farewell | None = None
+    linger_s: float = 5.0
+    linger_bytes: int = 16 << 20
+    flush_s: float = 300.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline, self.reading_resumed)
+
+    def reading_resumed(self) -> None:
+        """After a pause, which was ours: the client could not send in the meantime."""
+
+    def data_received(self, data: bytes) -> None:
+        if self.deaf:
+            self.overhear(data)
+        else:
+            super().data_received(data)
+
+    def overhear(self, data: bytes) -> None:
+        if self.farewell is not None:
+            self.farewell.swallow(data)
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -285,11 +311,33 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.farewell is not None:
+            self.farewell.end()
         for queued, _ in self.pipeline:
             queued.disconnected = True
-        for exchange in (self.answering, self.cycle):  # two of them, where requests were pipelined
-            if type(exchange) is Exchange:
-                exchange.client_left()
+        for cycle in (self.answering, self.cycle):  # two of them, where requests were pipelined
+            if cycle is not None and not cycle.response_complete:
+                give_up(cycle)
+
+    def hang_up(self) -> None:
+        """Ends the connection after what was written; a client that may still be sending can read that first."""
+        if self.cycle is None or (is_whole(self.cycle) and not self.flow.read_paused):
+            self.close()
+        else:
+            self.bid_farewell()
+
+    def close(self) -> None:
+        close(self.loop, self.transport, flush_s=self.flush_s)
+
+    def bid_farewell(self) -> None:
+        """As `hang_up`, where a client is surely still sending."""
+        if self.farewell is None and not self.transport.is_closing():
+            self.deaf = True
+            self.pipeline.clear()
+            self.farewell = Farewell(
+                self.loop, self.transport, linger_s=self.linger_s, linger_bytes=self.linger_bytes, flush_s=self.flush_s
+            )
+            self.flow.resume_reading()
 
     def reset(self) -> None:
         """Ends the connection by a TCP reset."""
@@ -300,10 +348,10 @@ class ExchangeProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.answering = cycle
         if type(cycle) is not Exchange:
             super()._start_asgi_task(cycle, app)
             return
-        self.answering = cycle
         task = cycle.task = self.loop.create_task(self._run(cycle))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -321,3 +369,17 @@ class ExchangeProtocol(HttpToolsProtocol):
         finally:
             if not exchange.response_complete and not exchange.disconnected:
                 exchange.cut()
+
+
+def is_whole(cycle: Any) -> bool:
+    """All of the request has arrived. `cycle` is an exchange, or uvicorn's own for one of our routes."""
+    return cycle.body_complete if type(cycle) is Exchange else not cycle.more_body
+
+
+def give_up(cycle: Any) -> None:
+    """Nobody waits for its answer any more."""
+    if type(cycle) is Exchange:
+        cycle.client_left()
+    else:
+        cycle.disconnected = True
+        cycle.message_event.set()

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from ingress.answers import error_body
 from ingress.app import Ingress, is_ours
 from ingress.config import ClientLimits
-from ingress.exchange import Exchange, ExchangeProtocol
+from ingress.exchange import Exchange, ExchangeProtocol, give_up, is_whole
 from ingress.routes import Dialect
 
 log = structlog.get_logger()
@@ -53,8 +53,8 @@ class ClientProtocol(ExchangeProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._in_head = False
-        self._deaf = False
         self._fault: Fault | None = None
+        self._last_words: Fault | None = None
         self._hosts = 0
         self._coded = False
         self._piece = self._first_piece = self._seen = 0
@@ -66,23 +66,28 @@ class ClientProtocol(ExchangeProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
 
     def _look_whether_idle(self) -> None:
-        """One timer for each connection, not one for each answer: when it fires early, it waits for the rest."""
-        now = self.loop.time()
-        left = self.timeout_keep_alive if self._idle_since is None else self._idle_since + self.timeout_keep_alive - now
-        if left <= 0:
-            self.timeout_keep_alive_handler()
+        """One timer for each connection, not one for each answer: when it fires early, it waits for the rest.
+
+        A head that has begun has a timer of its own. Idle is who has sent none, whatever else came.
+        """
+        limit_s = self.timeout_keep_alive
+        idle_s = 0.0 if self._idle_since is None or self._in_head else self.loop.time() - self._idle_since
+        if idle_s < limit_s:
+            self.timeout_keep_alive_task = self.loop.call_later(limit_s - idle_s, self._look_whether_idle)
         else:
-            self.timeout_keep_alive_task = self.loop.call_later(left, self._look_whether_idle)
+            self.hang_up()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self.farewell is not None or self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self._last_words is not None:
+            self._say_last_words(self._last_words)
         else:
             self._idle_since = self.loop.time()
+        self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
@@ -90,15 +95,15 @@ class ClientProtocol(ExchangeProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self.deaf:
+            self.overhear(data)
             return
-        self._idle_since = None
         self._piece = len(data)
         self._seen += self._piece
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._deaf = True  # the answer is 501, and what follows is no HTTP
+            self.deaf = True  # the answer is 501, and what follows is no HTTP
             return
         except httptools.HttpParserError:
             self._refuse(self._fault or BAD)
@@ -140,6 +145,7 @@ class ClientProtocol(ExchangeProtocol):
             raise Malformed
         if self.url[:1] != b"/":
             self._take_absolute_form()
+        self._idle_since = None
         super().on_headers_complete()
 
     def _fault_of_head(self) -> Fault | None:
@@ -173,8 +179,18 @@ class ClientProtocol(ExchangeProtocol):
         """The head has begun and is not complete: it may neither grow nor last for ever."""
         if self._seen > self.limits.head_bytes:
             self._refuse(TOO_LARGE)
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.limits.head_s, self._refuse, TOO_SLOW)
+        elif self._head_timer is None and not self.flow.read_paused:
+            self._head_timer = self.loop.call_later(self.limits.head_s, self._give_up_head)
+
+    def _give_up_head(self) -> None:
+        self._head_timer = None
+        if not self.flow.read_paused:  # else its rest may have come long ago
+            self._refuse(TOO_SLOW)
+
+    def reading_resumed(self) -> None:
+        if self._in_head and not self.deaf:
+            self._stop_head_timer()
+            self._wait_for_head()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -184,20 +200,32 @@ class ClientProtocol(ExchangeProtocol):
     # Refusing
 
     def _refuse(self, fault: Fault) -> None:
-        """Tells the client what is wrong and ends the connection. An earlier call that is still being answered is let end first."""
-        self._deaf = True
+        """Nothing more is heard. What is wrong is told once all that came before is answered, and ends the connection."""
+        self.deaf = True
         self._stop_head_timer()
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if type(cycle) is not Exchange or cycle.body_complete:
-                cycle.keep_alive = False
+        cycle, answering = self.cycle, self.answering
+        if cycle is None or self._in_head or is_whole(cycle):
+            if answering is not None and not answering.response_complete:
+                self._last_words = fault
                 return
-            cycle.client_left()  # the rest of its body cannot be found
-            if cycle.started:
-                self.transport.close()
+        elif self.pipeline:
+            self.pipeline.popleft()  # of this one, the rest cannot be found, and its turn has not come
+            self._last_words = fault
+            return
+        elif cycle.response_complete:
+            self.hang_up()  # it has its answer, and a second one would be taken for that to the next request
+            return
+        else:
+            begun = cycle.started if type(cycle) is Exchange else cycle.response_started
+            give_up(cycle)
+            if begun:
+                self.close()
                 return
+        self._say_last_words(fault)
+
+    def _say_last_words(self, fault: Fault) -> None:
         self._write_fault(*fault)
-        self.transport.close()
+        self.bid_farewell()
 
     def _write_fault(self, status: int, code: str, message: str) -> None:
         body = error_body(status, code, message, Dialect.OPENAI)
@@ -210,6 +238,7 @@ def protocol_for(ingress: Ingress) -> type[ClientProtocol]:
 
     class Protocol(ClientProtocol):
         limits = ingress.config.clients
+        linger_s, linger_bytes, flush_s = limits.linger_s, limits.linger_bytes, limits.stalled_s
         handler = staticmethod(ingress.handle)
         is_ours = staticmethod(is_ours)
 

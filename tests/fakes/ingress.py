@@ -8,15 +8,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import uvicorn
+
 from eventlog.codec import decode
 from eventlog.events import RequestReceived, ResponseCompleted
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
 from ingress.app import Ingress, create_app
-from ingress.config import IngressConfig
+from ingress.config import ClientLimits, IngressConfig
 from ingress.emitter import Emitter
+from ingress.exchange import Handler
 from ingress.proxy import Guard, everyone
-from ingress.server import serve
+from ingress.server import ClientProtocol, serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import TimeLimits, Upstream
 from tests.fakes.memory_log import MemoryLog
@@ -97,3 +100,31 @@ async def running(
             stop.set()
             await serving
             await upstream.aclose()
+
+
+@asynccontextmanager
+async def serving(
+    handle: Handler, connections: list[ClientProtocol] | None = None, limits: ClientLimits | None = None
+) -> AsyncIterator[int]:
+    """The port of our client protocol alone, with `handle` behind it. The connections that are made join `connections`."""
+    chosen = limits or ClientLimits()
+
+    class Protocol(ClientProtocol):
+        limits = chosen
+        linger_s, linger_bytes, flush_s = chosen.linger_s, chosen.linger_bytes, chosen.stalled_s
+        handler = staticmethod(handle)
+        is_ours = staticmethod(lambda target, headers: False)
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if connections is not None:
+                connections.append(self)
+
+    config = uvicorn.Config(object, log_level="critical", lifespan="off", http=Protocol, timeout_keep_alive=int(chosen.keep_alive_s))
+    config.load()
+    state = uvicorn.server.ServerState()
+    server = await asyncio.get_running_loop().create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        for protocol in list(state.connections):
+            protocol.transport.abort()
