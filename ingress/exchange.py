@@ -249,6 +249,8 @@ class ExchangeProtocol(HttpToolsProtocol):
     """The request that is being answered, or was answered last."""
     deaf = False
     """What still comes is not read as HTTP any more."""
+    barren = 0
+    """Bytes since a message began, or since the last of its body."""
     farewell: Farewell | None = None
     linger_s: float = 5.0
     linger_bytes: int = 16 << 20
@@ -296,6 +298,7 @@ class ExchangeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self.barren = 0
         cycle = self.cycle
         if type(cycle) is not Exchange:
             super().on_body(body)

@@ -36,6 +36,7 @@ NO_HOST = (400, "bad_request", "A request needs exactly one Host header.")
 CODED = (501, "transfer_coding_unsupported", "Of all transfer codings only chunked is understood, and only in HTTP/1.1.")
 VERSION = (505, "version_unsupported", "HTTP/1.1 is spoken here, and HTTP/1.0.")
 TOO_LARGE = (431, "head_too_large", "The request's headers are too large.")
+TRAILING = (431, "trailers_too_large", "The request's trailers or chunk extensions are too large.")
 TOO_SLOW = (408, "head_too_slow", "The request's headers took too long to arrive.")
 
 Fault = tuple[int, str, str]
@@ -57,7 +58,7 @@ class ClientProtocol(ExchangeProtocol):
         self._last_words: Fault | None = None
         self._hosts = 0
         self._coded = False
-        self._piece = self._first_piece = self._seen = 0
+        self._piece = self._first_piece = 0
         self._head_timer: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -99,7 +100,7 @@ class ClientProtocol(ExchangeProtocol):
             self.overhear(data)
             return
         self._piece = len(data)
-        self._seen += self._piece
+        self.barren += self._piece
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -110,13 +111,15 @@ class ClientProtocol(ExchangeProtocol):
             return
         if self._in_head:
             self._wait_for_head()
+        elif self.barren > self.limits.head_bytes:
+            self._refuse(TRAILING)
 
     # The head
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._hosts, self._coded = True, 0, False
-        self._first_piece, self._seen = self._piece, 0
+        self._first_piece, self.barren = self._piece, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
@@ -157,7 +160,7 @@ class ClientProtocol(ExchangeProtocol):
                 return CODED
         if self._hosts != 1 and (self._hosts or version == "1.1"):
             return NO_HOST
-        if self._first_piece + self._seen > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
+        if self._first_piece + self.barren > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
             return TOO_LARGE
         return None
 
@@ -177,7 +180,7 @@ class ClientProtocol(ExchangeProtocol):
 
     def _wait_for_head(self) -> None:
         """The head has begun and is not complete: it may neither grow nor last for ever."""
-        if self._seen > self.limits.head_bytes:
+        if self.barren > self.limits.head_bytes:
             self._refuse(TOO_LARGE)
         elif self._head_timer is None and not self.flow.read_paused:
             self._head_timer = self.loop.call_later(self.limits.head_s, self._give_up_head)

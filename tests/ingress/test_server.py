@@ -295,3 +295,27 @@ async def test_a_call_that_begins_late_is_not_idle() -> None:
     async with running(slow, clients=ClientLimits(keep_alive_s=1)) as world:
         answer = await world.talk(b"\r\n", GET[:10], GET[10:] + b"Connection: close\r\n\r\n")
     assert answer.endswith(ANSWER)
+
+
+AFTER_A_BODY = {
+    "many trailers": [b"0\r\n", *[b"X-%d: %b\r\n" % (number, b"v" * 1_000) for number in range(200)]],
+    "one without end": [b"0\r\nX-Late: ", *[b"v" * 10_000] * 20],
+    "a chunk extension without end": [b"1;a=", *[b"v" * 10_000] * 20],
+    "blank lines without end": [b"0\r\n\r\n", *[b"\r\n" * 5_000] * 20],
+}
+
+
+@pytest.mark.parametrize("pieces", AFTER_A_BODY.values(), ids=AFTER_A_BODY)
+async def test_what_is_no_body_may_not_go_on_for_ever(pieces: list[bytes]) -> None:
+    async with running() as world:
+        answer = await world.talk(POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", *pieces)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer)[-1] == b"431"
+
+
+async def test_a_long_body_of_small_chunks_is_no_trailer() -> None:
+    chunk = b"1;x=%b\r\n{\r\n" % (b"y" * 50)
+    async with running() as world:
+        sent = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await world.talk(sent, *[chunk * 500] * 10, b"0\r\nX-Late: 1\r\n\r\n")
+        assert world.provider.requests[0].count(b"{") >= 1
+    assert answer.endswith(ANSWER)
