@@ -58,7 +58,7 @@ class UnknownRoute(BadRequest):
 
 
 class UpgradeUnsupported(BadRequest):
-    """The client wants to leave HTTP/1.1 (websocket, h2c)."""
+    """The client wants to leave HTTP/1.1 for a websocket or a tunnel."""
 
     code: ClassVar[str] = "upgrade_unsupported"
     status: ClassVar[int] = 501

@@ -218,6 +218,10 @@ class Exchange:
         self._wants_100 = False
         self._wake()
 
+    def await_body(self) -> None:
+        self.body_complete = False
+        self._wants_100 = self._protocol.expect_100_continue
+
     def client_left(self) -> None:
         """Ends the call where it stands: whoever handles it is cancelled."""
         self.disconnected = True
@@ -386,3 +390,12 @@ def give_up(cycle: Any) -> None:
     else:
         cycle.disconnected = True
         cycle.message_event.set()
+
+
+def unend(cycle: Any) -> None:
+    """The end of its request was told too early: the body is still to come."""
+    if type(cycle) is Exchange:
+        cycle.await_body()
+    else:
+        cycle.more_body = True
+        cycle.message_event.clear()

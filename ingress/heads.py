@@ -56,7 +56,7 @@ class RequestHead:
         "origin",
         "ours",
         "traceparent",
-        "upgrade",
+        "websocket",
     )
 
     def __init__(self) -> None:
@@ -72,8 +72,8 @@ class RequestHead:
         self.traceparent: str | None = None
         self.anthropic = False
         """It has an `anthropic-version`."""
-        self.upgrade = False
-        """It has an Upgrade header that its Connection header names."""
+        self.websocket = False
+        """It asks for a websocket. Any other protocol is only offered: it is ignored (RFC 9110, section 7.8)."""
         self.origin: bytes | None = None
         self.fetch_site: bytes | None = None
         self.named: frozenset[bytes] = frozenset()
@@ -83,7 +83,7 @@ class RequestHead:
 def read_head(headers: Headers) -> RequestHead:
     """`headers` have lower-case names, and framing that the parser has found sound."""
     head = RequestHead()
-    forwarded, upgrade = head.forwarded, False
+    forwarded, websocket = head.forwarded, False
     for pair in headers:
         kind = _KINDS.get(pair[0])
         if kind is None:
@@ -96,13 +96,13 @@ def read_head(headers: Headers) -> RequestHead:
             if pair[1] not in _PLAIN_CONNECTION:
                 head.named |= {token.strip().lower() for token in pair[1].split(b",")}
         elif kind == _UPGRADE:
-            upgrade = True
+            websocket = b"websocket" in pair[1].lower()
         elif kind == _TRANSFER:
             head.chunked = True
         elif kind != _DROP:
             _notice(head, kind, pair)
     if head.named:
-        head.upgrade = upgrade and b"upgrade" in head.named
+        head.websocket = websocket and b"upgrade" in head.named
         head.forwarded = [pair for pair in forwarded if pair[0] not in head.named]
     return head
 

@@ -133,14 +133,16 @@ class Proxy:
         else:
             route = self._router.route_to(*named, recording.target)
         recording.route = route
-        if head.upgrade:
+        if head.websocket:
             self._refuse_upgrade(call)
         return route
 
     @staticmethod
     def _refuse_upgrade(call: Call) -> NoReturn:
         call.exchange.keep_alive = False
-        raise UpgradeUnsupported("Connections are not upgraded here; send plain HTTP/1.1 without the Upgrade header.", field="Upgrade")
+        raise UpgradeUnsupported(
+            "Websockets and tunnels are not spoken here; send plain HTTP/1.1 without the Upgrade header.", field="Upgrade"
+        )
 
     async def _ask(self, call: Call, route: Route) -> Answer:
         """The provider's answer to the request. Raises CallFailed, ClientLeft."""

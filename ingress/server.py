@@ -19,8 +19,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from ingress.answers import error_body
 from ingress.app import Ingress, is_ours
 from ingress.config import ClientLimits
-from ingress.exchange import Exchange, ExchangeProtocol, give_up, is_whole
+from ingress.exchange import Exchange, ExchangeProtocol, give_up, is_whole, unend
 from ingress.routes import Dialect
+from ingress.upgrades import has_body, parser_of_body
 
 log = structlog.get_logger()
 
@@ -103,9 +104,8 @@ class ClientProtocol(ExchangeProtocol):
         self.barren += self._piece
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.deaf = True  # the answer is 501, and what follows is no HTTP
-            return
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_on(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self._fault or BAD)
             return
@@ -113,6 +113,24 @@ class ClientProtocol(ExchangeProtocol):
             self._wait_for_head()
         elif self.barren > self.limits.head_bytes:
             self._refuse(TRAILING)
+
+    def _read_on(self, data: memoryview) -> None:
+        """Past the head of a request with an Upgrade, which is ignored: `data` is HTTP nonetheless, unless the method is CONNECT."""
+        while not self.deaf:
+            if self.parser.get_method() == b"CONNECT":
+                self.deaf, self.cycle.keep_alive = True, False
+                return
+            if has_body(self.headers):
+                unend(self.cycle)
+                self.parser = parser_of_body(self, self.headers)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as another:
+                data = data[another.args[0] :]
+            except httptools.HttpParserError:
+                self._refuse(self._fault or BAD)
+            else:
+                return
 
     # The head
 

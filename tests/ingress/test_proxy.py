@@ -290,13 +290,6 @@ REFUSED = {
     "no target": ("/gateway/v1/x", b"", 400, "bad_request", "Helicone-Target-URL"),
     "nobody": ("/nobody/v1/x", b"", 404, "unknown_route", "path"),
     "an upgrade": ("/v1/realtime", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", 501, "upgrade_unsupported", "Upgrade"),
-    "h2c": (
-        "/v1/x",
-        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
-        501,
-        "upgrade_unsupported",
-        "Upgrade",
-    ),
 }
 
 

@@ -120,12 +120,6 @@ async def test_targets_that_are_no_paths(sent: bytes) -> None:
     assert world.provider.requests == []
 
 
-async def test_an_upgrade_with_a_body_and_more_behind_it_is_refused_once() -> None:
-    async with running() as world:
-        answer = await world.talk(POST + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nabcd" + GET + b"\r\n")
-    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"501"]
-
-
 LARGE = {
     "one header": POST + b"X-Large: " + b"x" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
     "many headers": POST + b"".join(b"X-%d: %b\r\n" % (number, b"v" * 100) for number in range(700)) + b"Content-Length: 0\r\n\r\n",
