@@ -22,7 +22,8 @@ Handler = Callable[["Exchange"], Awaitable[None]]
 IsOurs = Callable[[bytes, Sequence[tuple[bytes, bytes]]], bool]
 """Whether a request, told by its target and headers, is for one of our own routes."""
 
-BODILESS = frozenset({204, 304})
+NO_CONTENT = 204
+BODILESS = frozenset({NO_CONTENT, 304})
 FAULT = b'{"error": {"code": "internal", "message": "A fault inside Heliograph; its log says more."}}'
 
 
@@ -125,6 +126,8 @@ class Exchange:
             lines += (name, b": ", value, b"\r\n")
         if self.method == b"HEAD" or status in BODILESS:
             self._due = 0
+            if status == NO_CONTENT:
+                lines = _without_length(lines)
         elif length is not None:
             self._due = length
         elif self.version == "1.0":
@@ -232,6 +235,13 @@ class Exchange:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _without_length(lines: list[bytes]) -> list[bytes]:
+    """The head of a 204 may have no length (RFC 9110, section 8.6), whatever a provider says: a client might wait for the body."""
+    status, *rest = lines
+    fields = [rest[place : place + 4] for place in range(0, len(rest), 4)]
+    return [status, *(part for field in fields if field[0].lower() != b"content-length" for part in field)]
 
 
 class _Ignored:

@@ -17,7 +17,7 @@ from ingress.connection import Answer
 from ingress.copies import Copy
 from ingress.directives import parse_directives
 from ingress.emitter import Emitter
-from ingress.errors import CallFailed, LogUnwritable, TargetRefused, UnknownRoute, UpgradeUnsupported, UpstreamError
+from ingress.errors import BadRequest, CallFailed, LogUnwritable, TargetRefused, UnknownRoute, UpgradeUnsupported, UpstreamError
 from ingress.exchange import ClientLeft, Exchange
 from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
@@ -31,6 +31,11 @@ from ingress.upstream import Sender
 Guard = Callable[[bytes, RequestHead], CallFailed | None]
 """Who may call at all, by method and head: the refusal for a request of a foreign web page, or for a host that is not ours; else None."""
 
+NOT_FOR_US = frozenset(
+    {b"CONNECT", b"SOURCE", b"DESCRIBE", b"ANNOUNCE", b"SETUP", b"PLAY", b"PAUSE", b"TEARDOWN", b"RECORD", b"REDIRECT"}
+    | {b"GET_PARAMETER", b"SET_PARAMETER", b"FLUSH"}
+)
+"""Tunnels, and the methods of ICE and RTSP, whose versions the parser takes for HTTP's."""
 SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 SUCCESS = (b"Helicone-Status", b"success")
 FAILED = (b"Helicone-Status", b"failed")
@@ -123,8 +128,8 @@ class Proxy:
     def _direct(self, call: Call) -> Route:
         """The directives obeyed and the way found. Raises BadRequest."""
         recording, head = call.recording, call.head
-        if call.exchange.method == b"CONNECT":
-            self._refuse_upgrade(call)
+        if call.exchange.method in NOT_FOR_US:
+            self._refuse_method(call)
         directives = parse_directives(head.ours)
         recording.direct(directives)
         named = directives.target
@@ -136,6 +141,11 @@ class Proxy:
         if head.websocket:
             self._refuse_upgrade(call)
         return route
+
+    def _refuse_method(self, call: Call) -> NoReturn:
+        if call.exchange.method == b"CONNECT":
+            self._refuse_upgrade(call)
+        raise BadRequest(f"{call.exchange.method.decode()} is no method of HTTP.", field="method")
 
     @staticmethod
     def _refuse_upgrade(call: Call) -> NoReturn:

@@ -34,6 +34,7 @@ SETTLE_S = 5.0
 
 BAD = (400, "bad_request", "This is no HTTP/1.1 request that can be understood in one way only.")
 NO_HOST = (400, "bad_request", "A request needs exactly one Host header.")
+TARGET = (400, "bad_request", "The request's target must be a path, or an http or https URL with a host.")
 CODED = (501, "transfer_coding_unsupported", "Of all transfer codings only chunked is understood, and only in HTTP/1.1.")
 VERSION = (505, "version_unsupported", "HTTP/1.1 is spoken here, and HTTP/1.0.")
 TOO_LARGE = (431, "head_too_large", "The request's headers are too large.")
@@ -164,8 +165,6 @@ class ClientProtocol(ExchangeProtocol):
         self._fault = self._fault or self._fault_of_head()
         if self._fault is not None:
             raise Malformed
-        if self.url[:1] != b"/":
-            self._take_absolute_form()
         self._idle_since = None
         super().on_headers_complete()
 
@@ -180,21 +179,25 @@ class ClientProtocol(ExchangeProtocol):
             return NO_HOST
         if self._first_piece + self.barren > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
             return TOO_LARGE
-        return None
+        return None if self.url[:1] == b"/" or self._takes_other_form() else TARGET
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + _HEAD_LINE for name, value in self.headers)
 
-    def _take_absolute_form(self) -> None:
-        """`GET http://host/path`: the host of the target counts, whatever the Host header says (RFC 9112, section 3.2.2)."""
+    def _takes_other_form(self) -> bool:
+        """Targets that are no path: those of CONNECT and OPTIONS, and `GET http://host/path`.
+
+        There the host of the target counts, whatever the Host header says (RFC 9112, section 3.2.2).
+        """
         scheme = next((scheme for scheme in _SCHEMES if self.url[: len(scheme)].lower() == scheme), None)
         if scheme is None:
-            return
+            return self.parser.get_method() == (b"OPTIONS" if self.url == b"*" else b"CONNECT")
         rest = self.url[len(scheme) :]
         end = min((place for place in (rest.find(b"/"), rest.find(b"?")) if place >= 0), default=len(rest))
         authority, path = rest[:end].rpartition(b"@")[2], rest[end:]
         self.url = path if path[:1] == b"/" else b"/" + path
         self.headers[:] = [(b"host", authority), *(pair for pair in self.headers if pair[0] != b"host")]
+        return authority != b""
 
     def _wait_for_head(self) -> None:
         """The head has begun and is not complete: it may neither grow nor last for ever."""

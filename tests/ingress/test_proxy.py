@@ -363,3 +363,22 @@ async def test_a_broken_log_costs_the_client_nothing() -> None:
                 assert body_of(await world.post(body=CHAT)) == ANSWER
         log.heal()
         assert len(await world.responses(5)) == 5
+
+
+NO_CONTENT = {
+    "a length": b"HTTP/1.1 204 No Content\r\nX-One: 1\r\ncontent-LENGTH: 5\r\nX-Two: 2\r\n\r\n",
+    "a length and a body": b"HTTP/1.1 204 No Content\r\nX-One: 1\r\nContent-Length: 5\r\nX-Two: 2\r\n\r\nabcde",
+    "chunked": b"HTTP/1.1 204 No Content\r\nX-One: 1\r\nTransfer-Encoding: chunked\r\nX-Two: 2\r\n\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", NO_CONTENT.values(), ids=NO_CONTENT)
+async def test_no_content_has_no_framing_whatever_the_provider_says(answer: bytes) -> None:
+    get = b"GET /v1/models HTTP/1.1\r\n" + HOST
+    async with running(raw(answer)) as world:
+        seen = await world.talk(get + b"\r\n", get + b"Connection: close\r\n\r\n")
+        await world.responses(2)
+    assert seen.count(b"HTTP/1.1 204 No Content\r\nX-One: 1\r\nX-Two: 2\r\nHelicone-Id: ") == 2
+    assert b"ontent-l" not in seen.lower().replace(b"no content", b"")
+    assert b"abcde" not in seen
+    assert seen.endswith(b"\r\n\r\n")

@@ -49,6 +49,10 @@ AMBIGUOUS = {
     "HTTP/2": (b"GET /v1/x HTTP/2.0\r\n" + HOST + b"\r\n", 505),
     "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "HTTP/0.9": (b"GET /\r\n\r\n", 505),
+    "a URL of another scheme": (b"GET ftp://localhost/v1/x HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a URL without a host": (b"GET http:///v1/x HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a URL with a user and no host": (b"GET http://me@/v1/x HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "an asterisk": (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
 }
 
 
@@ -95,11 +99,21 @@ async def test_trailers_are_no_headers() -> None:
     assert completed.call.user_id is None
 
 
+@pytest.mark.parametrize("line", [b"SOURCE /v1/x ICE/1.0", b"SOURCE /v1/x ICE/1.1", b"DESCRIBE /v1/x RTSP/1.0"])
+async def test_protocols_that_the_parser_takes_for_http_are_not_proxied(line: bytes) -> None:
+    async with running() as world:
+        answer = await world.talk(line + b"\r\nConnection: close\r\n" + HOST + b"\r\n")
+        assert world.provider.requests == []
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["param"] == "method"
+
+
 ABSOLUTE = {
     "with a path": (b"http://localhost/v1/models?x=1", b"/v1/models?x=1"),
     "without": (b"http://groq.example", b"/"),
     "a query alone": (b"HTTP://groq.example?x=1", b"/?x=1"),
     "https": (b"https://groq.example:80/v1/x", b"/v1/x"),
+    "a user": (b"http://me:secret@groq.example/v1/x", b"/v1/x"),
 }
 
 
