@@ -5,6 +5,7 @@ call: a connection carries its deadline, and its pool looks at all of them a few
 """
 
 import asyncio
+import select
 import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
@@ -112,7 +113,7 @@ class Connection(asyncio.Protocol):
         self.limits = limits
         self.transport: asyncio.Transport | None = None
         self.deadline = FOREVER
-        self.idle_until = FOREVER
+        self.idle_since, self.idle_until = 0.0, FOREVER
         self.answer: Answer | None = None
         self.lost = False
         self._owner = owner
@@ -164,7 +165,8 @@ class Connection(asyncio.Protocol):
             self.drop()
             return
         self.deadline = FOREVER
-        self.idle_until = self.loop.time() + self._kept_s
+        self.idle_since = self.loop.time()
+        self.idle_until = self.idle_since + self._kept_s
         if self._bodiless:
             self._parser = httptools.HttpResponseParser(self)  # it does not know of HEAD and waits for a body
         self._owner.give(self)
@@ -173,6 +175,15 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         """Neither side has closed it."""
         return not self.lost and self.transport is not None and not self.transport.is_closing()
+
+    @property
+    def silent(self) -> bool:
+        """Nothing has come that the event loop has not told of yet: neither an end nor words that nobody asked for."""
+        if self.transport is None:
+            return False
+        asked = select.poll()
+        asked.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+        return not asked.poll(0)
 
     def drop(self) -> None:
         """Cuts the connection off; whatever was under way on it is over."""

@@ -9,6 +9,10 @@ from collections import deque
 from ingress.connection import Connection
 from ingress.errors import Overloaded
 
+FRESH_S = 0.5
+"""A connection used less long ago is taken as it is. One idle for longer, its provider may have closed in this very moment: a call that
+is written on it would be lost, and it may not be written twice."""
+
 
 class Pool:
     """At most `cap` connections are open or being opened, and at most `queue` calls wait."""
@@ -31,7 +35,8 @@ class Pool:
         """An idle connection, the one used last: it is the likeliest to be alive."""
         while self.idle:
             connection = self.idle.pop()
-            if connection.usable and connection.idle_until > now:
+            fresh = now - connection.idle_since < FRESH_S
+            if connection.usable and connection.idle_until > now and (fresh or connection.silent):
                 return connection
             connection.drop()
         return None

@@ -1,6 +1,8 @@
 """Connections kept, shared and given up: no call is starved, no place is lost, nothing is written to a dead connection."""
 
 import asyncio
+import socket
+import threading
 
 import pytest
 
@@ -332,3 +334,35 @@ async def test_many_calls_at_once_on_few_connections_all_end() -> None:
         assert isinstance(up, Upstream)
         opened, idle = counts(up, server)
         assert opened == idle <= 4
+
+
+async def test_a_connection_closed_in_this_very_moment_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end has arrived, and the event loop, busy with something else, has not told of it yet."""
+    monkeypatch.setattr("ingress.pool.FRESH_S", 0)
+    close, closed = threading.Event(), threading.Event()
+    heard: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        for _ in range(2):
+            peer, _ = listening.accept()
+            with peer:
+                heard.append(peer.recv(65_536))
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                close.wait(5)
+            closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        serving = asyncio.get_running_loop().run_in_executor(None, serve, listening)
+        upstream = Upstream(allow_private_targets=True)
+        origin = Origin("http", "127.0.0.1", listening.getsockname()[1])
+        for number in range(2):
+            answer = await upstream.send(origin, b"POST", b"/%d" % number, [], b"{}")
+            while await answer.read():
+                pass
+            answer.close()
+            close.set()
+            closed.wait(5)  # in the way of the loop, on purpose
+        await serving
+        await upstream.aclose()
+    assert [request.split()[1] for request in heard] == [b"/0", b"/1"]
