@@ -1,47 +1,18 @@
 """TLS towards providers: verified, with the host's name, and its failures named."""
 
 import asyncio
-import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from ingress.errors import Interrupted, TlsFailed
 from ingress.upstream import Answer, Origin, TimeLimits, Upstream, tls_context
 from tests.fakes.calling import OK, answering, stall, until, upstream, whole
+from tests.fakes.certificates import Authority
 from tests.fakes.raw_server import Peer, raw_server
 
 pytestmark = pytest.mark.needs("openssl")
 ANSWER = OK + b"Content-Length: 2\r\n\r\nab"
 PATIENT = TimeLimits(connect_s=5, first_byte_s=10, idle_s=10)
-
-
-class Authority:
-    """A certificate authority of our own, in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=Test -keyout ca.key -out ca.pem")
-
-    @property
-    def file(self) -> str:
-        return str(self.folder / "ca.pem")
-
-    def server(self, name: str, *, days: int = 2, heard: list[str | None] | None = None) -> ssl.SSLContext:
-        """A server with a certificate for `name`; `heard` gets the names that clients ask for."""
-        stem = name.replace("*", "any")
-        self._openssl(f"req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout {stem}.key -out {stem}.csr")
-        (self.folder / f"{stem}.ext").write_text(f"subjectAltName={'IP' if name[0].isdigit() else 'DNS'}:{name}\n")
-        self._openssl(f"x509 -req -in {stem}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days {days} -extfile {stem}.ext -out {stem}.pem")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
-        if heard is not None:
-            context.sni_callback = lambda _socket, asked, _context: heard.append(asked)
-        return context
-
-    def _openssl(self, command: str) -> None:
-        subprocess.run(["openssl", *command.split()], cwd=self.folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
