@@ -15,6 +15,7 @@ from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_errors import naming
 from eventlog.kafka_metadata import TopicFound
 from eventlog.kafka_reader import KafkaReader
+from eventlog.kafka_start import started
 from eventlog.kafka_topics import check, examine
 from eventlog.kafka_writer import KafkaWriter
 from eventlog.port import Holder, Lag, Place, UnknownTopic
@@ -44,10 +45,8 @@ class KafkaLog:
         """Raises LogUnavailable, and TopicsUnfit when topics are missing or not fit to be read."""
         admin = AIOKafkaAdminClient(**config.connection())
         try:
-            with naming(config):
-                async with asyncio.timeout(config.request_timeout_s):
-                    await admin.start()
-                existing = await examine(config, admin)
+            await started(admin.start, config)
+            existing = await examine(config, admin)
             check(existing, config)
         except BaseException:
             await admin.close()
@@ -119,8 +118,7 @@ class KafkaLog:
         """A consumer of no group, which only looks."""
         if self._observer is None:
             observer = AIOKafkaConsumer(**self._config.connection(), group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=100)
-            with naming(self._config):
-                await observer.start()
+            await started(observer.start, self._config)
             self._observer = observer
         return self._observer
 

@@ -88,13 +88,19 @@ class KafkaConfig(Struct, frozen=True, kw_only=True):
         """A topic's or a group's name as the cluster knows it."""
         return self.topic_prefix + name
 
+    @property
+    def servers(self) -> list[str]:
+        return [server.strip() for server in self.bootstrap_servers.split(",")]
+
     def connection(self) -> Mapping[str, Any]:
         """What every client of the cluster is opened with."""
+        return {"bootstrap_servers": self.servers, "metadata_max_age_ms": 60_000, **self.conversation()}
+
+    def conversation(self) -> Mapping[str, Any]:
+        """What every connection to one of its brokers is opened with."""
         found: dict[str, Any] = {
-            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
             "client_id": self.client_id,
             "request_timeout_ms": int(self.request_timeout_s * 1000),
-            "metadata_max_age_ms": 60_000,
             "security_protocol": self.security.value,
             "ssl_context": self.tls,
         }

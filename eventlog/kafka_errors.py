@@ -1,5 +1,6 @@
 """What goes wrong between us and a cluster, in the port's own words: each message names the setting and the remedy."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,13 @@ _TOO_OLD = (NotImplementedError, errors.UnsupportedVersionError, errors.Incompat
 _ABSENT = (errors.UnknownTopicOrPartitionError,)
 
 
+_WHO_WE_ARE = "HELIOGRAPH_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD, or __OAUTH_TOKEN_FILE"
+
+
+class NoToken(OSError):
+    """A token for OAUTHBEARER cannot be had. The message names the setting."""
+
+
 class TopicsUnfit(Exception):
     """The cluster's topics are not what we need: some are missing, or differ. The message names them, and the command that mends it."""
 
@@ -36,17 +44,31 @@ def naming(config: KafkaConfig) -> Iterator[None]:
 
 def _told(config: KafkaConfig, error: BaseException) -> str:
     where, text = f"Kafka at {config.bootstrap_servers}", f"{type(error).__name__}: {error}"[:300].rstrip(": ")
+    match error:
+        case NoToken():
+            return f"There is no token to show to {where}: {error}"
+        case ssl.SSLCertVerificationError():
+            return (
+                f"{where} shows a certificate that is not to be trusted ({text}); see HELIOGRAPH_KAFKA__CA_FILE, and whether the"
+                " certificate names this host"
+            )
+        case ssl.SSLError():
+            return (
+                f"{where} does not speak TLS with us ({text}); see HELIOGRAPH_KAFKA__SECURITY_PROTOCOL,"
+                " __BOOTSTRAP_SERVERS (its port), __CERT_FILE and __KEY_FILE"
+            )
     if isinstance(error, _AUTHENTICATION):
-        return f"{where} does not accept who we are ({text}); see HELIOGRAPH_KAFKA__SASL_MECHANISM, __SASL_USERNAME and __SASL_PASSWORD"
+        return f"{where} does not accept who we are ({text}); see {_WHO_WE_ARE}"
     if isinstance(error, _AUTHORIZATION):
-        return f"{where} does not allow it ({text}); let this user read, write and describe our topics and groups"
+        return f"{where} does not allow it ({text}); let this user read, write (IdempotentWrite too) and describe our topics and groups"
     if isinstance(error, _TOO_OLD):
         return f"{where} is too old ({text}); Heliograph needs Kafka {OLDEST} or newer"
     if isinstance(error, _ABSENT):
         return f"{where} lacks a topic or partition ({text}); run `heliograph topics check`"
     if isinstance(error, errors.MessageSizeTooLargeError):
         return f"{where} finds a message too large ({text}); run `heliograph topics check`"
+    certificate = "" if config.tls is None else ", __CERT_FILE if it asks for one,"
     return (
-        f"{where} cannot be reached, or does not answer ({text}); see HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS and __SECURITY_PROTOCOL,"
+        f"{where} cannot be reached, or does not answer ({text}); see HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS, __SECURITY_PROTOCOL{certificate}"
         " and whether the brokers run"
     )

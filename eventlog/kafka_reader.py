@@ -22,6 +22,7 @@ from aiokafka.structs import ConsumerRecord
 from eventlog.codec import BatchId, Message, Positions, Record, headers_of
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_errors import naming
+from eventlog.kafka_start import started
 from eventlog.port import Holder, LogUnavailable, NotAssigned, OffsetOutOfRange, Place, Span
 
 log = structlog.get_logger()
@@ -68,7 +69,7 @@ class KafkaReader:
         try:
             with naming(self._config):
                 async with asyncio.timeout(JOIN_S):
-                    await self._consumer.start()
+                    await started(self._consumer.start, self._config, within_s=JOIN_S)
                     await self._settled.wait()
             self._raise_fault()
         except BaseException:

@@ -222,3 +222,15 @@ def check(existing: Existing, config: KafkaConfig) -> None:
     fatal = [str(each) for each in differences(existing, wanted(config)) if each.severity is Severity.FATAL]
     if fatal:
         raise TopicsUnfit("The cluster's topics are not fit to be read:\n  " + "\n  ".join(fatal))
+
+
+def check_shape(cluster: ClusterFound, config: KafkaConfig) -> None:
+    """Raises TopicsUnfit when nothing must be written to these topics: some are missing, or coupled ones differ in their counts."""
+    topics = [topic for topic in wanted(config) if topic.name != config.on_cluster(HELD.name)]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in differences(Existing(cluster=cluster, configs={}), topics):
+        if each.severity is Severity.FATAL:
+            alike.setdefault((each.what, each.remedy), []).append(each.topic)
+    if alike:
+        told = "; ".join(f"{', '.join(names)} {what}; {remedy}" for (what, remedy), names in alike.items())
+        raise TopicsUnfit(f"Kafka at {config.bootstrap_servers} lacks what we write to: {told}")

@@ -16,8 +16,10 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from eventlog.codec import Message
 from eventlog.kafka_config import Acks, Compression, KafkaConfig
-from eventlog.kafka_errors import naming
+from eventlog.kafka_errors import TopicsUnfit, naming
 from eventlog.kafka_metadata import ClusterFound, describe
+from eventlog.kafka_start import started
+from eventlog.kafka_topics import check_shape
 from eventlog.port import LogUnavailable, Place, UnknownTopic
 from eventlog.topics import TOPICS
 
@@ -190,14 +192,13 @@ class KafkaWriter:
             max_batch_size=BATCH_BYTES,
         )
         try:
+            await started(producer.start, config)
             async with asyncio.timeout(config.request_timeout_s):
-                await producer.start()
                 cluster = await describe(producer.client, [config.on_cluster(topic) for topic in TOPICS])
-            missing = [name for topic in TOPICS if (name := config.on_cluster(topic)) not in cluster.topics]
-            if missing:
-                raise LogUnavailable(
-                    f"Kafka at {config.bootstrap_servers} has no topic {', '.join(missing)}; run `heliograph topics create`"
-                )
+            check_shape(cluster, config)
+        except TopicsUnfit as error:
+            await _end(producer)
+            raise LogUnavailable(str(error)) from error
         except BaseException:
             await _end(producer)
             raise

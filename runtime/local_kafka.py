@@ -135,7 +135,9 @@ class Broker:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Starts the broker and waits until it serves. Raises BrokerFailed."""
+        """Starts the broker, unless it runs, and waits until it serves. Raises BrokerFailed."""
+        if self._process is not None and self._process.poll() is None:
+            return
         classpath = f"{jars(self._home).resolve()}/*"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "server.properties"

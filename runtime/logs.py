@@ -7,6 +7,9 @@ import structlog
 
 from runtime.settings import LogFormat, LogLevel
 
+CHATTER = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster", "aiokafka.producer", "aiokafka.consumer.fetcher")
+"""Loggers that tell of each attempt to reach a broker, many times a second, as an error. What comes of the attempts we tell ourselves."""
+
 
 def configure(form: LogFormat, level: LogLevel, *, role: str) -> None:
     """Everything goes to standard error, what libraries log included."""
@@ -32,3 +35,6 @@ def configure(form: LogFormat, level: LogLevel, *, role: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    if level is not LogLevel.DEBUG:
+        for name in CHATTER:
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -6,14 +6,10 @@ import os
 import socket
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from eventlog.embedded import EmbeddedLog
-from eventlog.kafka_metadata import ClusterFound
-from eventlog.kafka_writer import KafkaWriter
+from eventlog.kafka_spill import open_ground
 from eventlog.spill import SpillingWriter
 from eventlog.spill_state import SpillConfig
-from eventlog.topics import TOPICS
 from ingress.app import create_app
 from ingress.emitter import Emitter
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
@@ -25,8 +21,6 @@ from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
 from runtime.settings import Settings
 
-PATIENT_S = 30.0
-"""What was spilled may take so long to be acknowledged: the largest message on a slow cluster."""
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
 """Thresholds of the garbage collector. A call leaves no cycles behind; the usual 700 would look for them at every few calls."""
 
@@ -58,16 +52,9 @@ async def _emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter, Emb
     if not chosen.on_kafka:
         events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
         return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
-    config = kafka_config(chosen)
-    counts = dict.fromkeys(TOPICS, config.partitions)
-
-    def connected(cluster: ClusterFound) -> None:
-        counts.update({topic: cluster.topics[config.on_cluster(topic)].partitions for topic in TOPICS})
-
     spill = SpillConfig(directory=chosen.spill_dir, limit_bytes=chosen.spill.bytes, fsync=chosen.ingress().strict)
-    patient = KafkaWriter(replace(config, acknowledged_within_s=PATIENT_S))
-    writer = await SpillingWriter.open(KafkaWriter(config, on_connected=connected), spill, patient=patient, counts=lambda: counts)
-    return Emitter(writer, counts, limits=limits, telemetry=telemetry), writer
+    ground = await open_ground(kafka_config(chosen), spill)
+    return Emitter(ground.writer, ground.partitions, limits=limits, telemetry=telemetry), ground.writer
 
 
 def sender(chosen: Settings) -> Sender:

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from eventlog import kafka_topics
 from eventlog.kafka_config import KafkaConfig
-from eventlog.kafka_errors import TopicsUnfit, naming
+from eventlog.kafka_errors import TopicsUnfit
+from eventlog.kafka_start import started
 from eventlog.kafka_topics import Severity
 from eventlog.port import LogUnavailable
 from runtime.cluster import kafka_config
@@ -72,8 +73,7 @@ def _with_admin(work: Callable[[KafkaConfig, AIOKafkaAdminClient], Awaitable[T]]
     async def run() -> T:
         admin = AIOKafkaAdminClient(**config.connection())
         try:
-            with naming(config):
-                await admin.start()
+            await started(admin.start, config)
             return await work(config, admin)
         finally:
             await admin.close()

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from runtime.local_kafka import missing_part
 from tests.fakes import kafka
+
+OWN_BROKER = "a broker of one's own"
+"""One that a test may stop, pause and kill, whatever else is there."""
 
 REMEDIES = {
     "curl": "install curl",
@@ -44,6 +48,8 @@ def _remedy(part: str) -> str | None:
     """How to get a part that is missing; None when it is there."""
     if part == "kafka":
         return kafka.missing()
+    if part == OWN_BROKER:
+        return missing_part()
     return REMEDIES[part] if shutil.which(part) is None else None
 
 

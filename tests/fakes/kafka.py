@@ -8,12 +8,17 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 
 from eventlog import kafka_topics
 from eventlog.kafka_config import KafkaConfig
@@ -22,6 +27,8 @@ from runtime.local_kafka import running as running_broker
 
 ADDRESS = "TEST_KAFKA"
 IMAGE = "apache/kafka:4.1.0"
+QUICK = {"broker.session.timeout.ms": "2000", "broker.heartbeat.interval.ms": "500"}
+"""After a kill -9 a broker is let in again only when its former life counts as over."""
 
 
 def free_port() -> int:
@@ -30,9 +37,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def local_broker(folder: Path, **options: Any) -> Broker:
+def local_broker(folder: Path, properties: Mapping[str, str] = MappingProxyType({}), **options: Any) -> Broker:
     """A broker of one's own, for tests that stop, kill or pause it. Not started yet."""
-    return Broker(folder, port=free_port(), controller_port=free_port(), **options)
+    return Broker(folder, port=free_port(), controller_port=free_port(), properties={**QUICK, **properties}, **options)
 
 
 def missing() -> str | None:
@@ -82,3 +89,81 @@ async def admin_of(config: KafkaConfig) -> Any:
 async def create_topics(config: KafkaConfig) -> None:
     async with admin_of(config) as admin:
         await kafka_topics.create(config, admin)
+
+
+async def raise_topics(config: KafkaConfig, partitions: int) -> None:
+    async with admin_of(config) as admin:
+        await kafka_topics.raise_partitions(config, admin, partitions)
+
+
+async def raise_one(config: KafkaConfig, topic: str, partitions: int) -> None:
+    """One topic alone, as somebody without our commands would."""
+    async with admin_of(config) as admin:
+        await admin.create_partitions({config.on_cluster(topic): NewPartitions(partitions)})
+
+
+async def limit_messages(config: KafkaConfig, topic: str, limit_bytes: int) -> None:
+    """The topic takes no larger ones from now on."""
+    async with admin_of(config) as admin:
+        limit = {"max.message.bytes": str(limit_bytes)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, config.on_cluster(topic), limit)])
+
+
+async def allow(config: KafkaConfig, principal: str) -> None:
+    """Somebody may do everything to our topics."""
+    topic, prefixed, everything, allowed = 2, 4, 2, 3
+    async with admin_of(config) as admin:
+        request = CreateAclsRequest(topic, config.topic_prefix, prefixed, principal, "*", everything, allowed)
+        answer = await admin._send_to_controller(request)
+        assert [code for code, _ in answer.creation_responses] == [0]
+
+
+async def throttle(config: KafkaConfig, bytes_a_second: float) -> None:
+    """What a client of this name produces above it is slowed down."""
+    async with admin_of(config) as admin:
+        answer = await admin._send_to_controller(_AlterQuotas(config.client_id, bytes_a_second))
+        assert [code for code, *_ in answer.entries] == [0]
+
+
+class _AlterQuotasResponse(Response):
+    API_KEY = 49
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "entries",
+            Array(
+                ("error_code", Int16),
+                ("error_message", String("utf-8")),
+                ("entity", Array(("type", String("utf-8")), ("name", String("utf-8")))),
+            ),
+        ),
+    )
+
+
+class _AlterQuotasRequestV0(RequestStruct):
+    API_KEY = 49
+    API_VERSION = 0
+    RESPONSE_TYPE = _AlterQuotasResponse
+    SCHEMA = Schema(
+        (
+            "entries",
+            Array(
+                ("entity", Array(("type", String("utf-8")), ("name", String("utf-8")))),
+                ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean))),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class _AlterQuotas(Request[_AlterQuotasRequestV0]):
+    """aiokafka has no request for it. Source: Kafka protocol guide, "AlterClientQuotas API" (read 2026-11-25)."""
+
+    API_KEY = 49
+
+    def __init__(self, client_id: str, bytes_a_second: float) -> None:
+        self._entry = ([("client-id", client_id)], [("producer_byte_rate", bytes_a_second, False)])
+
+    def build(self, request_struct_class: type[_AlterQuotasRequestV0]) -> _AlterQuotasRequestV0:
+        return request_struct_class([self._entry], False)
