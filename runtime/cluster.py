@@ -15,7 +15,7 @@ from aiokafka.abc import AbstractTokenProvider
 from eventlog.embedded import EmbeddedLog
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import Credentials, KafkaConfig, Mechanism, Security
-from eventlog.kafka_errors import TopicsUnfit
+from eventlog.kafka_errors import NoToken, TopicsUnfit
 from eventlog.port import LogUnavailable
 from runtime.settings import Kafka, Misconfigured, Settings
 
@@ -124,7 +124,10 @@ class FileTokens(AbstractTokenProvider):
         self._path = path
 
     async def token(self) -> str:
-        return (await asyncio.to_thread(self._path.read_text)).strip()
+        try:
+            return (await asyncio.to_thread(self._path.read_text)).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise NoToken(f"{self._path} cannot be read ({error}); see HELIOGRAPH_KAFKA__OAUTH_TOKEN_FILE") from error
 
 
 class IssuedTokens(AbstractTokenProvider):
@@ -139,11 +142,18 @@ class IssuedTokens(AbstractTokenProvider):
 
     async def token(self) -> str:
         if time.monotonic() >= self._expires:
-            async with httpx2.AsyncClient(timeout=10) as client:
-                answer = await client.post(self._url, data=self._form, auth=self._who)
-            if answer.status_code >= 400:
-                raise OSError(f"{self._url} answered {answer.status_code} and gave no token; see HELIOGRAPH_KAFKA__OAUTH_CLIENT_ID")
-            told = json.loads(answer.content)
-            self._token = str(told["access_token"])
-            self._expires = time.monotonic() + max(0.0, float(told.get("expires_in", 300)) - TOKEN_EARLY_S)
+            try:
+                await self._renew()
+            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError) as error:
+                told = f"{type(error).__name__}: {error}"[:200].rstrip(": ")
+                raise NoToken(f"{self._url} gave none ({told}); see HELIOGRAPH_KAFKA__OAUTH_TOKEN_URL") from error
         return self._token
+
+    async def _renew(self) -> None:
+        async with httpx2.AsyncClient(timeout=10) as client:
+            answer = await client.post(self._url, data=self._form, auth=self._who)
+        if answer.status_code >= 400:
+            raise NoToken(f"{self._url} answered {answer.status_code}; see HELIOGRAPH_KAFKA__OAUTH_CLIENT_ID and __OAUTH_CLIENT_SECRET")
+        told = json.loads(answer.content)
+        self._token = str(told["access_token"])
+        self._expires = time.monotonic() + max(0.0, float(told.get("expires_in", 300)) - TOKEN_EARLY_S)

@@ -6,6 +6,7 @@ environment wins.
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -138,6 +139,18 @@ class Kafka(Group):
     acknowledged_ms: float = Field(500, gt=0, description="Milliseconds after which a batch that was not acknowledged goes to the spill.")
     request_timeout_s: float = Field(10, gt=0, description="Seconds that a broker may take to answer.")
     session_timeout_s: float = Field(10, ge=1, description="Seconds of silence after which a reader loses its partitions to another.")
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, value: str | None) -> str | None:
+        wrong = [
+            server
+            for server in (value or "a").split(",")
+            if not re.fullmatch(r"([^\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", server.strip())
+        ]
+        if wrong:
+            raise ValueError(f"{wrong[0].strip()!r} is no address of a broker; expected `host:port`, several separated by commas")
+        return value
 
 
 class Spilling(Group):

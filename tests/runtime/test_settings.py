@@ -60,6 +60,7 @@ WRONG = {
     "an upstream that is no URL": ("HELIOGRAPH_UPSTREAMS__OPENAI", "localhost", "HELIOGRAPH_UPSTREAMS"),
     "a name that is none": ("HELIOGRAPH_PROT", "1", "Did you mean HELIOGRAPH_PORT"),
     "a group's member that is none": ("HELIOGRAPH_SINK__FLUSH_SECS", "1", "HELIOGRAPH_SINK__FLUSH_SECONDS"),
+    "a broker without a port's number": ("HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS", "a:9092, b:kafka", "'b:kafka' is no address of a broker"),
     "all interfaces and no word about keys": ("HELIOGRAPH_HOST", "0.0.0.0", "HELIOGRAPH_AUTH=open"),
 }
 
