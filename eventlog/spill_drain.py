@@ -109,15 +109,24 @@ class Spill:
 
         Raises LogUnavailable: what was not acknowledged is offered again the next time, and nothing behind it before. Raises LogCorrupt.
         """
-        if not self._records:
-            self._records = await self._reader.poll(max_bytes=max_bytes, timeout=timedelta(0))
-            self.oldest_at = min((record.appended_at for record in self._records), default=None)
-            self._left = [_restored(record.message) for record in self._records]
-        if not self._records:
+        if not await self._read(max_bytes):
             return False
         await self._send(writer)
         await self._forget()
         return True
+
+    async def age_s(self) -> float:
+        """Of the oldest message that is not sent yet. Raises LogUnavailable, LogCorrupt."""
+        await self._read(FIRST_BYTES)
+        return 0.0 if self.oldest_at is None else self._grounds.clock() - self.oldest_at
+
+    async def _read(self, max_bytes: int) -> bool:
+        """Whether there is something to send."""
+        if not self._records:
+            self._records = await self._reader.poll(max_bytes=max_bytes, timeout=timedelta(0))
+            self.oldest_at = min((record.appended_at for record in self._records), default=None)
+            self._left = [_restored(record.message) for record in self._records]
+        return bool(self._records)
 
     async def held(self) -> int:
         """Messages in the file, whatever was sent of them. Raises LogUnavailable, LogCorrupt."""

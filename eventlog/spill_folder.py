@@ -3,7 +3,8 @@
 - `<spill>/spills.lock` is held for a moment by whoever makes, claims or removes a folder.
 - `<spill>/<run>/owner.lock` is held by a run for as long as it lives; the system frees it when the process is killed.
 - `<spill>/<run>/log.sqlite` and its companions hold the messages: an embedded log.
-- `<spill>/corrupt-<run>/` and `<spill>/unknown-topics-<run>/` could not be drained, and are kept for a person to look at.
+- `<spill>/corrupt-<run>/`, `<spill>/too-old-<run>/` and `<spill>/unknown-topics-<run>/` were not drained, and are kept for a person to
+  look at.
 - `<spill>/put-aside/*.json` are messages that Kafka refuses for good, each with the reason.
 """
 
@@ -23,7 +24,7 @@ from eventlog.codec import BatchId, Message
 from eventlog.port import LogUnavailable
 
 REGISTER, OWNER, ASIDE = "spills.lock", "owner.lock", "put-aside"
-CORRUPT, UNKNOWN = "corrupt-", "unknown-topics-"
+CORRUPT, TOO_OLD, UNKNOWN = "corrupt-", "too-old-", "unknown-topics-"
 """Before the name of a spill that cannot be drained."""
 
 
@@ -56,7 +57,7 @@ def orphans(directory: Path) -> list[Claim]:
     if not directory.is_dir():
         return []
     with _naming(directory), _registering(directory):
-        found = [path for path in directory.iterdir() if (path / OWNER).exists() and not path.name.startswith((CORRUPT, UNKNOWN))]
+        found = [path for path in directory.iterdir() if (path / OWNER).exists() and not path.name.startswith((CORRUPT, TOO_OLD, UNKNOWN))]
         found.sort(key=lambda path: ((path / OWNER).stat().st_mtime, path.name))
         return [Claim(path, lock) for path in found if (lock := _lock(path)) is not None]
 

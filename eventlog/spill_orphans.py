@@ -11,7 +11,7 @@ import structlog
 from eventlog import spill_folder
 from eventlog.port import LogCorrupt, LogUnavailable, LogWriter
 from eventlog.spill_drain import FIRST_BYTES, Grounds, Pace, Spill, attempt, set_aside
-from eventlog.spill_folder import CORRUPT, UNKNOWN, Claim
+from eventlog.spill_folder import CORRUPT, TOO_OLD, UNKNOWN, Claim
 
 log = structlog.get_logger()
 
@@ -72,16 +72,42 @@ class Orphans:
             await set_aside(claim, CORRUPT, str(error), 0, self._grounds.tally)
             return
         del self._claims[0]
-        spill, pace = self.open, Pace(FIRST_BYTES, 0.0)
+        spill = self.open
+        unfit = await self._unfit(spill)
+        if unfit is None:
+            await self._send_all(spill)
+        self.open, self._ending = None, asyncio.create_task(self._end(spill, unfit))
+        await asyncio.shield(self._ending)
+
+    async def _unfit(self, spill: Spill) -> str | None:
+        """Why it is not to be sent."""
+        most = self._grounds.config.most_age
+        try:
+            age_s = await spill.age_s()
+        except LogCorrupt as error:
+            spill.damage = error
+        except LogUnavailable:
+            return None  # the drain will meet it too, and tries again
+        else:
+            if age_s > most.total_seconds():
+                return (
+                    f"its oldest message is {age_s / 86400:.0f} days old, and may be on Kafka already without anybody knowing it again; to"
+                    f" send it even so, set HELIOGRAPH_SPILL__MOST_DAYS higher, name the folder {spill.claim.folder.name} again, and restart"
+                )
+        return None
+
+    async def _send_all(self, spill: Spill) -> None:
+        pace = Pace(FIRST_BYTES, 0.0)
         while not pace.empty and spill.damage is None:
             await asyncio.sleep(pace.pause_s)
             pace = await attempt(spill, self._writer, pace)
-        self.open, self._ending = None, asyncio.create_task(self._end(spill))
-        await asyncio.shield(self._ending)
 
-    async def _end(self, spill: Spill) -> None:
+    async def _end(self, spill: Spill, unfit: str | None) -> None:
         """Not to be cancelled halfway."""
-        if spill.damage is not None:
+        if unfit is not None:
+            await spill.close()
+            await set_aside(spill.claim, TOO_OLD, unfit, spill.messages, self._grounds.tally)
+        elif spill.damage is not None:
             await spill.close()
             await set_aside(spill.claim, CORRUPT, str(spill.damage), spill.messages, self._grounds.tally)
         elif spill.messages:

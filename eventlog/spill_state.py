@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,8 @@ class SpillConfig(Struct, frozen=True, kw_only=True):
     directory: Path
     limit_bytes: int = 1 << 30
     """Of messages. Above it bodies are given up, and a quarter above it events; the disk may need half as much again."""
+    most_age: timedelta = timedelta(days=21)
+    """What a run left behind longer ago is not sent: its first messages may be on Kafka already, and readers know a repeat for 30 days."""
     fsync: bool = False
     """Whether what was spilled survives a power cut; without, a crash of any process but not of the machine."""
 
@@ -47,7 +50,7 @@ class SpillState(Struct, frozen=True, kw_only=True):
     put_aside: int = 0
     """Messages that Kafka refuses for good; each lies in a file with its reason."""
     corrupt: int = 0
-    """Spills that could not be read to their end; each lies in a folder of that name."""
+    """Spills that could not be sent to their end; each lies in a folder whose name says why."""
     reason: str = ""
     """Why messages do not reach Kafka, or why the spill cannot be used, with the setting and the remedy."""
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from eventlog.embedded import EmbeddedLog
 from eventlog.kafka_spill import open_ground
 from eventlog.spill import SpillingWriter
-from eventlog.spill_state import SpillConfig
 from ingress.app import create_app
 from ingress.emitter import Emitter
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
@@ -52,8 +51,7 @@ async def _emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter, Emb
     if not chosen.on_kafka:
         events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
         return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
-    spill = SpillConfig(directory=chosen.spill_dir, limit_bytes=chosen.spill.bytes, fsync=chosen.ingress().strict)
-    ground = await open_ground(kafka_config(chosen), spill)
+    ground = await open_ground(kafka_config(chosen), chosen.spilling())
     return Emitter(ground.writer, ground.partitions, limits=limits, telemetry=telemetry), ground.writer
 
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
+from eventlog.spill_state import SpillConfig
 from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
 from storage.config import StorageConfig
@@ -158,6 +159,9 @@ class Spilling(Group):
     bytes: int = Field(
         4 << 30, gt=1 << 20, description="Bytes that wait there at most; then bodies are dropped, and facts go on for a quarter more."
     )
+    most_days: float = Field(
+        21, gt=0, description="Days after which what an ended run left there is kept aside instead of sent: the lake knows a repeat for 30."
+    )
 
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -285,6 +289,14 @@ class Settings(BaseSettings):
             skip_expired=self.sink.skip_expired,
             mark_retention=max(MARKS_KEPT, 3 * max(self.kafka_retention(), self.log_max_age())),
             call_deadline=timedelta(seconds=self.call_deadline_s),
+        )
+
+    def spilling(self) -> SpillConfig:
+        return SpillConfig(
+            directory=self.spill_dir,
+            limit_bytes=self.spill.bytes,
+            most_age=timedelta(days=self.spill.most_days),
+            fsync=self.ingress().strict,
         )
 
     def kafka_retention(self) -> timedelta:

@@ -8,6 +8,7 @@ import tempfile
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,8 +45,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def spilling(cluster: Cluster, directory: Path, **options: Any) -> AsyncIterator[SpillingWriter]:
-    limit = options.pop("limit_bytes", 1 << 30)
-    writer = await SpillingWriter.open(cluster.writer(), SpillConfig(directory=directory, limit_bytes=limit), **options)
+    config = {name: options.pop(name) for name in ("limit_bytes", "most_age") if name in options}
+    writer = await SpillingWriter.open(cluster.writer(), SpillConfig(directory=directory, **config), **options)
     try:
         yield writer
     finally:
@@ -395,6 +396,25 @@ async def test_a_corrupt_spill_is_kept_aside_and_the_rest_goes_on(tmp_path: Path
     assert first_arrivals(cluster.log) == {("b", 0): [1, 2, 3], ("c", 0): [1]}
     assert folders(tmp_path) == [f"corrupt-{broken}"]
     assert (tmp_path / f"corrupt-{broken}" / FILE_NAME).exists()
+
+
+async def test_a_spill_that_is_too_old_is_kept_aside_until_it_is_asked_for(tmp_path: Path) -> None:
+    away, cluster, now = Cluster(), Cluster(), 1.8e9
+    away.up = False
+    async with spilling(away, tmp_path, clock=lambda: now) as writer:
+        await writer.append([batch(1), batch(2)])
+    [run] = folders(tmp_path)
+    now += timedelta(days=22).total_seconds()
+    async with spilling(cluster, tmp_path, clock=lambda: now) as writer:
+        await until(lambda: writer.state.corrupt == 1)
+        assert writer.state.dropped == {"spill_kept_aside": 2}
+        await writer.append([batch(1, epoch="f")])
+    assert first_arrivals(cluster.log) == {("f", 0): [1]}
+    assert folders(tmp_path) == [f"too-old-{run}"]
+    (tmp_path / f"too-old-{run}").rename(tmp_path / run)
+    async with spilling(cluster, tmp_path, clock=lambda: now, most_age=timedelta(days=23)) as writer:
+        await drained(writer)
+    assert first_arrivals(cluster.log)["e", 0] == [1, 2]
 
 
 async def test_a_spill_that_breaks_while_it_is_used_is_kept_aside_and_appends_go_on(tmp_path: Path) -> None:
