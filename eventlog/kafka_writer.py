@@ -75,7 +75,7 @@ class KafkaWriter:
         self._farewells: set[asyncio.Task[None]] = set()
         self._cluster: ClusterFound | None = None
         self._packs = True
-        """Whether messages travel in company; not when the cluster found a batch of them too large."""
+        """Whether messages travel in company: not from when the cluster finds a batch of them too large until it is known which one is."""
         self._closed = False
 
     async def append(self, messages: Sequence[Message]) -> None:
@@ -119,10 +119,9 @@ class KafkaWriter:
             try:
                 await (await producer.send_batch(batch, self._config.on_cluster(topic), partition=partition))
             except _TOO_LARGE:
-                if batch.record_count() == 1:
+                self._packs = batch.record_count() == 1
+                if self._packs:
                     refused.append(own[0])
-                else:
-                    self._packs = False
                 raise
             for _ in range(batch.record_count()):
                 own.popleft()

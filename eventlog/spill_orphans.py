@@ -91,8 +91,9 @@ class Orphans:
         else:
             if age_s > most.total_seconds():
                 return (
-                    f"its oldest message is {age_s / 86400:.0f} days old, and may be on Kafka already without anybody knowing it again; to"
-                    f" send it even so, set HELIOGRAPH_SPILL__MOST_DAYS higher, name the folder {spill.claim.folder.name} again, and restart"
+                    f"its oldest message is {age_s / 86400:.0f} days old, and may be on Kafka already without anybody knowing it again;"
+                    " to send it even so, set HELIOGRAPH_SPILL__MOST_DAYS higher, name the folder"
+                    f" {spill.claim.folder.name} again, and restart"
                 )
         return None
 

@@ -3,6 +3,7 @@
 Every test has the cluster to itself by a prefix of its own: `config(broker)` gives topics that no other test knows.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -102,11 +103,24 @@ async def raise_one(config: KafkaConfig, topic: str, partitions: int) -> None:
         await admin.create_partitions({config.on_cluster(topic): NewPartitions(partitions)})
 
 
+async def recreate(config: KafkaConfig, topic: str) -> None:
+    """The topic goes with all that is in it, and one of the same name comes."""
+    async with admin_of(config) as admin:
+        await admin.delete_topics([config.on_cluster(topic)])
+        async with asyncio.timeout(20):
+            while config.on_cluster(topic) in (await kafka_topics.examine(config, admin)).cluster.topics:
+                await asyncio.sleep(0.05)
+        await kafka_topics.create(config, admin)
+
+
 async def limit_messages(config: KafkaConfig, topic: str, limit_bytes: int) -> None:
     """The topic takes no larger ones from now on."""
     async with admin_of(config) as admin:
         limit = {"max.message.bytes": str(limit_bytes)}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, config.on_cluster(topic), limit)])
+        async with asyncio.timeout(20):
+            while (await kafka_topics.examine(config, admin)).configs[config.on_cluster(topic)]["max.message.bytes"] != str(limit_bytes):
+                await asyncio.sleep(0.05)
 
 
 async def allow(config: KafkaConfig, principal: str) -> None:
