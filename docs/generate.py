@@ -1,5 +1,6 @@
-"""Writes the pages that repeat what the code says: settings, commands, tables. `make docs` runs it; a test fails when a page is behind."""
+"""Writes what repeats the code in our pages: settings, commands, tables, events. `make docs` runs it; a test fails when one is behind."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import typer
 
+from eventlog.schemas import schema_json, summaries
+from eventlog.topics import HELD, TOPICS
 from runtime.cli import app
 from runtime.settings import Group, variables
 from storage.views import VIEWS
@@ -96,7 +99,94 @@ def tables_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "tables.md": tables_page}
+def events_page() -> str:
+    """The page as it is, with what is between its marks written anew."""
+    text = (HERE / "events.md").read_text()
+    for mark, lines in {"topics": topic_lines(), "events": event_lines()}.items():
+        before, _, rest = text.partition(f"<!-- {mark} -->\n")
+        _, _, after = rest.partition(f"<!-- /{mark} -->")
+        text = "\n".join([f"{before}<!-- {mark} -->", *lines, f"<!-- /{mark} -->"]) + after
+    return text
+
+
+WRITERS = {
+    "llm.requests.v1": ("ingress", "sink"),
+    "llm.responses.v1": ("ingress", "processors, sink"),
+    "llm.feedback.v1": ("ingress", "processors, sink"),
+    "llm.calls.v1": ("processors", "processors, sink"),
+    "llm.scored-calls.v1": ("processors", "whoever wants to"),
+    "llm.dead-letters.v1": ("processors, sink", "sink"),
+    "heliograph.control.v1": ("Heliograph alone", "Heliograph alone"),
+    "heliograph.feedback-join.v1": ("Heliograph alone", "Heliograph alone"),
+}
+"""Of each topic: who writes it, who reads it."""
+
+
+def topic_lines() -> list[str]:
+    lines = ["| topic | events | key | partitions | cleanup | written by | read by |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for topic in (*TOPICS.values(), HELD):
+        event = f"`{topic.event.__struct_config__.tag}`" if topic.event else ""
+        key = "yes" if topic.compacted else "none"
+        cleanup = "compact" if topic.compacted else "delete"
+        partitions = "`HELIOGRAPH_KAFKA__PARTITIONS`" if topic.coupled else "any"
+        lines.append(f"| `{topic.name}` | {event} | {key} | {partitions} | {cleanup} | {' | '.join(WRITERS[topic.name])} |")
+    return lines
+
+
+def event_lines() -> list[str]:
+    lines: list[str] = []
+    types: dict[str, Any] = {}
+    for summary in summaries():
+        schema = json.loads(schema_json(summary.name))
+        types |= schema["$defs"]
+        example = json.dumps(schema["examples"][0], ensure_ascii=False)
+        lines += ["", f"### `{summary.event}` on `{summary.name}`", "", schema["description"], "", *field_lines(schema)]
+        lines += ["", "```json", example, "```"]
+    titles = {json.loads(schema_json(summary.name))["title"] for summary in summaries()}
+    for title, schema in types.items():
+        if title not in titles:
+            about, *words = schema["description"].splitlines() if "enum" in schema else [schema["description"]]
+            lines += ["", f"### {title}", "", about, ""]
+            lines += [f"- {word}" for word in words] if words else field_lines(schema)
+    return [*lines[1:], ""]
+
+
+def field_lines(schema: Any) -> list[str]:
+    lines = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in schema["properties"].items():
+        default = f"`{json.dumps(field['default'])}`" if "default" in field else ""
+        about = field.get("description", "Which event it is.").replace("\n", " ")
+        lines.append(f"| `{name}` | {type_of(field)} | {default} | {about} |")
+    return lines
+
+
+def type_of(field: Any) -> str:
+    match field:
+        case {"$ref": str(reference)}:
+            name = reference.rpartition("/")[2]
+            return f"[{name}](#{ANCHORS.get(name, name.lower())})"
+        case {"anyOf": [known, {"type": "null"}]}:
+            return f"{type_of(known)} or null"
+        case {"enum": [only]}:
+            return f"`{only}`"
+        case {"format": str(form)}:
+            return form
+        case {"type": "object", "additionalProperties": {"type": str(inner)}}:
+            return f"map of {inner}"
+        case {"type": str(kind)}:
+            return kind
+        case _:
+            raise ValueError(f"no words for {field}")
+
+
+ANCHORS = {
+    topic.event.__name__: f"{topic.event.__struct_config__.tag}-on-{topic.name.replace('.', '')}"
+    for topic in TOPICS.values()
+    if topic.event
+}
+"""Where an event's own section is, as GitHub names it."""
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page, "tables.md": tables_page, "events.md": events_page}
 
 
 def main() -> None:

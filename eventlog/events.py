@@ -52,8 +52,11 @@ class Source(StrEnum):
     """How the fact of a call reached us."""
 
     PROXY = "proxy"
+    """It passed through."""
     ASYNC_LOG = "async_log"
+    """A client told of it afterwards."""
     OTLP = "otlp"
+    """It came as an OpenTelemetry span."""
 
 
 class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,12 +67,17 @@ class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     text: str | None = None
+    """The body, or its head when truncated."""
     base64: str | None = None
+    """The same, of bytes that are no UTF-8."""
     tail: str | None = None
+    """The last part of a truncated body."""
     size: int = 0
     """Bytes that passed on the wire, before decoding, truncated or not."""
     content_type: str | None = None
+    """As its header says."""
     truncated: bool = False
+    """It was longer than what is kept."""
     omitted: bool = False
     """The caller asked that this body be not kept (`Helicone-Omit-Request`, `Helicone-Omit-Response`)."""
     undecodable: str | None = None
@@ -83,12 +91,17 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     call_id: CallId
+    """One proxied call: UUID version 7, never reused."""
     request_id: RequestId
+    """What `Helicone-Id` answered. An SDK that retries repeats it; feedback names it."""
     organization: Organization = DEFAULT_ORGANIZATION
+    """Whose call it is."""
     created_at: Instant
+    """When the first byte of the request came."""
     provider: str
     """Lower-case name (`openai`, `anthropic`, `groq`), or the host of a target nobody knows."""
     method: str
+    """HTTP method."""
     path: str
     """Path and masked query, as sent to the provider."""
     target_url: str
@@ -100,30 +113,45 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: bool = False
     """The request asked for a stream."""
     user_id: str | None = None
+    """`Helicone-User-Id`."""
     session_id: str | None = None
+    """`Helicone-Session-Id`."""
     session_name: str | None = None
+    """`Helicone-Session-Name`."""
     session_path: str | None = None
+    """`Helicone-Session-Path`."""
     properties: dict[str, str] = {}
+    """`Helicone-Property-…` headers; names are lower-case."""
     prompt_id: str | None = None
+    """`Helicone-Prompt-Id`."""
     traceparent: str | None = None
+    """The request's W3C trace context."""
     source: Source = Source.PROXY
+    """How the call reached Heliograph."""
     omit_request: bool = False
+    """The request's body is not kept: the caller asked for that."""
     omit_response: bool = False
+    """The same of the answer's."""
 
 
 class RequestReceived(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request-received"):
     """A call began. Emitted when its request body has gone to the provider or has passed its limit."""
 
     call: CallFacts
+    """What is known of the call."""
     request: Body = Body()
+    """Its body."""
 
 
 class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="response-completed"):
     """A call ended, one way or another. Self-contained: a row is made from this alone."""
 
     call: CallFacts
+    """What was known when it began, repeated."""
     completed_at: Instant
+    """When the last byte of the answer had gone."""
     outcome: Outcome
+    """How it ended."""
     status: int | None = None
     """HTTP status that the client was answered with; None when it left before any."""
     latency_ms: float
@@ -131,12 +159,19 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     ttft_ms: float | None = None
     """From the first byte of the request to the first of the answer's body; None when none came."""
     request_bytes: int = 0
+    """Bytes of the request's body on the wire."""
     response: Body = Body()
+    """The answer's body."""
     request_truncated: bool = False
+    """The request's body was longer than what is kept."""
     attempts: int = 1
+    """How often the provider was asked."""
     fallback_index: int | None = None
+    """Which fallback answered, from 0; None when there were none."""
     cache_hit: bool = False
+    """Answered from Heliograph's own cache; the provider was not asked."""
     cache_reference_id: str | None = None
+    """The call whose answer was given again."""
     error: str | None = None
     """What went wrong, for people; never holds a body or a key."""
 
@@ -145,68 +180,105 @@ class FeedbackGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     """Somebody judged a call, or added properties to it, after the fact."""
 
     feedback_id: str
+    """One act of judging, never reused."""
     request_id: RequestId
+    """The request that is judged."""
     organization: Organization = DEFAULT_ORGANIZATION
+    """Whose request it is."""
     given_at: Instant
+    """When."""
     rating: bool | None = None
+    """Good or bad; None when only scores or properties were given."""
     scores: dict[str, float] = {}
+    """Named numbers."""
     properties: dict[str, str] = {}
+    """Properties added to the call."""
 
 
 class UsageSource(StrEnum):
     """Who counted the tokens."""
 
     PROVIDER = "provider"
+    """The provider, in its answer."""
     ESTIMATED = "estimated"
+    """We did, from the text."""
 
 
 class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens of one call as they travel. None is *not known*, never zero. Parts are parts of `prompt` and `completion`."""
 
     prompt: int | None = None
+    """The whole prompt, cached tokens included."""
     completion: int | None = None
+    """The whole answer, reasoning included."""
     cache_read: int | None = None
+    """Of the prompt: read from the provider's cache."""
     cache_write: int | None = None
+    """Of the prompt: written to the provider's cache."""
     reasoning: int | None = None
+    """Of the answer: reasoning."""
     audio_input: int | None = None
+    """Of the prompt: audio."""
     audio_output: int | None = None
+    """Of the answer: audio."""
     source: UsageSource = UsageSource.PROVIDER
+    """Who counted."""
 
 
 class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="call-priced"):
     """A call as it was understood: its facts, its end, its tokens and what they cost. No bodies."""
 
     call: CallFacts
+    """What was known when it began."""
     completed_at: Instant
+    """When the last byte of the answer had gone."""
     outcome: Outcome
+    """How it ended."""
     status: int | None = None
+    """HTTP status that the client was answered with."""
     latency_ms: float
+    """From the first byte of the request to the last of the answer."""
     ttft_ms: float | None = None
+    """From the first byte of the request to the first of the answer's body."""
     dialect: str | None = None
     """The shape the bodies were read by (`openai.chat`, `anthropic.messages`); None when no dialect claimed the call."""
     model: str | None = None
     """The name the call is shown and priced by: override, else answered, else asked for."""
     response_model: str | None = None
+    """The model that answered, as the provider names it."""
     usage: TokenUsage | None = None
+    """Its tokens; None when not known."""
     cost_usd: str | None = None
     """Exact decimal text; None when not known."""
     price_source: str | None = None
+    """Where the price came from, or why there is none."""
     cost_saved_usd: str | None = None
+    """What the answer from our cache would have cost, exact decimal text."""
     finish_reason: str | None = None
+    """Why the model stopped, as the provider says it."""
     request_bytes: int = 0
+    """Bytes of the request's body on the wire."""
     response_bytes: int = 0
+    """Bytes of the answer's body on the wire."""
     truncated: bool = False
+    """A body was longer than what is kept."""
     attempts: int = 1
+    """How often the provider was asked."""
     fallback_index: int | None = None
+    """Which fallback answered, from 0; None when there were none."""
     cache_hit: bool = False
+    """Answered from Heliograph's own cache; the provider was not asked."""
     cache_reference_id: str | None = None
+    """The call whose answer was given again."""
     error: str | None = None
+    """What went wrong, for people."""
 
 
 class CallScored(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="call-scored"):
     """A judgement, joined with the call it is about. The same `feedback.feedback_id` may come more than once."""
 
     feedback: FeedbackGiven
+    """The judgement."""
     call: CallPriced | None = None
     """None: no call with that request id was seen for as long as the judgement was kept waiting."""
 
@@ -215,18 +287,25 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """An event, or a whole message, that could not be understood, with enough to find it and to send it again."""
 
     topic: str
+    """The topic that the event was read from."""
     partition: int
+    """Its partition."""
     offset: int
+    """The offset of its message."""
     index: int = 0
     """Which event of the message, from 0."""
     reason: str
+    """Why it was put aside, as a code."""
     error: str
+    """Why it was put aside, in words."""
     at: Instant
     """When the letter's message was appended to its topic."""
     payload: str | None = None
     """The event's line as text (UTF-8, invalid bytes replaced), cut to 64 KiB."""
     organization: Organization | None = None
+    """Whose event it is, where that could be read."""
     call_id: CallId | None = None
+    """Which call it is of, where that could be read."""
 
 
 Event = RequestReceived | ResponseCompleted | FeedbackGiven | CallPriced | CallScored | DeadLetter

@@ -26,6 +26,7 @@ from storage.lake import Lake
 from storage.query import Limits, QueryResult, Questions
 from storage.refusal import Refusal, Refused
 from storage.schema import TABLES
+from storage.schema_page import router as schema_router
 from storage.views import VIEWS, View
 
 BODY_LIMIT = 1 << 20
@@ -82,6 +83,7 @@ def create_api(
         redoc_url=None,
     )
     app.include_router(router)
+    app.include_router(schema_router)
     install_docs_page(app)
     install_error_answers(app)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ def pages():  # type: ignore[no-untyped-def]
     return module.PAGES
 
 
-@pytest.mark.parametrize("name", ["settings.md", "cli.md", "tables.md"])
+@pytest.mark.parametrize("name", ["settings.md", "cli.md", "tables.md", "events.md"])
 def test_a_generated_page_is_what_the_code_says(name: str) -> None:
     assert (DOCS / name).read_text() == pages()[name](), f"docs/{name} is behind the code: run `make docs`"
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import duckdb
 import httpx
+import jsonschema
 import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
@@ -303,3 +304,22 @@ class TestHealth:
 
     async def test_metrics(self, api: httpx.AsyncClient) -> None:
         assert "# TYPE" in (await api.get("/metrics")).text
+
+
+class TestSchemas:
+    async def test_each_of_the_list_is_there(self, api: httpx.AsyncClient) -> None:
+        listed = (await api.get("/v1/schemas")).json()["schemas"]
+        assert {each["name"]: each["event"] for each in listed}["llm.calls.v1"] == "call-priced"
+        for each in listed:
+            answer = await api.get(each["path"])
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
+            found = answer.json()
+            assert found["properties"]["event"]["enum"] == [each["event"]]
+            jsonschema.validate(found["examples"][0], found)
+
+    async def test_one_that_is_not(self, api: httpx.AsyncClient) -> None:
+        for name in ("nothing", "heliograph.control.v1"):
+            answer = await api.get(f"/v1/schemas/{name}")
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"], error["field"]) == (404, "unknown_schema", "name")
+            assert "llm.calls.v1" in error["fix"]
