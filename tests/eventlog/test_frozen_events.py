@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,11 @@ def lines_for(kind: type[Event]) -> list[bytes]:
     return (CASES / f"{tag}.ndjson").read_bytes().splitlines()
 
 
+def of_today(value: Any) -> Any:
+    """Without what a later version added, in whatever place."""
+    return {key: of_today(inner) for key, inner in value.items() if key != "from_the_future"} if isinstance(value, dict) else value
+
+
 @pytest.mark.parametrize("topic", SPOKEN.values(), ids=SPOKEN)
 def test_old_bytes_decode(topic: Topic) -> None:
     assert topic.event is not None
@@ -25,9 +31,7 @@ def test_old_bytes_decode(topic: Topic) -> None:
     batch, bad = decode(topic.event, message_of_lines(topic.name, 0, BatchId("a", 1), lines))
     assert bad == ()
     for line, event in zip(lines, batch.events, strict=True):
-        then, now = json.loads(line), json.loads(encode_event(event))
-        then.pop("from_the_future", None)
-        assert now == then
+        assert json.loads(encode_event(event)) == of_today(json.loads(line))
 
 
 @pytest.mark.parametrize("topic", SPOKEN.values(), ids=SPOKEN)
