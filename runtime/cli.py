@@ -19,10 +19,12 @@ from runtime import letters_cli, logs
 from runtime.asking import ask
 from runtime.backup import back_up, restore
 from runtime.demo import serve
+from runtime.lag_cli import lag
 from runtime.replaying import Selection
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
+from runtime.tail_cli import tail
 from runtime.topics_cli import app as topics_app
 from runtime.welcome import welcome
 from storage.formats import Format
@@ -43,6 +45,8 @@ lake_app = typer.Typer(help="The lake's files.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(lake_app, name="lake")
 app.add_typer(topics_app, name="topics")
+app.command("lag")(lag)
+app.command("tail")(tail)
 
 DEMO_PORT = 9010
 

@@ -24,5 +24,5 @@ def test_a_generated_page_is_what_the_code_says(name: str) -> None:
 
 def test_every_command_has_its_section() -> None:
     text = (DOCS / "cli.md").read_text()
-    for words in ("up", "ingress", "api", "query", "settings", "run", "demo provider", "lake files"):
+    for words in ("up", "ingress", "api", "query", "settings", "run", "demo provider", "lake files", "lag", "tail"):
         assert f"## `heliograph {words}`" in text

@@ -1,0 +1,34 @@
+"""The log, opened by a command that only looks: an absent one is told at once instead of waited for."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from eventlog.embedded import EmbeddedLog
+from eventlog.kafka import KafkaLog
+from eventlog.kafka_errors import TopicsUnfit
+from eventlog.port import Log, LogCorrupt, LogUnavailable, OffsetOutOfRange
+from runtime.cluster import kafka_config
+from runtime.settings import Misconfigured, Settings
+
+
+@contextlib.asynccontextmanager
+async def observed(chosen: Settings) -> AsyncIterator[Log]:
+    """Raises Misconfigured for whatever an operator can change, also for what goes wrong while it is open."""
+    try:
+        log = await _open(chosen)
+        try:
+            yield log
+        finally:
+            await log.close()
+    except (LogUnavailable, LogCorrupt, OffsetOutOfRange, TopicsUnfit) as error:
+        raise Misconfigured(str(error)) from error
+
+
+async def _open(chosen: Settings) -> EmbeddedLog | KafkaLog:
+    if chosen.on_kafka:
+        return await KafkaLog.open(kafka_config(chosen))
+    if not chosen.log_dir.is_dir():
+        raise Misconfigured(
+            f"There is no event log in {chosen.log_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR)."
+        )
+    return await EmbeddedLog.open(chosen.log_dir)

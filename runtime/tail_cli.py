@@ -1,0 +1,136 @@
+"""`heliograph tail`: events as they come, from either log. It reads beside everybody else and leaves nothing behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+import uvloop
+from rich.console import Console
+
+from eventlog.codec import Positions
+from eventlog.port import Log, Place
+from eventlog.topics import TOPICS
+from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
+from runtime.filters import BadFilter, Filter, all_match, parse_filter
+from runtime.observing import observed
+from runtime.settings import Misconfigured, Settings, settings
+
+POLL = timedelta(milliseconds=250)
+POLL_BYTES = 1 << 20
+SPOKEN = tuple(topic.name for topic in TOPICS.values() if topic.event is not None)
+
+
+class TailFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class AtTheEnd:
+    """Begins where a log ends, or `last` messages before that on each partition."""
+
+    def __init__(self, log: Log, group: str, last: int) -> None:
+        self._log = log
+        self._group = group
+        self._last = last
+
+    async def given(self, places: frozenset[Place]) -> Positions:
+        topics = sorted({topic for topic, _ in places})
+        ends = {(topic, partition): end for topic in topics for partition, end in (await self._log.ends(topic)).items()}
+        if not self._last:
+            return {place: ends[place] for place in places}
+        held = {(each.topic, each.partition): each.messages for each in await self._log.lag(self._group, topics)}
+        return {place: ends[place] - min(self._last, held[place]) for place in places}
+
+    async def taken(self, places: frozenset[Place]) -> None:
+        """There is nothing to finish."""
+
+
+def tail(
+    topic: Annotated[str | None, typer.Argument(help="One topic, such as calls or llm.calls.v1. Unset: all that tell of calls.")] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="Only events where NAME=VALUE; also !=, ~ (contains), >, >=, <, <=. All must hold.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=0, help="Begin with so many of the messages that are there already, of each partition.")] = 0,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
+    form: Annotated[TailFormat, typer.Option("--format", help="A line for people, or an object for programs.")] = TailFormat.TEXT,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded log lies (HELIOGRAPH_DATA_DIR).")] = None,
+) -> None:
+    """Show events as they come, from the embedded log or from Kafka, until Ctrl-C. Bodies are cut short."""
+    if data_dir is not None:
+        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
+    chosen, topics = settings(), _topics(topic)
+    try:
+        wanted = [parse_filter(text) for text in filters or ()]
+    except BadFilter as error:
+        raise Misconfigured(f"--filter: {error}") from error
+    with contextlib.suppress(BrokenPipeError):
+        uvloop.run(_follow(chosen, topics, wanted, last, count, _Printer(form)))
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us is gone; so is what we had to say
+
+
+def _topics(name: str | None) -> tuple[str, ...]:
+    """Raises Misconfigured."""
+    if name is None:
+        return SPOKEN
+    for topic in TOPICS:
+        if name in {topic, short_name(topic)}:
+            return (topic,)
+    raise Misconfigured(f"no topic is named {name}; there are {', '.join(map(short_name, TOPICS))}.")
+
+
+class _Pipe(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process as failed; whoever reads no further has what they wanted."""
+        raise BrokenPipeError
+
+
+class _Printer:
+    """Writes a line for each event, at once."""
+
+    def __init__(self, form: TailFormat) -> None:
+        self._form = form
+        self._console = _Pipe(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    def __call__(self, seen: Seen) -> None:
+        if self._form is TailFormat.JSON:
+            typer.echo(json_line(seen))
+        else:
+            self._console.print(text_line(seen))
+        sys.stdout.flush()
+
+
+async def _follow(chosen: Settings, topics: Sequence[str], filters: Sequence[Filter], last: int, count: int | None, show: _Printer) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    group = f"tail-{uuid4().hex[:12]}"
+    async with observed(chosen) as log:
+        reader = await log.reader(topics, group=group, holder=AtTheEnd(log, group, last))
+        shown = 0
+        try:
+            while not stop.is_set():
+                for record in await reader.poll(max_bytes=POLL_BYTES, timeout=POLL):
+                    for seen in _chosen(seen_in(record), filters):
+                        show(seen)
+                        shown += 1
+                        if shown == count:
+                            return
+        finally:
+            await reader.close()
+
+
+def _chosen(events: Iterator[Seen], filters: Sequence[Filter]) -> Iterator[Seen]:
+    """What cannot be asked for its fields is shown only to those who ask for nothing."""
+    for seen in events:
+        if not filters or (seen.event is not None and all_match(filters, seen.event)):
+            yield seen
