@@ -138,6 +138,20 @@ def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -
 
 
 @app.command()
+def processors(host: Host = None) -> None:
+    """Run one processor on Kafka. Several share the partitions. Its health is told on HELIOGRAPH_HEALTH_PORT."""
+    found = chosen(host=host)
+    become("processors", listen(found.host, found.health_port, setting="HELIOGRAPH_HEALTH_PORT"))
+
+
+@app.command()
+def sink(host: Host = None, data_dir: DataDir = None) -> None:
+    """Run one sink on Kafka. Several share the partitions and write one lake. Its health is told on HELIOGRAPH_HEALTH_PORT."""
+    found = chosen(host=host, data_dir=data_dir)
+    become("sink", listen(found.host, found.health_port, setting="HELIOGRAPH_HEALTH_PORT"))
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT over calls, bodies, feedback, dead_letters.")],
     form: Annotated[Format, typer.Option("--format", help="How the answer looks.")] = Format.TABLE,
