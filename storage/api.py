@@ -3,13 +3,13 @@
 `create_api` makes the app. Everything it is asked answers JSON, errors too: `{"error": {"code", "message", "field", "fix"}}`.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, FastAPI, Path, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
@@ -17,13 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from eventlog.events import Organization
 from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answers
-from storage.call_page import call_with_bodies
+from storage.asked import Answer, Asked, CallAsked, SqlAsked
 from storage.config import StorageConfig
 from storage.docs_page import install_docs_page
 from storage.door import Door
-from storage.formats import Format, json_rows, rendered
+from storage.formats import Format
 from storage.lake import Lake
-from storage.query import Limits, QueryResult, Questions
+from storage.pool import Pool
+from storage.query import Limits, Snapshots
 from storage.refusal import Refusal, Refused
 from storage.schema import TABLES
 from storage.schema_page import router as schema_router
@@ -32,7 +33,12 @@ from storage.views import VIEWS, View
 BODY_LIMIT = 1 << 20
 """A question of 100,000 characters and its parameters."""
 
-_MEDIA = {Format.CSV: "text/csv; charset=utf-8", Format.PARQUET: "application/vnd.apache.parquet"}
+_MEDIA = {
+    Format.JSON: "application/json",
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.PARQUET: "application/vnd.apache.parquet",
+    Format.TABLE: "text/plain; charset=utf-8",
+}
 
 
 class Question(BaseModel):
@@ -53,13 +59,12 @@ class Question(BaseModel):
 def create_api(
     config: StorageConfig,
     *,
-    lake: Lake | None = None,
     limits: Limits = Limits(),  # noqa: B008 frozen
     organization: Organization | None = None,
     shares_files: bool = False,
     version: str = "0.1.0",
 ) -> FastAPI:
-    """The app. It opens the lake when it starts, or uses `lake`, and never writes to it. `organization`: only its rows are answered.
+    """The app. It opens the lake when it starts, and never writes to it. `organization`: only its rows are answered.
 
     Files hold rows of every organization: they are told to whom has none, and to all where the lake `shares_files`.
     """
@@ -68,11 +73,13 @@ def create_api(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.organization = organization
         app.state.tells_files = shares_files or organization is None
-        app.state.questions = Questions(lake or Lake.open(config), limits)
+        app.state.snapshots = Snapshots(Lake.open(config))
+        app.state.pool = Pool(config, limits)
+        app.state.pool.warm()
         try:
             yield
         finally:
-            app.state.questions.close()
+            await app.state.pool.close()
 
     app = FastAPI(
         title="Heliograph",
@@ -115,27 +122,10 @@ _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post("/v1/query", responses=_QUERY_ANSWERS, summary="Ask in SQL", tags=["asking"])
 async def query(question: Question, request: Request) -> Response:
     """One SELECT over `calls`, `bodies`, `feedback` and `dead_letters`; DESCRIBE, SUMMARIZE and SHOW TABLES too. Times are UTC."""
-    return await _questions(request).answer(
-        question.sql,
-        organization=_organization(request),
-        parameters=question.parameters,
-        then=partial(_answered, form=question.format),
-    )
-
-
-def _answered(result: QueryResult, *, form: Format) -> Response:
-    """Made in the question's thread: a large answer takes longer to write than to find."""
-    if form is not Format.JSON:
-        headers = {"heliograph-truncated": "true"} if result.truncated else {}
-        return Response(rendered(result.table, form, width=200), 200, headers, _MEDIA.get(form, "text/plain; charset=utf-8"))
-    about = {
-        "columns": result.table.column_names,
-        "types": result.types,
-        "rows": msgspec.Raw(json_rows(result.table)),
-        "truncated": result.truncated,
-        "elapsed_ms": round(result.elapsed_ms, 1),
-    }
-    return Response(msgspec.json.encode(about), media_type="application/json")
+    asked = SqlAsked(sql=question.sql, parameters=question.parameters, form=question.format, organization=request.app.state.organization)
+    answer = await _asked(request, asked)
+    headers = {"heliograph-truncated": "true"} if answer.told.truncated else {}
+    return Response(answer.body, 200, headers, _MEDIA[question.format])
 
 
 CallKey = Annotated[str, Path(description="A call id, or a request id: of several calls with it, the newest.", max_length=1000)]
@@ -144,8 +134,8 @@ CallKey = Annotated[str, Path(description="A call id, or a request id: of severa
 @router.get("/v1/calls/{id:path}", responses=error_answers(404, 503), summary="One call with its bodies", tags=["asking"])
 async def call(id: CallKey, request: Request) -> Response:  # noqa: A002 the name in the path
     """The columns of `calls`, and `request`, `response` and `assembled` (what a streamed answer says as one message)."""
-    found = await _questions(request).run(partial(call_with_bodies, _questions(request), id, organization=_organization(request)))
-    if found is None:
+    answer = await _asked(request, CallAsked(key=id, organization=request.app.state.organization), own=True)
+    if not answer.told.found:
         raise Refused(
             Refusal(
                 code="call_not_found",
@@ -155,7 +145,7 @@ async def call(id: CallKey, request: Request) -> Response:  # noqa: A002 the nam
                 status=404,
             )
         )
-    return Response(found, media_type="application/json")
+    return Response(answer.body, media_type="application/json")
 
 
 @router.get("/v1/tables", summary="The tables and their columns", tags=["tables"])
@@ -177,7 +167,7 @@ def files(name: str, request: Request) -> dict[str, Any]:
                 status=404,
             )
         )
-    snapshots = _questions(request).snapshots
+    snapshots: Snapshots = request.app.state.snapshots
     return {"table": name, "uri": snapshots.uri_of(name), "files": snapshots.paths(name)}
 
 
@@ -189,7 +179,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses=error_answers(503), summary="Can answer questions", tags=["health"])
 async def readyz(request: Request) -> dict[str, str]:
     """Asks a question of the lake, as anybody else would."""
-    await _questions(request).answer("SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)", then=lambda result: result.table)
+    await _asked(request, SqlAsked(sql="SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)"), own=True)
     return {"status": "ready"}
 
 
@@ -208,14 +198,29 @@ def _described(view: View) -> dict[str, Any]:
     return {"name": view.name, "description": view.description, "columns": listed}
 
 
-def _questions(request: Request) -> Questions:
-    questions: Questions = request.app.state.questions
-    return questions
+async def _asked(request: Request, asked: Asked, *, own: bool = False) -> Answer:
+    """The answer; when the client leaves before it is there, the question is stopped. Raises Refused."""
+    pool: Pool = request.app.state.pool
+    asking = asyncio.create_task(pool.ask(asked, own=own))
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait([asking, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise Refused(_LEFT)
+        return asking.result()
+    finally:
+        leaving.cancel()
+        asking.cancel()
 
 
-def _organization(request: Request) -> Organization | None:
-    organization: Organization | None = request.app.state.organization
-    return organization
+async def _left(request: Request) -> None:
+    """Until the client is gone. Its body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+_LEFT = Refusal(code="client_left", message="The client left before the answer.", fix="Wait for it.", status=499)
+"""Nobody hears it."""
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Engine:
 
     def __init__(self, directories: Sequence[str], limits: EngineLimits) -> None:
         self.limits = limits
+        self._open: set[duckdb.DuckDBPyConnection] = set()
         self._root = duckdb.connect(":memory:", config=dict(_SETTINGS))
         for statement in _lock(directories, limits):
             self._root.execute(statement)
@@ -52,10 +53,18 @@ class Engine:
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection of its own settings and temporary views; closed at the end, which also ends what it still runs."""
         cursor = self._root.cursor()
+        self._open.add(cursor)
         try:
             yield cursor
         finally:
+            self._open.discard(cursor)
             cursor.close()
+
+    def interrupt(self) -> None:
+        """Stops what runs now on all connections, from any thread."""
+        for cursor in tuple(self._open):
+            with suppress(duckdb.Error):
+                cursor.interrupt()
 
     def close(self) -> None:
         self._root.close()
@@ -132,24 +141,31 @@ def _refuse(error: Exception, seconds: float) -> NoReturn:
     raise Refused(_refusal(told, seconds)) from None
 
 
+def timed_out(seconds: float) -> Refusal:
+    return Refusal(
+        code="query_timeout",
+        message=f"The question took longer than {seconds:g} s and was stopped.",
+        fix="Narrow it with a condition on created_at, or ask for fewer columns.",
+        field="sql",
+        status=504,
+    )
+
+
+OUT_OF_MEMORY = Refusal(
+    code="result_too_large",
+    message="The question needs more memory than questions are given.",
+    fix="Narrow it with a condition on created_at, ask for fewer columns, or aggregate.",
+    field="sql",
+    status=422,
+)
+
+
 def _refusal(told: _Told, seconds: float) -> Refusal:
     kind = told.exception_type.lower()
     if kind == "interrupt":
-        return Refusal(
-            code="query_timeout",
-            message=f"The question took longer than {seconds:g} s and was stopped.",
-            fix="Narrow it with a condition on created_at, or ask for fewer columns.",
-            field="sql",
-            status=504,
-        )
+        return timed_out(seconds)
     if kind == "out of memory":
-        return Refusal(
-            code="result_too_large",
-            message="The question needs more memory than one question is given.",
-            fix="Narrow it with a condition on created_at, ask for fewer columns, or aggregate.",
-            field="sql",
-            status=422,
-        )
+        return OUT_OF_MEMORY
     return _refusal_of_statement(told, kind)
 
 

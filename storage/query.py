@@ -1,18 +1,16 @@
 """Answers to SQL: a checked statement, run over the lake as it is now.
 
-`run_query` asks once. `Questions` keeps an engine and the snapshots between questions and answers several at a time, each in a thread: a
-question sees every commit made before it was asked, and costs no more than its scan.
+`run_query` asks once. `Questions` keeps an engine and the snapshots between questions: a question sees every commit made before it was
+asked, and costs no more than its scan. Both answer in this process, where a few functions of DuckDB know no limit; the query port asks a
+`Pool` of other processes.
 """
 
-import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from threading import Lock
-from typing import TypeVar
 from urllib.parse import unquote
 
 import duckdb
@@ -35,8 +33,6 @@ Parameters = Sequence[Value] | Mapping[str, Value]
 """For `?` and `$1` in order, or for `$name` by name."""
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 _BATCH_ROWS = 2048
 _DAY = re.compile(r"day=(\d{4}-\d\d-\d\d)/")
@@ -128,8 +124,6 @@ class Questions:
         self.snapshots = Snapshots(lake)
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
         self._engine = Engine([lake.directory()], engine)
-        self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="question")
-        self._waiting = 0
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
@@ -141,29 +135,11 @@ class Questions:
                 raise
             return self._answer(sql, organization, parameters, started)
 
-    async def answer(
-        self,
-        sql: str,
-        *,
-        organization: Organization | None = None,
-        parameters: Parameters = (),
-        then: Callable[[QueryResult], T],
-    ) -> T:
-        """What `then` makes of the answer, both in a thread. Raises Refused."""
-        return await self.run(lambda: then(self.ask(sql, organization=organization, parameters=parameters)))
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Runs `work`, which asks, in one of the threads. Raises Refused, with 503 when too many wait already."""
-        if self._waiting >= self.limits.at_once + self.limits.waiting:
-            raise Refused(_TOO_MANY)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._waiting -= 1
+    def interrupt(self) -> None:
+        """Stops what is being answered now: it ends as if its time were over."""
+        self._engine.interrupt()
 
     def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
         self._engine.close()
 
     def _answer(self, sql: str, organization: Organization | None, parameters: Parameters, started: float) -> QueryResult:
@@ -190,13 +166,6 @@ LAKE_UNREADABLE = Refusal(
     status=503,
 )
 
-_TOO_MANY = Refusal(
-    code="too_many_questions",
-    message="Too many questions are waiting already.",
-    fix="Ask again in a few seconds.",
-    status=503,
-)
-
 
 def _bound(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:
     """The question, ready to stream. As a relation it is not copied; but it keeps the place of a fault to itself, which executing tells."""
@@ -216,14 +185,14 @@ def collected(batches: Iterable[pa.RecordBatch], limits: Limits) -> tuple[pa.Tab
         kept.append(batch.slice(0, room))
         size += kept[-1].nbytes
         if size > limits.result_bytes:
-            raise Refused(_too_large(limits))
+            raise Refused(too_large(limits))
         if batch.num_rows > room:
             return pa.Table.from_batches(kept, schema), True
         room -= batch.num_rows
     return pa.Table.from_batches(kept, schema), False
 
 
-def _too_large(limits: Limits) -> Refusal:
+def too_large(limits: Limits) -> Refusal:
     return Refusal(
         code="result_too_large",
         message=f"The answer is larger than {limits.result_bytes >> 20} MiB.",

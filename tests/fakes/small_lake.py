@@ -53,6 +53,13 @@ class SmallLake:
         columns = pa.Table.from_pylist(made, schema=TABLES[table])
         write_deltalake(str(self.folder / table), columns, mode="append")
 
+    def spoil(self, table: str) -> None:
+        """Makes a table's log unreadable, for those who have read it already too."""
+        log = self.folder / table / "_delta_log"
+        entries = sorted(entry for entry in log.iterdir() if entry.suffix == ".json")
+        for entry in (*entries, log / f"{len(entries):020}.json"):
+            entry.write_text("no delta\n")
+
 
 def _row(table: str, given: dict[str, Any]) -> dict[str, Any]:
     row = {**DEFAULTS.get(table, {}), **given}

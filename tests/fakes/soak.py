@@ -81,6 +81,13 @@ def children(stack: Stack, role: str) -> list[psutil.Process]:
     return [child for child in family if {role, "runtime.roles"} <= words_of(child)]
 
 
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def words_of(process: psutil.Process) -> set[str]:
     """Its command line; none when it has just died."""
     try:

@@ -1,5 +1,6 @@
 """`heliograph up` as an operator meets it: started, killed, stopped, started twice."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from tests.fakes.soak import children
+from tests.fakes.soak import children, lives
 from tests.fakes.stack import Stack, free_port
 from tests.fakes.stack import stack as running
 
@@ -147,14 +150,50 @@ def test_at_the_end_calls_end_and_all_is_in_the_lake(tmp_path: Path, ending: sig
     assert sorted(found) == sorted([*quick, answers[0].headers["helicone-id"]])
 
 
-def test_its_children_do_not_outlive_it(tmp_path: Path) -> None:
-    made = Stack(folder=tmp_path)
+DEAF = "SELECT levenshtein(repeat('a', 1_000_000), repeat('b', 1_000_000))"
+"""A question that nothing inside the engine stops."""
+
+
+def give_up(stack: Stack, sql: str) -> None:
+    """Asks, and leaves before the answer."""
+    with contextlib.suppress(httpx.ReadTimeout):
+        httpx.post(f"{stack.api}/v1/query", json={"sql": sql}, timeout=0.5)
+
+
+def test_questions_that_nobody_waits_for_are_in_nobody_s_way(stack: Stack) -> None:
+    for _ in range(10):
+        give_up(stack, DEAF)
+    assert httpx.post(f"{stack.api}/v1/query", json={"sql": "SELECT 1"}, timeout=20).json()["rows"] == [[1]]
+
+
+def test_health_and_calls_are_answered_while_hostile_questions_run(stack: Stack) -> None:
+    id_ = call(stack).headers["helicone-id"]
+    stack.row(f"request_id = '{id_}'")
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(httpx.post, f"{stack.api}/v1/query", json={"sql": DEAF}, timeout=60) for _ in range(4)]
+        time.sleep(1)
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/tables", f"/v1/calls/{id_}"):
+            assert httpx.get(f"{stack.api}{path}", timeout=20).status_code == 200
+        assert not any(each.done() for each in asked)
+        told = [each.result() for each in asked]
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in told} == {(504, "query_timeout")}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+def test_its_children_do_not_outlive_it(tmp_path: Path, ending: signal.Signals) -> None:
+    made = Stack(folder=tmp_path, env={"HELIOGRAPH_SHUTDOWN_S": "3"})
     made.start()
-    family = [*children(made, "ingress"), *children(made, "pipeline"), *children(made, "api")]
-    os.kill(made.processes["up"].pid, signal.SIGKILL)
-    made.processes.pop("up").wait()
+    asking = threading.Thread(target=give_up, args=(made, DEAF))
+    asking.start()
+    time.sleep(0.3)
+    process = made.processes.pop("up")
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert {"storage.answerer"} <= {word for child in family for word in child.cmdline()}
+    os.kill(process.pid, ending)
+    process.wait(30)
+    asking.join()
     deadline = time.monotonic() + 20
-    while any(child.is_running() and child.status() != "zombie" for child in family):
+    while any(lives(child) for child in family):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -295,9 +295,7 @@ class TestHealth:
         assert (await api.get("/readyz")).json() == {"status": "ready"}
 
     async def test_a_lake_that_cannot_be_read_is_not_ready(self, world: SmallLake, api: httpx.AsyncClient) -> None:
-        log = world.folder / "calls" / "_delta_log"
-        for entry in log.iterdir():
-            entry.write_text("no delta\n") if entry.is_file() else None
+        world.spoil("calls")
         answer = await api.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "lake_unreadable"

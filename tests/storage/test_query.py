@@ -1,6 +1,5 @@
 """Questions over a small lake: freshness, amendments, feedback, organizations, limits."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -318,18 +317,6 @@ class TestFaults:
             ):
                 with pytest.raises(Exception, match=r"disabled|locked|does not exist|configuration"):
                     connection.execute(sql).fetchall()
-
-
-async def test_questions_that_wait_are_bounded(world: SmallLake) -> None:
-
-    questions = Questions(world.lake, Limits(at_once=1, waiting=1))
-    answers = await asyncio.gather(
-        *(questions.answer("SELECT 1", then=lambda result: result.table.num_rows) for _ in range(3)), return_exceptions=True
-    )
-    refused = [answer for answer in answers if isinstance(answer, Refused)]
-    assert [answer for answer in answers if answer == 1] == [1, 1]
-    assert [(answer.refusal.code, answer.refusal.status) for answer in refused] == [("too_many_questions", 503)]
-    questions.close()
 
 
 def test_many_threads_ask_while_commits_come(world: SmallLake, questions: Questions) -> None:

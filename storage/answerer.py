@@ -1,0 +1,117 @@
+"""A process that answers questions, one at a time, and may be killed at any moment: `python -m storage.answerer FD`.
+
+DuckDB's own limits end at the door of some functions: while `levenshtein` or `repeat` runs, nothing interrupts it and nothing counts its
+memory. So the limits that hold are those of a process: the asker ends it when it takes too long or too much, and the system refuses it
+memory beyond what it was given. It ends by itself when the asker is gone, whatever it is doing.
+"""
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import MutableMapping
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from storage.answers import answer
+from storage.asked import Asked, Kind, decoded, pieces
+from storage.config import StorageConfig
+from storage.lake import Lake
+from storage.line import HungUp, Line
+from storage.query import Limits, Questions
+from storage.refusal import Refused
+
+NICER = 5
+"""Whoever asks lets those go first who call."""
+SPARE_BYTES = 512 << 20
+"""Beyond the memory of questions: stacks of threads, and an answer on its way out."""
+
+
+class Begin(Struct, frozen=True, kw_only=True):
+    """What an answerer is told first."""
+
+    config: StorageConfig
+    limits: Limits
+
+
+def live(line: Line) -> None:
+    """Until the asker hangs up. Questions run beside this thread, which only listens: so it can stop them, and end in the midst of one."""
+    begin = msgspec.json.decode(line.hear()[1], type=Begin)
+    structlog.configure(processors=[_forwarding(line)])
+    questions = Questions(Lake(begin.config), begin.limits)
+    with suppress(Refused):
+        questions.ask("SELECT 1 FROM calls, bodies LIMIT 0")  # opens the tables before anybody waits for it
+    bound_memory(begin.limits.memory_bytes + SPARE_BYTES)
+    asked: SimpleQueue[Asked] = SimpleQueue()
+    threading.Thread(target=_answer_all, args=(questions, asked, line), daemon=True).start()
+    line.say(Kind.READY)
+    while True:
+        kind, payload = line.hear()
+        if kind is Kind.ASK:
+            asked.put(decoded(payload))
+        elif kind is Kind.STOP:
+            questions.interrupt()
+
+
+def _answer_all(questions: Questions, asked: "SimpleQueue[Asked]", line: Line) -> None:
+    with suppress(HungUp):  # the other thread hears that too
+        while True:
+            _answer(questions, asked.get(), line)
+
+
+def _answer(questions: Questions, asked: Asked, line: Line) -> None:
+    try:
+        found = answer(questions, asked)
+    except Refused as refused:
+        line.say(Kind.REFUSED, msgspec.json.encode(refused.refusal))
+    except MemoryError:
+        os._exit(1)  # what is left of it cannot be trusted to say so
+    except Exception as error:  # noqa: BLE001 - told to the asker, who raises it
+        line.say(Kind.FAILED, f"{type(error).__name__}: {error}".encode(errors="replace"))
+    else:
+        for piece in pieces(found.body):
+            line.say(Kind.PIECE, piece)
+        line.say(Kind.ANSWERED, msgspec.json.encode(found.told))
+
+
+def _forwarding(line: Line) -> Any:
+    def forward(_: Any, level: str, event: MutableMapping[str, Any]) -> Any:
+        line.say(Kind.LOGGED, msgspec.json.encode({"level": level, **event}, enc_hook=str))
+        raise structlog.DropEvent
+
+    return forward
+
+
+def bound_memory(more: int) -> None:
+    """From now on the process may take `more` bytes; beyond, the system refuses. Only Linux counts what a process can write to."""
+    with suppress(OSError):
+        with open("/proc/self/status") as status:
+            held = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData:"))
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = held + more
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the asker decides
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds prompts, and being ended is its ordinary end
+    os.nice(NICER)
+    try:
+        with suppress(HungUp):
+            live(Line(socket.socket(fileno=int(sys.argv[1]))))
+    except BaseException:  # noqa: BLE001 - said, and the end all the same
+        traceback.print_exc()
+        os._exit(2)
+    os._exit(0)  # whatever still runs
+
+
+if __name__ == "__main__":
+    main()

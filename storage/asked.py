@@ -1,0 +1,98 @@
+"""What is asked of an answerer and what it answers, as both travel between two processes. Nothing here reads or writes.
+
+A message is its length, its kind, and its payload. A question is JSON as Python's own library writes it: parameters may hold numbers
+beyond 64 bits and text that is no UTF-8, whose fault the engine is to tell. An answer comes in pieces, and then what is known of it.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from eventlog.events import Organization
+from storage.formats import Format
+
+HEAD = struct.Struct(">IB")
+"""Bytes of the payload, and its kind."""
+PIECE_BYTES = 256 << 10
+
+
+class Kind(IntEnum):
+    """What a message says."""
+
+    BEGIN = 1
+    """To the answerer, once: `Begin`."""
+    ASK = 2
+    """To the answerer: `Asked`. The next one only after the answer to this."""
+    STOP = 3
+    """To the answerer: nobody waits for the answer any more. It comes all the same, or a refusal."""
+    READY = 4
+    LOGGED = 5
+    """What the asker is to log in the answerer's name."""
+    PIECE = 6
+    ANSWERED = 7
+    """The last of an answer: `Told`."""
+    REFUSED = 8
+    """Instead of it: a `Refusal`."""
+    FAILED = 9
+    """Instead of it: the text of a fault of ours."""
+
+
+class SqlAsked(Struct, frozen=True, kw_only=True, tag="sql"):
+    """One SELECT over the rows of an organization; None: of all."""
+
+    sql: str
+    parameters: list[Any] | dict[str, Any] = []
+    form: Format = Format.JSON
+    organization: Organization | None = None
+
+
+class CallAsked(Struct, frozen=True, kw_only=True, tag="call"):
+    """One call with its bodies."""
+
+    key: str
+    organization: Organization | None = None
+
+
+Asked = SqlAsked | CallAsked
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What is known of an answer beside its bytes."""
+
+    found: bool = True
+    """Whether there is what was asked for."""
+    truncated: bool = False
+    """There were more rows than the limit."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """An answer, written out."""
+
+    body: bytes
+    told: Told = Told()
+
+
+def encoded(asked: Asked) -> bytes:
+    """Raises RecursionError for parameters that are nested too deeply."""
+    return json.dumps(msgspec.to_builtins(asked)).encode()
+
+
+def decoded(payload: bytes) -> Asked:
+    asked: Asked = msgspec.convert(json.loads(payload), Asked)
+    return asked
+
+
+def framed(kind: Kind, payload: bytes | memoryview = b"") -> bytes:
+    return HEAD.pack(len(payload), kind) + payload
+
+
+def pieces(body: bytes) -> Iterator[memoryview]:
+    """The body in messages that neither side has to hold twice."""
+    view = memoryview(body)
+    for start in range(0, len(view), PIECE_BYTES):
+        yield view[start : start + PIECE_BYTES]

@@ -1,0 +1,353 @@
+"""The processes that answer questions: started, kept warm, ended when a question takes too long or too much, and replaced.
+
+One more is kept ready than are busy. Questions in SQL never occupy all of them: one stays for what the query port asks by itself, so that
+health and look-ups are answered whatever others ask.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from storage.answerer import Begin
+from storage.asked import Answer, Asked, Kind, Told, encoded
+from storage.config import StorageConfig
+from storage.engine import OUT_OF_MEMORY, timed_out
+from storage.line import HungUp, Line
+from storage.query import Limits
+from storage.refusal import Refusal, Refused
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+GRACE_S = 1.0
+"""The engine's own limit comes first, and tells more; so much later the process is ended."""
+START_S = 60.0
+PAUSE_S = 0.5
+"""Before another one is started where one could not."""
+LEAST_SLACK = 128 << 20
+"""Of memory: what the engine does not count. An idle process may keep as much."""
+LOOK_S = 0.05
+"""How often it is looked at how much memory they take."""
+
+TOO_MANY = Refusal(
+    code="too_many_questions",
+    message="Too many questions are waiting already.",
+    fix="Ask again in a few seconds.",
+    status=503,
+)
+CRASHED = Refusal(
+    code="question_failed",
+    message="The engine broke down over this question; others were not affected.",
+    fix="Write the question differently, and please report it.",
+    field="sql",
+    status=422,
+)
+STOPPING = Refusal(code="stopping", message="Heliograph is being stopped.", fix="Ask again once it runs.", status=503)
+
+
+class Failed(Exception):
+    """A fault of ours in an answerer."""
+
+
+class Answerer:
+    """One of the processes, as its asker holds it.
+
+    `begin`, `ask` and `wait` block, one of them at a time, in a thread; `stop` and `kill` come from elsewhere and end what they wait for.
+    """
+
+    def __init__(self) -> None:
+        """Starts the process. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = _started(theirs.fileno())
+        except OSError:
+            ours.close()
+            raise
+        self._line = Line(ours)
+        self._verdict: Refusal | None = None
+        self._base = 0
+
+    def begin(self, begin: Begin) -> None:
+        """Until it is ready. Raises OSError."""
+        self._line.patient_for(START_S)
+        try:
+            self._line.say(Kind.BEGIN, msgspec.json.encode(begin))
+            self._hear()
+        except HungUp as error:
+            raise OSError("an answerer ended before it was ready") from error
+        self._line.patient_for(None)
+        self._base = self._resident()
+
+    def ask(self, question: bytes) -> Answer:
+        """Raises Refused, also when the process had to be ended, and Failed."""
+        try:
+            self._line.say(Kind.ASK, question)
+            return self._answer()
+        except HungUp:
+            raise Refused(self._verdict or self._breakdown()) from None
+
+    def _answer(self) -> Answer:
+        body = bytearray()
+        while True:
+            kind, payload = self._hear()
+            if kind is Kind.PIECE:
+                body += payload
+            elif kind is Kind.ANSWERED:
+                return Answer(body=bytes(body), told=msgspec.json.decode(payload, type=Told))
+            elif kind is Kind.REFUSED:
+                raise Refused(msgspec.json.decode(payload, type=Refusal))
+            else:
+                raise Failed(payload.decode())
+
+    def _hear(self) -> tuple[Kind, bytes]:
+        """The next message that is no log line."""
+        while True:
+            kind, payload = self._line.hear()
+            if kind is not Kind.LOGGED:
+                return kind, payload
+            _log(msgspec.json.decode(payload))
+
+    def _breakdown(self) -> Refusal:
+        """It ended and nobody here did it. Nearly always it was refused memory, and could not even say so."""
+        code = self._process.wait()
+        log.warning("answerer_died", exit_code=code)
+        return OUT_OF_MEMORY if code in _OF_HUNGER else CRASHED
+
+    def stop(self) -> None:
+        """Nobody waits for the answer any more."""
+        with suppress(HungUp):
+            self._line.say(Kind.STOP)
+
+    def kill(self, verdict: Refusal = STOPPING) -> None:
+        """Ends it at once; whoever waits for its answer is told `verdict`, the first that was given."""
+        self._verdict = self._verdict or verdict
+        self._process.kill()
+
+    def wait(self) -> None:
+        """Until one that was killed is gone."""
+        self._process.wait()
+        self._line.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._verdict is None and self._process.poll() is None
+
+    def taken(self) -> int:
+        """Bytes of memory that questions made it take."""
+        return max(0, self._resident() - self._base)
+
+    def _resident(self) -> int:
+        """Bytes of memory it takes; 0 where the system does not tell."""
+        try:
+            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0
+
+
+def _started(line: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "storage.answerer", str(line)]
+    environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}  # it counts nothing
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[line], env=environment)  # noqa: S603 - ourselves
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_OF_HUNGER = {-9, -6, 1}
+"""The system's own end of it (SIGKILL), an allocation that failed in native code (SIGABRT), one that failed in Python."""
+
+
+def _log(event: dict[str, Any]) -> None:
+    level, name = event.pop("level"), event.pop("event")
+    getattr(log, level if level in {"debug", "info", "warning"} else "error")(name, **event)
+
+
+def too_heavy(taken: Mapping[W, int], limit: int) -> W | None:
+    """Whoever takes most, when all together take more than `limit`."""
+    return max(taken, key=lambda each: taken[each]) if sum(taken.values()) > limit else None
+
+
+class Turns:
+    """So many at once, so many waiting; whoever comes then is refused."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self._free = asyncio.Semaphore(at_once)
+        self._room = at_once + waiting
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        if self._room <= 0:
+            raise Refused(TOO_MANY)
+        self._room -= 1
+        try:
+            async with self._free:
+                yield
+        finally:
+            self._room += 1
+
+
+class Pool:
+    """All answerers of one lake. Lives in one event loop; close it at the end."""
+
+    def __init__(self, config: StorageConfig, limits: Limits) -> None:
+        self._begin = Begin(config=config, limits=limits)
+        self._limits = limits
+        self._most = limits.at_once + 1
+        self._slack = max(limits.memory_bytes // 4, LEAST_SLACK)
+        self._sql = Turns(limits.at_once, limits.waiting)
+        self._own = Turns(self._most, limits.waiting)
+        self._everyone: set[Answerer] = set()
+        self._idle: asyncio.LifoQueue[Answerer | None] = asyncio.LifoQueue()
+        """The last one is the warmest. None: there will be no more."""
+        self._asked: set[Answerer] = set()
+        self._wanted = 0
+        self._threads = ThreadPoolExecutor(2 * self._most, thread_name_prefix="answerer")
+        """One for each that is asked, started, or waited for at its end."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._watching = self._closed = False
+
+    def warm(self) -> None:
+        """Starts the first, and does not wait for it."""
+        self._grow()
+
+    async def ask(self, asked: Asked, *, own: bool = False) -> Answer:
+        """The answer. `own`: a question of the query port itself, which is short. Raises Refused; cancelled, the question is stopped."""
+        try:
+            question = encoded(asked)
+        except RecursionError:
+            raise Refused(TOO_DEEP) from None
+        async with (self._own if own else self._sql).turn():
+            answerer = await self._free()
+            task = self._task(self._served(answerer, question))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                await asyncio.shield(self._task(self._stop(answerer, task)))
+                raise
+
+    async def close(self) -> None:
+        """Ends all of them, whatever they do."""
+        self._closed = True
+        for answerer in self._everyone:
+            answerer.kill()
+        while not self._idle.empty():
+            self._lose(self._idle.get_nowait())
+        for _ in range(self._wanted - len(self._asked)):
+            self._idle.put_nowait(None)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._threads.shutdown()
+
+    async def _free(self) -> Answerer:
+        """One that is idle, or the next that will be."""
+        self._wanted += 1
+        self._grow()
+        try:
+            while not self._closed:
+                answerer = await self._idle.get()
+                if answerer is not None and answerer.alive:
+                    return answerer
+                self._lose(answerer)
+            raise Refused(STOPPING)
+        except BaseException:
+            self._wanted -= 1
+            raise
+
+    async def _served(self, answerer: Answerer, question: bytes) -> Answer:
+        overdue = asyncio.get_running_loop().call_later(self._limits.timeout_s + GRACE_S, answerer.kill, timed_out(self._limits.timeout_s))
+        self._asked.add(answerer)
+        self._watch()
+        try:
+            return await self._thread(answerer.ask, question)
+        finally:
+            overdue.cancel()
+            self._asked.discard(answerer)
+            self._wanted -= 1
+            if answerer.alive and answerer.taken() <= self._slack:
+                self._idle.put_nowait(answerer)
+            else:
+                self._lose(answerer)
+
+    async def _stop(self, answerer: Answerer, task: "asyncio.Task[Answer]") -> None:
+        """Nobody waits for this any more: it may end by itself, or is ended."""
+        answerer.stop()
+        await asyncio.wait([task], timeout=GRACE_S)
+        if not task.done():
+            answerer.kill()
+
+    def _lose(self, answerer: Answerer | None) -> None:
+        """It is dead, or must be, or has grown and does not give back what it took."""
+        if answerer in self._everyone:
+            self._everyone.discard(answerer)
+            answerer.kill()
+            self._task(self._thread(answerer.wait))
+        self._grow()
+
+    def _grow(self) -> None:
+        """One more than are wanted, within bounds."""
+        while not self._closed and len(self._everyone) < min(self._wanted + 1, self._most):
+            try:
+                answerer = Answerer()
+            except OSError as error:
+                log.error("answerer_not_started", error=str(error))
+                asyncio.get_running_loop().call_later(PAUSE_S, self._grow)
+                return
+            self._everyone.add(answerer)
+            self._task(self._start(answerer))
+
+    async def _start(self, answerer: Answerer) -> None:
+        try:
+            await self._thread(answerer.begin, self._begin)
+        except OSError as error:
+            if not self._closed:
+                log.error("answerer_not_started", error=str(error))
+                await asyncio.sleep(PAUSE_S)
+            self._lose(answerer)
+            return
+        if self._closed:
+            self._lose(answerer)
+        else:
+            self._idle.put_nowait(answerer)
+
+    def _watch(self) -> None:
+        if not self._watching:
+            self._watching = True
+            self._task(self._watch_memory())
+
+    async def _watch_memory(self) -> None:
+        """While anything is asked: of all questions together, the largest is ended when they take too much."""
+        limit = self._limits.memory_bytes + self._slack
+        while self._asked:
+            heavy = too_heavy({each: each.taken() for each in self._asked}, limit)
+            if heavy is not None:
+                heavy.kill(OUT_OF_MEMORY)
+            await asyncio.sleep(LOOK_S)
+        self._watching = False
+
+    async def _thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _task(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+TOO_DEEP = Refusal(
+    code="invalid_parameters",
+    message="The parameters are nested too deeply.",
+    fix="Pass plain values, lists and objects of them.",
+    field="parameters",
+)
