@@ -3,10 +3,12 @@
 from collections import Counter as Tally
 from collections.abc import Iterable
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 CALLS = Counter("heliograph_processor_calls", "Calls understood, by the dialect they spoke.", ["dialect"])
 DEAD_LETTERS = Counter("heliograph_dead_letters", "Events that could not be understood, by reason.", ["reason"])
+SCORED = Counter("heliograph_scored_calls", "Judgements that left the feedback join, with their call or without.")
+HELD = Gauge("heliograph_join_held", "Events that the feedback join holds, by side.", ["side"], multiprocess_mode="livesum")
 
 UNCLAIMED = "none"
 """The dialect label of calls that no dialect claims."""

@@ -1,29 +1,35 @@
-"""The role of the processors on Kafka: completed calls are understood. Several may run; Kafka shares the partitions among them."""
+"""The role of the processors on Kafka: faust workers. Several may run; Kafka shares the partitions among them."""
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 
-from eventlog.port import Log
-from processors.inline import run_calls
+from eventlog.kafka import KafkaLog
+from eventlog.port import Place
 from processors.rates import RateBook
-from runtime.cluster import open_log
+from processors.worker import WorkerConfig, run_worker
+from runtime.cluster import kafka_config, open_log
 from runtime.health import serve_health
 from runtime.settings import Settings
 
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Until `stop` is set, and the topic is read to its end."""
+    """Until `stop` is set: what was begun is ended, and the rest waits on Kafka. Raises Misconfigured."""
     told = "waiting for Kafka"
+
+    def hear(_: frozenset[Place]) -> None:
+        nonlocal told
+        told = "ready"
+
+    config = WorkerConfig(kafka=kafka_config(chosen), directory=chosen.run_dir / "processors")
     health = asyncio.create_task(serve_health(chosen, sockets, stop, lambda: told))
-    events: Log | None = await open_log(chosen, stop, waiting=ready)
-    if events is None:
+    events = await open_log(chosen, stop, waiting=ready)
+    if not isinstance(events, KafkaLog):
         return
     ready()
-    told = "ready"
+    told = "waiting for Kafka to hand out partitions"
     try:
-        await run_calls(events, RateBook.bundled(), stop=stop, clock=time.time)
+        await run_worker(config, events, RateBook.bundled(), stop=stop, on_change=hear)
     finally:
         await events.close()
         health.cancel()

@@ -18,7 +18,7 @@ from storage.sink import run_sink
 from storage.upkeep import run_upkeep
 
 READS = {
-    "calls": (RESPONSES.name,),
+    "processors": (RESPONSES.name, CALLS.name, FEEDBACK.name),
     "sink": (REQUESTS.name, RESPONSES.name, CALLS.name, FEEDBACK.name, DEAD_LETTERS.name),
 }
 LEASE = (CALLS.name, 0)

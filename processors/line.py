@@ -1,0 +1,113 @@
+"""A line of work over partitions that come and go: each partition in order, several messages at a time, nothing passed over.
+
+Whoever reads puts records in, at the pace that the line takes them. The line carries them out group by group, one group at a time, and says
+how far each partition has come. A group that fails ends the line: nothing after it is carried out, so no position ever passes what failed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from eventlog.codec import Record
+from eventlog.port import Place
+
+GROUP_BYTES = 1 << 20
+"""A group ends with the message that reaches so many."""
+WAITING_BYTES = 4 << 20
+WAITING = 256
+"""What may wait, in bytes and in messages, before whoever reads has to."""
+
+Carry = Callable[[Sequence[Record]], Awaitable[None]]
+
+
+class OutOfOrder(Exception):
+    """A record came that is not the next of its partition. To carry it out would lose those between for good."""
+
+    retryable = False
+
+
+class Line:
+    """`carry` carries out a group; its result is durable when it returns."""
+
+    def __init__(self, carry: Carry) -> None:
+        self._carry = carry
+        self._waiting: deque[Record] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Condition()
+        self._busy = False
+        self._assignment: int | None = None
+        self._next: dict[Place, int] = {}
+        self.done: dict[Place, int] = {}
+        """For each partition of this assignment the offset that is to be carried out next."""
+
+    def open(self, assignment: int) -> None:
+        """Records that were read under this assignment are taken from now on, and no others."""
+        self._assignment = assignment
+
+    async def shut(self) -> None:
+        """Takes no more, forgets what waits, and returns when what was begun is done."""
+        async with self._changed:
+            self._assignment = None
+            self._waiting.clear()
+            self._bytes = 0
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: not self._busy)
+
+    def forget(self) -> None:
+        """The next record of each partition may be any."""
+        self._next.clear()
+        self.done.clear()
+
+    def begin(self, place: Place, offset: int) -> None:
+        """Where the partition begins in this assignment."""
+        self._next[place] = self.done[place] = offset
+
+    def knows(self, place: Place) -> bool:
+        return place in self._next
+
+    async def put(self, record: Record, assignment: int) -> None:
+        """Waits for room. Raises OutOfOrder.
+
+        A record of another assignment is forgotten: it comes again to whoever holds the partition now. So is one that was taken already.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._has_room or assignment != self._assignment)
+            if assignment != self._assignment:
+                return
+            awaited = self._next.get(record.place, record.offset)
+            if record.offset < awaited:
+                return
+            if record.offset > awaited:
+                topic, partition = record.place
+                raise OutOfOrder(f"{topic} partition {partition}: offset {record.offset} came, and {awaited} is to be read next")
+            self._next[record.place] = record.offset + 1
+            self._waiting.append(record)
+            self._bytes += len(record.message.value)
+            self._changed.notify_all()
+
+    @property
+    def _has_room(self) -> bool:
+        return self._bytes < WAITING_BYTES and len(self._waiting) < WAITING
+
+    async def run(self) -> None:
+        """For ever. Raises what `carry` raises."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._waiting)
+                group = self._group()
+                self._busy = True
+                self._changed.notify_all()
+            await self._carry(group)
+            async with self._changed:
+                self.done.update({record.place: record.offset + 1 for record in group})
+                self._busy = False
+                self._changed.notify_all()
+
+    def _group(self) -> list[Record]:
+        group, size = [], 0
+        while self._waiting and size < GROUP_BYTES:
+            record = self._waiting.popleft()
+            group.append(record)
+            size += len(record.message.value)
+        self._bytes -= size
+        return group
