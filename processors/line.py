@@ -20,12 +20,6 @@ WAITING = 256
 Carry = Callable[[Sequence[Record]], Awaitable[None]]
 
 
-class OutOfOrder(Exception):
-    """A record came that is not the next of its partition. To carry it out would lose those between for good."""
-
-    retryable = False
-
-
 class Line:
     """`carry` carries out a group; its result is durable when it returns."""
 
@@ -54,36 +48,35 @@ class Line:
             await self._changed.wait_for(lambda: not self._busy)
 
     def forget(self) -> None:
-        """The next record of each partition may be any."""
+        """Of no partition it is known any more where it stands."""
         self._next.clear()
         self.done.clear()
 
     def begin(self, place: Place, offset: int) -> None:
-        """Where the partition begins in this assignment."""
+        """The partition's next record is that of this offset."""
         self._next[place] = self.done[place] = offset
 
-    def knows(self, place: Place) -> bool:
-        return place in self._next
+    def awaits(self, place: Place) -> int | None:
+        """The offset of the partition's next record, where that is known."""
+        return self._next.get(place)
 
-    async def put(self, record: Record, assignment: int) -> None:
-        """Waits for room. Raises OutOfOrder.
+    async def put(self, record: Record, assignment: int) -> int | None:
+        """Waits for room. Answers the offset that has to come first when this one is too far on: it was not taken then.
 
         A record of another assignment is forgotten: it comes again to whoever holds the partition now. So is one that was taken already.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._has_room or assignment != self._assignment)
             if assignment != self._assignment:
-                return
+                return None
             awaited = self._next.get(record.place, record.offset)
-            if record.offset < awaited:
-                return
-            if record.offset > awaited:
-                topic, partition = record.place
-                raise OutOfOrder(f"{topic} partition {partition}: offset {record.offset} came, and {awaited} is to be read next")
+            if record.offset != awaited:
+                return awaited if record.offset > awaited else None
             self._next[record.place] = record.offset + 1
             self._waiting.append(record)
             self._bytes += len(record.message.value)
             self._changed.notify_all()
+            return None
 
     @property
     def _has_room(self) -> bool:

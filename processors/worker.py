@@ -4,6 +4,8 @@ What faust 0.15 does behind one's back, and what is done about it here (its sour
 
 - It acknowledges what an agent was never given, or what it raised on, and it passes over one missing acknowledgement. So our topics are
   none that it acknowledges (`acks=False`): a `Line` carries each partition out in order, and what it has done is committed from here.
+- Where a group has not committed yet, it does not seek: what it fetched and dropped while partitions changed hands is passed over. So the
+  line says which offset has to come, and what is too far on is read again from there.
 - It restarts an agent that raised. `CrashingSupervisor` ends the process instead, and Kafka gives what was not committed to the next.
 - A table sends its changelog and does not wait. Here the sends of a turn are awaited before the turn counts as done.
 - It makes topics, a leader's among them, and warns of partitions at rest: both are switched off.
@@ -34,7 +36,7 @@ from eventlog.topics import HELD, RESPONSES
 from processors import telemetry
 from processors.feedback import JoinLimits
 from processors.joins import READS, Joined, Joins
-from processors.line import Line, OutOfOrder
+from processors.line import Line
 from processors.patience import Patience
 from processors.publishing import publish
 from processors.rates import RateBook
@@ -51,6 +53,8 @@ LET_GO_S = 20.0
 WAKE_EVERY_S = 60.0
 CLOCKS_S = 5.0
 """The brokers' clocks and ours may differ by so much."""
+LOOKS, LOOK_EVERY_S = 5, 1.0
+"""How often an offset is looked for that should come and does not."""
 NEVER_S = 10 * 365 * 86_400.0
 
 log = structlog.get_logger()
@@ -66,7 +70,10 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     directory: Path
     """faust wants one. Nothing is kept there: what is remembered lies on Kafka."""
     join: JoinLimits = JoinLimits()
-    wake_every_s: float = WAKE_EVERY_S
+
+    @property
+    def wake_every_s(self) -> float:
+        return min(WAKE_EVERY_S, self.join.patience.total_seconds() / 4)
 
 
 async def run_worker(
@@ -108,6 +115,8 @@ class Worker:
         self._lines = (self._calls, self._feedback)
         self._committed: dict[Place, int] = {}
         self._owned: frozenset[Place] = frozenset()
+        self._stood: dict[Place, int] | None = None
+        self._looks: dict[Place, Look] = {}
         self._app = app_of(kafka, config.directory)
         self._table = Changelog(self._app, self._joins, kafka.on_cluster(HELD.name))
         self._agent("calls", self._calls, [RESPONSES.name])
@@ -146,9 +155,12 @@ class Worker:
         async def _(stream: Any) -> None:
             async for event in stream.noack().events():
                 record, assignment = self._record(event), event.message.generation_id
-                if not line.knows(record.place):
-                    await self._begin(line, record, event.message.tp)
-                await line.put(record, assignment)
+                if line.awaits(record.place) is None:
+                    line.begin(record.place, await self._start_of(record.place))
+                awaited = await line.put(record, assignment)
+                if awaited is not None and not await self._looks_for(line, record.place, awaited):
+                    line.begin(record.place, record.offset)
+                    await line.put(record, assignment)
 
     def _record(self, event: Event) -> Record:
         it = event.message
@@ -209,32 +221,48 @@ class Worker:
         if place not in self._owned:
             return False
         done = self._feedback.done.get(place)
-        return (await self._start_of(self._there(place)) if done is None else done) >= end
+        return (await self._start_of(place) if done is None else done) >= end
 
     # Positions
 
-    async def _begin(self, line: Line, record: Record, there: TP) -> None:
-        """What comes first under an assignment is where the group stands. Anything further on would lose what lies between."""
-        start = await self._start_of(there)
-        if record.offset > start:
-            raise OutOfOrder(
-                f"{there.topic} partition {there.partition}: offset {record.offset} came first, and the group stands at {start}"
-            )
-        line.begin(record.place, start)
+    async def _looks_for(self, line: Line, place: Place, awaited: int) -> bool:
+        """Has the partition read again from `awaited`. False when nothing lies there, and reading is to go on where it is.
 
-    async def _start_of(self, there: TP) -> int:
-        """Where the group stood when the partition became ours, or the first message that is left."""
-        consumer: Any = self._app.consumer
-        committed = max(0, consumer._committed_offset.get(there) or 0)
-        first = (await consumer.earliest_offsets(there)).get(there) or 0
-        if 0 < committed < first:
-            log.error("messages_expired_unread", topic=there.topic, partition=there.partition, stood_at=committed, first_left=first)
-        return max(committed, first)
+        What was fetched before may still come, and make faust drop what comes then; so there are several looks, a moment apart.
+        """
+        now, there = asyncio.get_running_loop().time(), self._there(place)
+        look = self._looks.get(place)
+        if look is None or look.awaited != awaited:
+            look = self._looks[place] = Look(line, awaited)
+        if now < look.next_at:
+            return True
+        first = (await self._app.consumer.earliest_offsets(there)).get(there) or 0
+        if look.left == 0 or awaited < first:
+            log.error("messages_missing", topic=place[0], partition=place[1], awaited=awaited, first_left=first)
+            return False
+        look.left, look.next_at = look.left - 1, now + LOOK_EVERY_S
+        await self._app.consumer.seek_wait({there: awaited})
+        return True
+
+    async def _look_again(self) -> None:
+        """It may be that nothing comes any more that would tell of what is missing."""
+        for place, look in list(self._looks.items()):
+            if look.line.awaits(place) != look.awaited:
+                del self._looks[place]
+            elif look.left:
+                await self._looks_for(look.line, place, look.awaited)
+
+    async def _start_of(self, place: Place) -> int:
+        """Where the group stood when the partitions were handed out. faust's own idea of it may come later than the first message."""
+        if self._stood is None:
+            self._stood = await self._patience.with_log(lambda: self._events.positions(GROUP))
+        return self._stood.get(place, 0)
 
     async def _keep_committing(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._commit()
+            await self._look_again()
 
     async def _commit(self) -> None:
         consumer: Any = self._app.consumer
@@ -269,6 +297,17 @@ class Worker:
         for line in self._lines:
             line.forget()
         self._committed.clear()
+        self._looks.clear()
+        self._stood = None
+
+
+class Look(Struct):
+    """A message is looked for, that should have come."""
+
+    line: Line
+    awaited: int
+    left: int = LOOKS
+    next_at: float = 0.0
 
 
 class Changelog(faust.Table[bytes, bytes]):

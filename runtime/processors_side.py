@@ -21,7 +21,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         nonlocal told
         told = "ready"
 
-    config = WorkerConfig(kafka=kafka_config(chosen), directory=chosen.run_dir / "processors")
+    config = WorkerConfig(kafka=kafka_config(chosen), directory=chosen.run_dir / "processors", join=chosen.join_limits())
     health = asyncio.create_task(serve_health(chosen, sockets, stop, lambda: told))
     events = await open_log(chosen, stop, waiting=ready)
     if not isinstance(events, KafkaLog):

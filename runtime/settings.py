@@ -23,6 +23,7 @@ from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from eventlog.spill_state import SpillConfig
 from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
+from processors.feedback import JoinLimits
 from storage.config import StorageConfig
 
 PREFIX = "HELIOGRAPH_"
@@ -154,6 +155,12 @@ class Kafka(Group):
         return value
 
 
+class Joining(Group):
+    patience_hours: float = Field(24, gt=0, description="Hours that a judgement and its call may come apart and still leave together.")
+    calls: int = Field(20_000, gt=0, description="Calls that are remembered for it, of each partition.")
+    feedback: int = Field(20_000, gt=0, description="Judgements that are remembered, of each partition.")
+
+
 class Spilling(Group):
     dir: Path | None = Field(None, description="Where events wait while Kafka takes none. Unset: `spill` in the data directory.")
     bytes: int = Field(
@@ -195,6 +202,7 @@ class Settings(BaseSettings):
     body_limit: int = Field(8 << 20, ge=1024, description="Bytes of each decoded body that are kept; of a longer one, head and tail.")
     kafka: Kafka = Field(Kafka(), description="The cluster, when events travel over Kafka.")
     spill: Spilling = Field(Spilling(), description="Where events wait while Kafka takes none.")
+    join: Joining = Field(Joining(), description="The feedback join.")
     call_deadline_s: float = Field(
         3600, gt=0, description="Seconds after which a call that began and never ended is written down as abandoned."
     )
@@ -298,6 +306,10 @@ class Settings(BaseSettings):
             most_age=timedelta(days=self.spill.most_days),
             fsync=self.ingress().strict,
         )
+
+    def join_limits(self) -> JoinLimits:
+        joining = self.join
+        return JoinLimits(patience=timedelta(hours=joining.patience_hours), calls=joining.calls, feedback=joining.feedback)
 
     def kafka_retention(self) -> timedelta:
         return timedelta(hours=self.kafka.retention_hours)

@@ -1,21 +1,29 @@
 """The faust workers, as processes on a real Kafka: each call once downstream, whatever dies, moves or is malformed."""
 
-from collections.abc import Iterator
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from eventlog.codec import BatchId, Message, Record, decode, message_of
-from eventlog.events import CallId, CallPriced, RequestId, ResponseCompleted
-from eventlog.topics import CALLS, RESPONSES
+from eventlog.codec import BatchId, Message, Record, decode, message_of, message_of_lines
+from eventlog.events import CallId, CallPriced, CallScored, DeadLetter, FeedbackGiven, RequestId, ResponseCompleted
+from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, HELD, RESPONSES, SCORED_CALLS
+from tests.fakes import kafka
 from tests.fakes.worker import Cluster, Workers, cluster
-from tests.processors.events import EPOCH, call, completed
+from tests.processors.events import AT, EPOCH, call, completed
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
+
+MakeWorkers = Callable[..., Workers]
+PARTITIONS = 3
 
 
 @pytest.fixture
-def make_workers(tmp_path: Path) -> Iterator[object]:
+def make_workers(tmp_path: Path) -> Iterator[MakeWorkers]:
     made: list[Workers] = []
 
     def make(world: Cluster, **env: str) -> Workers:
@@ -27,8 +35,8 @@ def make_workers(tmp_path: Path) -> Iterator[object]:
         each.end()
 
 
-def answer(name: str) -> ResponseCompleted:
-    return completed(facts=call(call_id=CallId(name), request_id=RequestId(name)))
+def answer(name: str, **more: object) -> ResponseCompleted:
+    return completed(facts=call(call_id=CallId(name), request_id=RequestId(name), **more))
 
 
 def responses(sequence: int, partition: int = 0, *, count: int = 2, epoch: str = EPOCH) -> Message:
@@ -36,7 +44,17 @@ def responses(sequence: int, partition: int = 0, *, count: int = 2, epoch: str =
     return message_of(RESPONSES, partition, BatchId(epoch, sequence), events)
 
 
-def first_arrivals(records: list[Record]) -> dict[int, list[int]]:
+def rounds(first: int, last: int, *, count: int = 2) -> list[Message]:
+    """Messages of these numbers for every partition."""
+    return [responses(number, partition, count=count) for number in range(first, last + 1) for partition in range(PARTITIONS)]
+
+
+def complete(last: int) -> Callable[[Sequence[Record]], bool]:
+    """Whether every partition has its messages up to this number, in order."""
+    return lambda found: first_arrivals(found) == {partition: list(range(1, last + 1)) for partition in range(PARTITIONS)}
+
+
+def first_arrivals(records: Sequence[Record]) -> dict[int, list[int]]:
     """By partition the sequences as a sink takes them: what is not above the highest before is a repeat, and a hole is a loss."""
     found: dict[int, list[int]] = {}
     for record in records:
@@ -46,7 +64,7 @@ def first_arrivals(records: list[Record]) -> dict[int, list[int]]:
     return found
 
 
-async def test_each_batch_becomes_one_of_the_same_id(broker: str, make_workers) -> None:
+async def test_each_batch_becomes_one_of_the_same_id(broker: str, make_workers: MakeWorkers) -> None:
     async with cluster(broker) as world:
         workers = make_workers(world)
         workers.start()
@@ -59,3 +77,197 @@ async def test_each_batch_becomes_one_of_the_same_id(broker: str, make_workers) 
         assert all(event.cost_usd is not None for event in events)
         await world.until_committed(RESPONSES.name, 16)
         assert workers.stop() == 0
+
+
+def assert_repeats_are_the_same(records: Sequence[Record]) -> None:
+    values: dict[tuple[int, str], bytes] = {}
+    for record in records:
+        message = record.message
+        assert values.setdefault((message.partition, str(message.batch_id)), message.value) == message.value
+
+
+async def test_a_killed_worker_leaves_no_hole_and_no_second_version(broker: str, make_workers: MakeWorkers) -> None:
+    async with cluster(broker) as world:
+        workers = make_workers(world)
+        await world.write(*rounds(1, 200, count=20))
+        for kill_at in (1, 150):
+            workers.start()
+            await world.until(CALLS.name, lambda found, least=kill_at: len(found) >= least, workers)
+            workers.kill()
+        await world.write(*rounds(201, 210))
+        workers.start()
+        found = await world.until(CALLS.name, complete(210), workers)
+        assert_repeats_are_the_same(found)
+        await world.until_committed(RESPONSES.name, 630)
+
+
+async def test_workers_come_and_go_under_load(broker: str, make_workers: MakeWorkers) -> None:
+    async with cluster(broker) as world:
+        workers = make_workers(world, HELIOGRAPH_KAFKA__SESSION_TIMEOUT_S="6")
+        written = 0
+
+        async def write_until(fits: Callable[[], bool], seconds: float = 60) -> None:
+            nonlocal written
+            async with asyncio.timeout(seconds):
+                while not fits():
+                    written += 1
+                    await world.write(*rounds(written, written))
+                    await asyncio.sleep(0.01)
+
+        workers.start("one")
+        await world.write(*rounds(1, 1))
+        written = 1
+        await world.until(CALLS.name, complete(1), workers)
+        workers.start("two")
+        deadline = asyncio.get_running_loop().time() + 8
+        await write_until(lambda: asyncio.get_running_loop().time() > deadline)  # two joins
+        leaving = asyncio.create_task(asyncio.to_thread(workers.stop, "one"))
+        await write_until(leaving.done)  # one leaves in order
+        assert leaving.result() == 0
+        workers.start("three")
+        deadline = asyncio.get_running_loop().time() + 8
+        await write_until(lambda: asyncio.get_running_loop().time() > deadline)
+        workers.kill("two")  # and two leaves without a word
+        await write_until(lambda: written % 50 == 0)
+        found = await world.until(CALLS.name, complete(written), workers)
+        assert_repeats_are_the_same(found)
+
+
+async def test_after_a_batch_that_fails_a_good_one_is_not_passed_over(broker: str, make_workers: MakeWorkers) -> None:
+    async with cluster(broker) as world:
+        workers = make_workers(world)
+        worker = workers.start()
+        await world.write(*rounds(1, 1))
+        await world.until(CALLS.name, complete(1), workers)
+        await limit(world, CALLS.name, 20_000)
+        large = answer("large", properties={"noise": secrets.token_hex(50_000)})  # compression does not make it fit
+        await world.write(message_of(RESPONSES, 0, BatchId(EPOCH, 2), [large]), responses(3, 0), responses(4, 0))
+        await world.write(responses(2, 1), responses(2, 2))
+        assert await asyncio.to_thread(worker.wait, 60) != 0
+        assert await world.committed(RESPONSES.name) <= 5
+        assert first_arrivals(await world.read(CALLS.name))[0] == [1]
+
+        await limit(world, CALLS.name, world.config.max_message_bytes)
+        await world.write(*[responses(number, other) for number in (3, 4) for other in (1, 2)])
+        workers.start()
+        await world.until(CALLS.name, complete(4), workers)
+
+
+async def limit(world: Cluster, topic: str, most: int) -> None:
+    """The largest message that a topic takes from now on."""
+    async with kafka.admin_of(world.config) as admin:
+        name = world.config.on_cluster(topic)
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": str(most)})])
+
+
+async def test_poison_becomes_dead_letters_and_holds_nobody_up(broker: str, make_workers: MakeWorkers) -> None:
+    async with cluster(broker) as world:
+        workers = make_workers(world)
+        good = message_of(RESPONSES, 0, BatchId(EPOCH, 1), [answer("first")]).value.rstrip()
+        lines = [b"{not json", b'{"event":"call-priced"}', good, b'{"event":"response-completed","call":7}', b"x" * (20 << 20)]
+        poisoned = message_of_lines(RESPONSES.name, 0, BatchId(EPOCH, 1), lines)
+        await world.write(poisoned, responses(2, 0))
+        await write_bare(world, RESPONSES.name, 0, b"no headers at all")
+        await world.write(responses(3, 0))
+        workers.start()
+        found = await world.until(CALLS.name, lambda found: len(found) >= 4, workers)
+        assert [len(decode(CallPriced, record.message)[0].events) for record in found] == [1, 2, 0, 2]
+        assert [found[0].message.batch_id.sequence, found[1].message.batch_id.sequence, found[3].message.batch_id.sequence] == [1, 2, 3]
+        letters = [letter for record in await world.read(DEAD_LETTERS.name) for letter in decode(DeadLetter, record.message)[0].events]
+        assert [(letter.topic, letter.partition, letter.offset, letter.index, letter.reason) for letter in letters] == [
+            (RESPONSES.name, 0, 0, 0, "undecodable"),
+            (RESPONSES.name, 0, 0, 1, "undecodable"),
+            (RESPONSES.name, 0, 0, 3, "undecodable"),
+            (RESPONSES.name, 0, 0, 4, "undecodable"),
+            (RESPONSES.name, 0, 2, 0, "bad_header"),
+        ]
+        assert workers.stop() == 0
+
+
+async def write_bare(world: Cluster, topic: str, partition: int, value: bytes) -> None:
+    """As somebody writes who has not read what our messages look like."""
+    producer = AIOKafkaProducer(**world.config.connection())
+    await producer.start()
+    try:
+        await producer.send_and_wait(world.config.on_cluster(topic), value, partition=partition)
+    finally:
+        await producer.stop()
+
+
+# The feedback join
+
+
+def judgement(name: str) -> FeedbackGiven:
+    return FeedbackGiven(feedback_id=f"on-{name}", request_id=RequestId(name), given_at=AT, rating=True)
+
+
+def judgements(sequence: int, *names: str) -> Message:
+    return message_of(FEEDBACK, 0, BatchId(EPOCH, sequence), [judgement(name) for name in names])
+
+
+def answers(sequence: int, *names: str) -> Message:
+    return message_of(RESPONSES, 0, BatchId(EPOCH, sequence), [answer(name) for name in names])
+
+
+def pairs(records: Sequence[Record]) -> set[tuple[str, str | None]]:
+    events = [event for record in records for event in decode(CallScored, record.message)[0].events]
+    return {(event.feedback.feedback_id, None if event.call is None else event.call.call.call_id) for event in events}
+
+
+async def test_feedback_meets_its_call_whichever_comes_first(broker: str, make_workers: MakeWorkers) -> None:
+    async with cluster(broker) as world:
+        workers = make_workers(world)
+        workers.start()
+        await world.write(answers(1, "a", "b"), judgements(1, "b", "early"))
+        await world.until(SCORED_CALLS.name, lambda found: pairs(found) == {("on-b", "b")}, workers)
+        await world.write(answers(2, "early"), judgements(2, "a"))
+        await world.until(SCORED_CALLS.name, lambda found: pairs(found) == {("on-b", "b"), ("on-early", "early"), ("on-a", "a")}, workers)
+        assert workers.stop() == 0
+
+
+async def test_what_was_held_comes_back_from_the_changelog(broker: str, make_workers: MakeWorkers) -> None:
+    """The worker is killed; another, which has nothing but the topics, goes on. So it does when a partition changes hands in order."""
+    async with cluster(broker) as world:
+        workers = make_workers(world)
+        workers.start()
+        await world.write(answers(1, "a", "b"), judgements(1, "waiting"))
+        await world.until_committed(CALLS.name, 1)
+        await world.until_committed(FEEDBACK.name, 1)
+        workers.kill()
+        await world.write(judgements(2, "a"))
+        workers.start()
+        await world.until(SCORED_CALLS.name, lambda found: pairs(found) == {("on-a", "a")}, workers)
+        await world.until_committed(FEEDBACK.name, 2)
+        assert workers.stop() == 0
+        workers.start("other")
+        await world.write(answers(2, "waiting"), judgements(3, "b"))
+        expected = {("on-a", "a"), ("on-b", "b"), ("on-waiting", "waiting")}
+        found = await world.until(SCORED_CALLS.name, lambda found: pairs(found) == expected, workers)
+        assert len(found) == 3  # what had met does not leave again
+
+
+async def test_a_judgement_without_a_call_leaves_when_its_patience_ends(broker: str, make_workers: MakeWorkers) -> None:
+    async with cluster(broker) as world:
+        workers = make_workers(world, HELIOGRAPH_JOIN__PATIENCE_HOURS="0.001")
+        workers.start()
+        await world.write(answers(1, "a"), judgements(1, "a", "alone"))
+        await world.until(SCORED_CALLS.name, lambda found: pairs(found) == {("on-a", "a"), ("on-alone", None)}, workers)
+        await until_forgotten(world)
+        assert workers.stop() == 0
+
+
+async def until_forgotten(world: Cluster) -> None:
+    """The newest word on every key of the changelog is that it is gone."""
+    consumer = AIOKafkaConsumer(
+        world.config.on_cluster(HELD.name), **world.config.connection(), group_id=None, auto_offset_reset="earliest"
+    )
+    newest: dict[bytes, bytes | None] = {}
+    await consumer.start()
+    try:
+        async with asyncio.timeout(60):
+            async for record in consumer:
+                newest[record.key] = record.value
+                if len(newest) == 2 and not any(newest.values()):
+                    return
+    finally:
+        await consumer.stop()
