@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 
 from eventlog.codec import Positions
-from eventlog.port import Log, Place
+from eventlog.port import Log, Place, Span
 from eventlog.topics import TOPICS
 from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
 from runtime.filters import BadFilter, Filter, all_match, parse_filter
@@ -37,18 +37,11 @@ class TailFormat(StrEnum):
 class AtTheEnd:
     """Begins where a log ends, or `last` messages before that on each partition."""
 
-    def __init__(self, log: Log, group: str, last: int) -> None:
-        self._log = log
-        self._group = group
+    def __init__(self, last: int) -> None:
         self._last = last
 
-    async def given(self, places: frozenset[Place]) -> Positions:
-        topics = sorted({topic for topic, _ in places})
-        ends = {(topic, partition): end for topic in topics for partition, end in (await self._log.ends(topic)).items()}
-        if not self._last:
-            return {place: ends[place] for place in places}
-        held = {(each.topic, each.partition): each.messages for each in await self._log.lag(self._group, topics)}
-        return {place: ends[place] - min(self._last, held[place]) for place in places}
+    async def given(self, spans: Mapping[Place, Span]) -> Positions:
+        return {place: max(span.first, span.next - self._last) for place, span in spans.items()}
 
     async def taken(self, places: frozenset[Place]) -> None:
         """There is nothing to finish."""
@@ -115,7 +108,7 @@ async def _follow(chosen: Settings, topics: Sequence[str], filters: Sequence[Fil
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     group = f"tail-{uuid4().hex[:12]}"
     async with observed(chosen) as log:
-        reader = await log.reader(topics, group=group, holder=AtTheEnd(log, group, last))
+        reader = await log.reader(topics, group=group, holder=AtTheEnd(last))
         shown = 0
         try:
             while not stop.is_set():
