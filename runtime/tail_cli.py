@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 
 from eventlog.codec import Positions
-from eventlog.port import Log, Place, Span
+from eventlog.port import Place, Span
 from eventlog.topics import TOPICS
 from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
 from runtime.filters import BadFilter, Filter, all_match, parse_filter
