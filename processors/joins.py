@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from eventlog.codec import BatchId, Message, Record, decode
 from eventlog.events import CallPriced, FeedbackGiven
+from eventlog.replay import revision_of
 from eventlog.topics import CALLS, FEEDBACK
 from processors.feedback import Held, JoinLimits, Turn, scored_messages
 
@@ -27,6 +28,11 @@ class Joined(Struct, frozen=True):
     kept: Mapping[str, bytes | None] = {}
 
 
+def is_told_already(message: Message) -> bool:
+    """A replayed call was told of when it was first priced: nobody is to hear of it twice."""
+    return message.topic == CALLS.name and revision_of(message) is not None
+
+
 class Joins:
     """`identities` names the log for each topic that is read; `limit` is the most bytes that a message of scored calls may have."""
 
@@ -40,7 +46,7 @@ class Joins:
         """Lines that are no events are passed over: the sink, which reads the same topics, sends them to the dead letters."""
         message, held = record.message, self._of(record.message.partition)
         at = datetime.fromtimestamp(record.appended_at, UTC)
-        if not message.batch_id.sound:
+        if not message.batch_id.sound or is_told_already(message):
             return Joined(message.partition)
         if message.topic == CALLS.name:
             turn = held.meet_calls(decode(CallPriced, message)[0], at)
