@@ -13,6 +13,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -25,6 +26,7 @@ from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfi
 from ingress.upstream import Caps, TimeLimits
 from processors.feedback import JoinLimits
 from storage.config import StorageConfig
+from storage.object_store import SCHEME, S3Config
 
 PREFIX = "HELIOGRAPH_"
 MARKS_KEPT = timedelta(days=30)
@@ -91,6 +93,16 @@ class Sinking(Group):
         False,
         description="Go on behind messages that the log forgot before the lake had them, instead of stopping; they are lost, and counted.",
     )
+
+
+class ObjectStore(Group):
+    """What is unset is looked for where S3 clients look: `AWS_…` variables, profile, role of the machine."""
+
+    endpoint_url: str | None = Field(None, description="Of a store that is not Amazon's: `https://minio.example:9000`.")
+    region: str | None = Field(None, description="Its region.")
+    access_key_id: str | None = Field(None, description="Who asks.")
+    secret_access_key: SecretStr | None = Field(None, description="The secret that goes with it.")
+    session_token: SecretStr | None = Field(None, description="Of temporary credentials.")
 
 
 class LogKeeping(Group):
@@ -187,7 +199,10 @@ class Settings(BaseSettings):
     api_port: int = Field(8585, ge=0, le=65535, description="Port of everything that is asked: SQL, REST, the OpenAPI page.")
     workers: int = Field(1, ge=1, le=256, description="Proxy processes; one uses about one core.")
     data_dir: Path = Field(Path("data"), description="Where the event log and the lake lie.")
-    lake_uri: str | None = Field(None, description="Where the lake lies, when not in the data directory.")
+    lake_uri: str | None = Field(
+        None, description="Where the lake lies, when not in the data directory: a directory, or `s3://bucket/path`."
+    )
+    s3: ObjectStore = Field(ObjectStore(), description="The object store of an `s3://` lake.")
     auth: Auth | None = Field(None, description="`open`: any key or none is accepted. Must be said when listening beyond this machine.")
     durability: Durability = Field(
         Durability.BUFFERED,
@@ -223,6 +238,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("lake_uri")
+    @classmethod
+    def _is_a_lake(cls, value: str | None) -> str | None:
+        scheme = urlsplit(value or "").scheme
+        if scheme not in {"", SCHEME} or (scheme == SCHEME and not urlsplit(value or "").netloc):
+            raise ValueError("expected a directory, or s3://bucket/path")
+        return value
 
     @field_validator("upstreams")
     @classmethod
@@ -291,6 +314,7 @@ class Settings(BaseSettings):
     def storage(self) -> StorageConfig:
         return StorageConfig(
             lake_uri=self.lake_uri or str(self.data_dir / "lake"),
+            s3=self.object_store(),
             flush_seconds=self.sink.flush_seconds,
             flush_rows=self.sink.flush_rows,
             flush_bytes=self.sink.flush_bytes,
@@ -310,6 +334,16 @@ class Settings(BaseSettings):
     def join_limits(self) -> JoinLimits:
         joining = self.join
         return JoinLimits(patience=timedelta(hours=joining.patience_hours), calls=joining.calls, feedback=joining.feedback)
+
+    def object_store(self) -> S3Config:
+        secret, token = self.s3.secret_access_key, self.s3.session_token
+        return S3Config(
+            endpoint_url=self.s3.endpoint_url,
+            region=self.s3.region,
+            access_key_id=self.s3.access_key_id,
+            secret_access_key=None if secret is None else secret.get_secret_value(),
+            session_token=None if token is None else token.get_secret_value(),
+        )
 
     def kafka_retention(self) -> timedelta:
         return timedelta(hours=self.kafka.retention_hours)

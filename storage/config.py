@@ -4,12 +4,16 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from storage.object_store import S3Config
+
 
 class StorageConfig(Struct, frozen=True, kw_only=True):
     """Where the lake lies, and when what has arrived is written into it."""
 
     lake_uri: str
-    """A directory of this machine, or an object store's URL."""
+    """A directory of this machine, or `s3://bucket/path`."""
+    s3: S3Config = S3Config()
+    """For an `s3://` lake."""
     flush_seconds: float = 1.0
     """The oldest row waits at most this long before it is committed."""
     flush_rows: int = 50_000

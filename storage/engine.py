@@ -12,8 +12,11 @@ from typing import NoReturn
 
 import duckdb
 import msgspec
+from fsspec.implementations.arrow import ArrowFSWrapper
 from msgspec import Struct
+from pyarrow import fs
 
+from storage.object_store import SCHEME
 from storage.refusal import Refusal, Refused
 
 _SETTINGS = {
@@ -42,10 +45,13 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
 class Engine:
     """A locked DuckDB in memory. Its connections may be used in any thread, one thread at a time each."""
 
-    def __init__(self, directories: Sequence[str], limits: EngineLimits) -> None:
+    def __init__(self, directories: Sequence[str], limits: EngineLimits, remote: fs.FileSystem | None = None) -> None:
+        """`remote` reads the directories that are `s3://…`."""
         self.limits = limits
         self._open: set[duckdb.DuckDBPyConnection] = set()
         self._root = duckdb.connect(":memory:", config=dict(_SETTINGS))
+        if remote is not None:
+            self._root.register_filesystem(_Remote(remote))
         for statement in _lock(directories, limits):
             self._root.execute(statement)
 
@@ -68,6 +74,12 @@ class Engine:
 
     def close(self) -> None:
         self._root.close()
+
+
+class _Remote(ArrowFSWrapper):
+    """How DuckDB, which comes without a client of its own, reads an object store."""
+
+    protocol = SCHEME
 
 
 def _lock(directories: Sequence[str], limits: EngineLimits) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pyarrow import fs
 
 from storage.config import StorageConfig
 from storage.migration import migrate
+from storage.object_store import folder_of
 from storage.schema import TABLES, VERSION, VERSION_KEY
 
 MARK_RETENTION = "delta.setTransactionRetentionDuration"
@@ -33,12 +34,12 @@ class Lake:
             Path(lake._uri).mkdir(parents=True, exist_ok=True)
         for name in TABLES:
             try:
-                table = DeltaTable(lake.uri_of(name))
+                table = lake.table(name)
             except TableNotFoundError:
                 lake._create(name)
                 continue
             migrate(name, table)
-            lake._keep_marks(DeltaTable(lake.uri_of(name)))
+            lake._keep_marks(lake.table(name))
         return lake
 
     @property
@@ -47,7 +48,7 @@ class Lake:
 
     def exists(self) -> bool:
         """Whether there is a table in it. Blocks."""
-        return any(DeltaTable.is_deltatable(self.uri_of(name)) for name in TABLES)
+        return any(DeltaTable.is_deltatable(self.uri_of(name), self._options()) for name in TABLES)
 
     def directory(self) -> str:
         """The folder that all tables lie in, absolute on a local disk."""
@@ -55,14 +56,19 @@ class Lake:
 
     def filesystem(self) -> tuple[fs.FileSystem, str]:
         """Where the files lie, for those who read and write them one by one, and the folder there."""
-        return fs.LocalFileSystem(), self.directory()
+        if self.local:
+            return fs.LocalFileSystem(), self.directory()
+        return self.config.s3.filesystem(), folder_of(self._uri)
 
     def uri_of(self, table: str) -> str:
         return f"{self.directory()}/{table}"
 
     def table(self, name: str) -> DeltaTable:
         """A fresh snapshot. Blocks."""
-        return DeltaTable(self.uri_of(name))
+        return DeltaTable(self.uri_of(name), storage_options=self._options())
+
+    def _options(self) -> dict[str, str] | None:
+        return None if self.local else self.config.s3.options()
 
     def files(self, name: str) -> list[str]:
         """The live Parquet files of a table as of its newest commit. Blocks."""
@@ -87,6 +93,7 @@ class Lake:
                 MARK_RETENTION: _interval(self.config.mark_retention),
             },
             raise_if_key_not_exists=False,
+            storage_options=self._options(),
         )
 
 

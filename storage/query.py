@@ -123,7 +123,7 @@ class Questions:
         self.limits = limits
         self.snapshots = Snapshots(lake)
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
-        self._engine = Engine([lake.directory()], engine)
+        self._engine = Engine([lake.directory()], engine, None if lake.local else lake.filesystem()[0])
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""

@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.fakes.bucket import bucket
 from tests.fakes.soak import children, lives
 from tests.fakes.stack import Stack, free_port
 from tests.fakes.stack import stack as running
@@ -239,3 +240,14 @@ def test_a_log_put_back_and_a_lake_removed_lose_and_double_nothing(tmp_path: Pat
     assert sorted(found) == sorted([*first, *third])
     made.stop()
     made.stop("provider")
+
+
+def test_a_lake_in_an_object_store(tmp_path: Path) -> None:
+    with bucket() as store:
+        settings = store.settings | {"HELIOGRAPH_LAKE_URI": store.uri("whole")}
+        with running(tmp_path, **settings) as made:
+            answered = call(made).headers["helicone-id"]
+            row = made.row(f"request_id = '{answered}'")
+            assert made.call(row["call_id"])["response"]["text"]
+        assert not (made.data_dir / "lake").exists()
+        assert store.config.secret_access_key not in made.log("up")
