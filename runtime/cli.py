@@ -28,7 +28,7 @@ from runtime.tail_cli import tail
 from runtime.topics_cli import app as topics_app
 from runtime.welcome import welcome
 from storage.formats import Format
-from storage.lake import Lake
+from storage.lake import Lake, LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.refusal import Refused
 from storage.schema import TABLES
@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Misconfigured as error:
         typer.echo(f"heliograph: {error}", err=True)
         sys.exit(2)
-    except LakeTooNew as error:
+    except (LakeTooNew, LakeUnreachable) as error:
         typer.echo(f"heliograph: {error}", err=True)
         sys.exit(2)
     except Refused as error:

@@ -16,7 +16,7 @@ from processors.inline import run_calls
 from processors.rates import RateBook
 from runtime.lags import EVERY_S, Lags
 from runtime.settings import Misconfigured, Settings
-from storage.lake import Lake
+from storage.lake import Lake, LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
@@ -37,7 +37,7 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
     events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
     try:
         lake = await asyncio.to_thread(Lake.open, config)
-    except LakeTooNew as error:
+    except (LakeTooNew, LakeUnreachable) as error:
         raise Misconfigured(str(error)) from error
     understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
     ready()

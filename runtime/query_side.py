@@ -8,6 +8,7 @@ from runtime.guard import Guard, GuardedApp
 from runtime.serving import serve_asgi
 from runtime.settings import Misconfigured, Settings
 from storage.api import create_api
+from storage.lake import LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.query import Limits
 
@@ -19,7 +20,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
         await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s)
-    except LakeTooNew as error:
+    except (LakeTooNew, LakeUnreachable) as error:
         raise Misconfigured(str(error)) from error
 
 

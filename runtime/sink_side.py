@@ -12,7 +12,7 @@ from runtime.cluster import open_log
 from runtime.health import serve_health
 from runtime.lags import Lags, keep_measuring
 from runtime.settings import Misconfigured, Settings
-from storage.lake import Lake
+from storage.lake import Lake, LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
@@ -54,7 +54,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
                 return
             try:
                 lake = await asyncio.to_thread(Lake.open, config)
-            except LakeTooNew as error:
+            except (LakeTooNew, LakeUnreachable) as error:
                 raise Misconfigured(str(error)) from error
             ready()
             lags = Lags(events, READS)

@@ -1,11 +1,12 @@
 """The lake: a folder of Delta tables, made and brought up to date when it is opened."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deltalake import DeltaTable, Schema
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from storage.config import StorageConfig
@@ -13,7 +14,20 @@ from storage.migration import migrate
 from storage.object_store import folder_of
 from storage.schema import TABLES, VERSION, VERSION_KEY
 
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 MARK_RETENTION = "delta.setTransactionRetentionDuration"
+
+
+class LakeUnreachable(Exception):
+    """The lake cannot be opened; the message names it, the reason and the settings."""
+
+    retryable = True
+
+    def __init__(self, uri: str, error: Exception) -> None:
+        reasons = [line for line in _COLOUR.sub("", str(error)).replace("↳", "").splitlines() if line.strip()]
+        told = reasons[0].strip() if len(reasons) < 2 else f"{reasons[0].strip()} … {reasons[-1].strip()}"
+        settings = "HELIOGRAPH_LAKE_URI and HELIOGRAPH_S3__…" if urlsplit(uri).scheme else "HELIOGRAPH_DATA_DIR or HELIOGRAPH_LAKE_URI"
+        super().__init__(f"The lake at {uri} cannot be opened: {told}. See {settings}.")
 
 
 class Lake:
@@ -27,20 +41,26 @@ class Lake:
     def open(cls, config: StorageConfig) -> "Lake":
         """The lake at `config.lake_uri`, its tables made where they are missing, and migrated where they are older.
 
-        Blocks. Raises LakeTooNew for one that a later program wrote.
+        Blocks. Raises LakeTooNew for one that a later program wrote, and LakeUnreachable.
         """
         lake = cls(config)
-        if lake.local:
-            Path(lake._uri).mkdir(parents=True, exist_ok=True)
+        try:
+            lake._make_ready()
+        except (DeltaError, OSError) as error:
+            raise LakeUnreachable(lake._uri, error) from error
+        return lake
+
+    def _make_ready(self) -> None:
+        if self.local:
+            Path(self._uri).mkdir(parents=True, exist_ok=True)
         for name in TABLES:
             try:
-                table = lake.table(name)
+                table = self.table(name)
             except TableNotFoundError:
-                lake._create(name)
+                self._create(name)
                 continue
             migrate(name, table)
-            lake._keep_marks(lake.table(name))
-        return lake
+            self._keep_marks(self.table(name))
 
     @property
     def local(self) -> bool:

@@ -77,14 +77,14 @@ class Seen:
         self._positions[place] = offset
 
     def judge(self, place: Place, offset: int, batch: BatchId) -> Verdict:
-        """What the message at `offset` is, and remembers it."""
+        """What the message at `offset` is, and remembers it. Raises OSError, DeltaError, and then remembers nothing."""
         reached = self.position(place)
         if reached is not None and offset < reached:
             return Verdict.REPEAT
+        mark = Mark(batch.epoch, *place)
+        highest = self._mark(mark)  # what reads the lake, and may fail, comes before what is remembered
         self._positions[place] = offset + 1
         self._traces[place] = trace_of(batch)
-        mark = Mark(batch.epoch, *place)
-        highest = self._mark(mark)
         if not self.is_first(mark, batch):
             return Verdict.REPEAT
         gap = highest is not None and batch.sequence > highest + 1 and place[0] in self._dense

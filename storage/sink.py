@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, ParamSpec
 
 import pyarrow as pa
 import structlog
@@ -36,11 +36,14 @@ from storage.writing import HOOKS, WRITING
 
 log = structlog.get_logger()
 
+P = ParamSpec("P")
+
 GROUP = "sink"
 POLL_BYTES = 4 << 20
 IDLE_COMMIT_SECONDS = 30.0
 """Messages without rows move the position at the latest after this long."""
 RETRY_SECONDS = 0.5
+LAKE_RETRY_SECONDS = 2.0
 
 
 class OffsetsMissing(Exception):
@@ -120,10 +123,11 @@ class TableSink:
         self._load()
 
     def _load(self) -> None:
-        self._snapshot = self._lake.table(self.kind.table)
-        self._forget()
+        """Begins at the newest snapshot.
 
-    def _forget(self) -> None:
+        Until the next one, what is known of positions and marks stays true: whoever else moved those of our places had our commit refused.
+        """
+        self._snapshot = self._lake.table(self.kind.table)
         dense = frozenset(self.kind.events) if self.kind.dense else frozenset()
         self._seen = Seen(self._snapshot, self._identities, dense)
         self._rows = 0
@@ -201,8 +205,9 @@ class TableSink:
         if self.pending_since is None:
             self.pending_since = self._clock()
         waiting = Waiting(record.place, record.offset, self._batch_id(record))
+        is_new = self._is_new(waiting)
         self._waiting.append(waiting)
-        if self._is_new(waiting):
+        if is_new:
             self._fill(waiting, record)
             self._rows += waiting.size
             self.pending_bytes += len(message.value)
@@ -278,7 +283,7 @@ class TableSink:
             telemetry.committed(self.kind.table, sum(len(waiting.rows) for waiting in self._waiting), time.monotonic() - began)
             self._waiting, self.pending_bytes, self.pending_since = [], 0, None
             self._anew = {place: offset for place, offset in self._anew.items() if place not in self._places}
-            self._forget()
+            self._rows, self._places, self._marks = 0, set(), set()
 
     def _reload(self) -> None:
         """On a newer snapshot a message can become a repeat, and a repeat stays one."""
@@ -323,6 +328,7 @@ class Sink:
         made = kinds(assemble)
         identities = {topic: events.identity(topic) for kind in made for topic in kind.events}
         self.tables = [TableSink(lake, kind, identities, clock) for kind in made]
+        self._again: dict[Place, int] = {}
         self._by_topic = {topic: table for table in self.tables for topic in table.kind.events}
 
     @property
@@ -356,16 +362,19 @@ class Sink:
             table.drop(places)
 
     def accept(self, records: Sequence[Record]) -> dict[Place, int]:
-        """Takes messages in. Answers the places where the reader has to begin again; what it read there is left aside."""
-        again: dict[Place, int] = {}
+        """Takes messages in. Answers the places where the reader has to begin again; what it read there is left aside.
+
+        Raises OSError, DeltaError when the lake cannot be read: the same records may then be offered again.
+        """
         for record in records:
             table = self._by_topic[record.message.topic]
-            if record.place in again:
+            if record.place in self._again:
                 continue
             if not table.expects(record.place):
                 table.accept(record)
             elif (first := table.recognise(record)) is not None:
-                again[record.place] = first
+                self._again[record.place] = first
+        again, self._again = self._again, {}
         return again
 
     def letters(self) -> list[Message]:
@@ -445,11 +454,10 @@ async def run_sink(
                 continue
             on_change(reader.assigned)
             last = stop.is_set() and (not records or not drains)
-            async with holding.turn:
-                if records:
-                    _begin_again(reader, await asyncio.to_thread(sink.accept, records))
-                    await _publish(writer, sink.letters())
-                reached = await asyncio.to_thread(sink.commit_due, everything=last)
+            if records:
+                _begin_again(reader, await _persist(holding, lambda: drains or not stop.is_set(), sink.accept, records) or {})
+                await _publish(writer, sink.letters())
+            reached = await _persist(holding, lambda: drains or not stop.is_set(), sink.commit_due, everything=last)
             if reached:
                 await _remember(reader.commit, reached)
             if last:
@@ -457,6 +465,25 @@ async def run_sink(
     finally:
         await reader.close()
         await writer.close()
+
+
+async def _persist(
+    holding: Holding, patient: Callable[[], bool], work: Callable[P, dict[Place, int]], *args: P.args, **kwargs: P.kwargs
+) -> dict[Place, int] | None:
+    """Does what needs the lake. One that is away is tried again, and meanwhile nothing more is read: memory is bounded by that.
+
+    None when it is away and there is no patience: what it did not take is left to the log.
+    """
+    while True:
+        try:
+            async with holding.turn:
+                return await asyncio.to_thread(work, *args, **kwargs)
+        except (DeltaError, OSError) as error:
+            telemetry.FAILURES.inc()
+            log.warning("lake_unavailable", error=str(error), again_in_s=LAKE_RETRY_SECONDS)
+        if not patient():
+            return None
+        await asyncio.sleep(LAKE_RETRY_SECONDS)
 
 
 def _begin_again(reader: LogReader, places: Mapping[Place, int]) -> None:

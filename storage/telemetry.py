@@ -10,6 +10,7 @@ COMMIT_SECONDS = Histogram(
 REPEATS = Counter("heliograph_sink_repeats_total", "Batches skipped because the lake had them.", ["table"])
 EXPIRED = Counter("heliograph_sink_expired_total", "Messages that the log forgot before the lake had them: data was lost.", ["table"])
 GAPS = Counter("heliograph_sink_gaps_total", "Batches that a producer numbered and that never came: data was lost.", ["table"])
+FAILURES = Counter("heliograph_sink_failures_total", "Commits that the lake did not take; they are tried again.")
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
 ABANDONED = Counter("heliograph_lake_abandoned_calls_total", "Calls of which only the beginning was heard, written down as abandoned.")

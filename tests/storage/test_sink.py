@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
 from storage.config import StorageConfig
-from storage.lake import Lake
+from storage.lake import Lake, LakeUnreachable
 from storage.letters import letters_of
 from storage.sink import Sink, run_sink
 from tests.fakes.facts import BEGAN, calls_message, completed, facts, priced, received
@@ -198,6 +199,50 @@ async def test_a_log_that_is_away_for_a_while_stops_nothing(tmp_path: Path) -> N
     log.heal()
     await draining
     assert call_ids(lake) == names(range(2))
+
+
+@contextmanager
+def away(table: Path) -> Iterator[None]:
+    """Something else lies where the table was, as after a mount that went away."""
+    elsewhere = table.rename(table.with_name("elsewhere"))
+    table.touch()
+    try:
+        yield
+    finally:
+        table.unlink()
+        elsewhere.rename(table)
+
+
+async def come_to_rest(lake: Lake, numbers: Sequence[int]) -> None:
+    while call_ids(lake) != names(numbers):
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("drains", [True, False])
+async def test_a_lake_that_takes_nothing_for_a_while_loses_nothing(tmp_path: Path, drains: bool) -> None:
+    """Who need not drain leaves to the log what the lake does not take."""
+    log, lake, stop = MemoryLog(), lake_at(tmp_path), asyncio.Event()
+    await append(log, calls_message("a", 1, [0]))
+    running = asyncio.create_task(run_sink(log, lake, lake.config, assemble=nothing_assembled, stop=stop, drains=drains))
+    await come_to_rest(lake, [0])
+    before = telemetry.FAILURES._value.get()
+    with away(tmp_path / "calls"):
+        await append(log, calls_message("a", 2, range(1, 3)))
+        while telemetry.FAILURES._value.get() == before:
+            await asyncio.sleep(0.05)
+        stop.set()
+        if not drains:
+            await running
+    await running
+    await append(log, calls_message("a", 3, [3]))
+    await drain(log, lake)
+    assert call_ids(lake) == names(range(4))
+
+
+async def test_a_lake_that_cannot_be_opened_is_named_with_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LakeUnreachable, match=r"file/lake cannot be opened: .*HELIOGRAPH_DATA_DIR"):
+        lake_at(tmp_path / "file" / "lake")
 
 
 async def test_rows_are_there_soon_after_the_flush(tmp_path: Path) -> None:
