@@ -6,7 +6,7 @@ content encoding on the way. The law of both: one byte at a time equals all at o
 
 import base64
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from eventlog.events import Body
 from ingress.decoding import Decoder, Undecodable, decoders_of
@@ -17,6 +17,10 @@ BOMB = 16
 """A body that decodes to more than this many times its limit is read no further."""
 HEAVY = 4_096
 """Encoded pieces larger than this are decoded beside the event loop: they may take milliseconds."""
+
+
+class _Enough(Exception):
+    """It decodes to more than anyone wants to see."""
 
 
 class Kept:
@@ -87,7 +91,7 @@ class Copy:
 
     def _open(self, content_encoding: str) -> None:
         try:
-            self._chain = decoders_of(content_encoding, limit=BOMB * self._limit)
+            self._chain = decoders_of(content_encoding, self._take)
         except Undecodable as error:
             self.undecodable = str(error)
         if self._chain or self.undecodable:
@@ -100,36 +104,34 @@ class Copy:
             self._decoded.feed(piece)
             return
         self._raw.feed(piece)
-        if self.undecodable is None:
-            self._decode(piece)
+        if self._chain:
+            try:
+                self._chain[0].feed(piece)
+            except _Enough:
+                self._chain = ()
+            except Undecodable as error:
+                self._chain, self.undecodable = (), str(error)
 
     def is_heavy(self, piece: bytes) -> bool:
         """Whether feeding `piece` may take so long that others should not wait for it."""
         return self._raw is not None and len(piece) > HEAVY
 
-    def _decode(self, piece: bytes) -> None:
-        try:
-            for decoded in _through(self._chain, piece):
-                if self._exploded:
-                    return
-                self._decoded.feed(decoded)
-        except Undecodable as error:
-            self.undecodable = str(error)
-
-    @property
-    def _exploded(self) -> bool:
-        return self._decoded.size > BOMB * self._limit
+    def _take(self, decoded: bytes) -> None:
+        room = BOMB * self._limit - self._decoded.size
+        self._decoded.feed(decoded if len(decoded) <= room else decoded[:room])
+        if len(decoded) > room:
+            raise _Enough
 
     def end(self) -> None:
         """No more comes; what decoders held back is kept."""
-        if self.undecodable is None and self._chain and not self._exploded:
-            try:
-                for decoded in _ends(self._chain):
-                    self._decoded.feed(decoded)
-            except Undecodable as error:
-                self.undecodable = str(error)
-        if self.undecodable is None:
-            self._chain = ()
+        chain, self._chain = self._chain, ()
+        try:
+            for decoder in chain:
+                decoder.end()
+        except _Enough:
+            pass
+        except Undecodable as error:
+            self.undecodable = str(error)
 
     @property
     def encoded(self) -> bool:
@@ -177,20 +179,6 @@ def body_of(data: bytes, content_type: str | None, *, omitted: bool = False) -> 
     """A whole small body, not encoded: the way most of them come."""
     text, coded = _as_text(data)
     return Body(text=text, base64=coded, size=len(data), content_type=content_type, omitted=omitted)
-
-
-def _through(chain: Sequence[Decoder], piece: bytes) -> Iterator[bytes]:
-    if not chain:
-        yield piece
-        return
-    for decoded in chain[0].feed(piece):
-        yield from _through(chain[1:], decoded)
-
-
-def _ends(chain: Sequence[Decoder]) -> Iterator[bytes]:
-    for number, decoder in enumerate(chain):
-        for decoded in decoder.end():
-            yield from _through(chain[number + 1 :], decoded)
 
 
 def _as_text(data: bytes | bytearray, *, broken_off: bool = False) -> tuple[str | None, str | None]:

@@ -1,19 +1,22 @@
 """Content encodings undone piece by piece, in bounded output, whatever the input claims.
 
-Each decoder eats bytes and yields decoded pieces of at most about 64 KiB, so that a bomb is met one piece at a time. Damaged input is an
-`Undecodable`; input that merely stops early is not: what came is what there is.
+Each decoder eats bytes and hands on decoded pieces of at most about 64 KiB, each before it makes the next, so that a bomb is met one
+piece at a time: whoever takes them ends it by raising. Damaged input is an `Undecodable`; input that merely stops early is not: what
+came is what there is.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import brotli
 import zstandard
 
 PIECE = 65_536
-ZSTD_WINDOW = 1 << 27
-"""The largest window we make room for: 128 MiB, zstd's own default for `--long`."""
+ZSTD_WINDOW = 8 << 20
+"""The largest window we make room for, and the largest that an encoder may use over HTTP (RFC 9659, section 3)."""
+
+Take = Callable[[bytes], None]
 
 
 class Undecodable(ValueError):
@@ -21,24 +24,25 @@ class Undecodable(ValueError):
 
 
 class Decoder(Protocol):
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """What `data` decodes to, as far as it can be told yet. Raises Undecodable."""
+    def feed(self, data: bytes) -> None:
+        """Hands on what `data` decodes to, as far as it can be told yet. Raises Undecodable, and what the taker raises."""
         ...
 
-    def end(self) -> Iterator[bytes]:
-        """What was still held back."""
+    def end(self) -> None:
+        """Hands on what was still held back."""
         ...
 
 
 class Zlib:
     """gzip (of any number of members) and deflate (wrapped as the standard says, or bare as some servers send it)."""
 
-    def __init__(self, *, gzip: bool) -> None:
+    def __init__(self, take: Take, *, gzip: bool) -> None:
+        self._take = take
         self._gzip = gzip
         self._engine = zlib.decompressobj(wbits=31) if gzip else None
         self._start = b""
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> None:
         if self._engine is None:
             data = self._start + data
             if len(data) < 2:
@@ -47,13 +51,13 @@ class Zlib:
             wrapped = data[0] & 0x0F == 8 and int.from_bytes(data[:2]) % 31 == 0
             self._engine = zlib.decompressobj(wbits=15 if wrapped else -15)
         while data:
-            yield from self._member(self._engine, data)
+            self._member(self._engine, data)
             data = self._rest()
 
-    def _member(self, engine: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    def _member(self, engine: "zlib._Decompress", data: bytes) -> None:
         try:
             while data:
-                yield engine.decompress(data, PIECE)
+                self._take(engine.decompress(data, PIECE))
                 data = engine.unconsumed_tail
         except zlib.error as error:
             raise self._damaged from error
@@ -72,86 +76,86 @@ class Zlib:
             self._engine = zlib.decompressobj(wbits=31)
         return rest.lstrip(b"\0")
 
-    def end(self) -> Iterator[bytes]:
+    def end(self) -> None:
         if self._engine is not None and not self._engine.eof:
             try:
-                yield self._engine.flush()
+                self._take(self._engine.flush())
             except zlib.error as error:
                 raise self._damaged from error
 
 
 class Brotli:
-    def __init__(self) -> None:
+    def __init__(self, take: Take) -> None:
+        self._take = take
         self._engine = brotli.Decompressor()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> None:
         if self._engine.is_finished():
             raise Undecodable("the brotli data is damaged")  # something follows its end: in one piece with it, the library says so too
         try:
             decoded = self._engine.process(data, output_buffer_limit=PIECE)
             while decoded:
-                yield decoded
+                self._take(decoded)
                 decoded = b"" if self._engine.is_finished() else self._engine.process(b"", output_buffer_limit=PIECE)
         except brotli.error as error:
             raise Undecodable("the brotli data is damaged") from error
 
-    def end(self) -> Iterator[bytes]:
-        return iter(())
+    def end(self) -> None:
+        """Nothing is ever held back."""
 
 
 class Zstd:
-    """Frame after frame. The library pushes its output in pieces; `limit` stops a bomb in the middle of one input."""
+    """Frame after frame. The library hands its output on as it makes it: four bytes of input may become 128 KiB."""
 
-    def __init__(self, limit: int) -> None:
-        self._sink = _Sink(limit)
-        self._engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_writer(self._sink, write_size=PIECE)  # type: ignore[arg-type]
+    def __init__(self, take: Take) -> None:
+        engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+        self._engine = engine.stream_writer(_Sink(take), write_size=PIECE)  # type: ignore[arg-type]
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        self._sink.left = self._sink.limit
+    def feed(self, data: bytes) -> None:
         try:
             self._engine.write(data)
-        except zstandard.ZstdError as error:
-            raise Undecodable("the zstd data is damaged") from error  # how it is worded depends on how the input was sliced
-        except MemoryError as error:
-            raise Undecodable("the decoded body is beyond all bounds") from error
-        pieces, self._sink.pieces = self._sink.pieces, []
-        yield from pieces
+        except zstandard.ZstdError as error:  # how it is worded depends on how the input was sliced
+            raise Undecodable("the zstd data is damaged, or needs a window of more than 8 MiB") from error
 
-    def end(self) -> Iterator[bytes]:
-        return iter(())
+    def end(self) -> None:
+        """Nothing is ever held back."""
 
 
 class _Sink:
-    def __init__(self, limit: int) -> None:
-        self.limit = self.left = limit
-        self.pieces: list[bytes] = []
+    """A taker as a file, which the library wants."""
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
 
     def write(self, data: bytes) -> int:
-        self.left -= len(data)
-        if self.left < 0:
-            self.pieces.clear()
-            raise MemoryError
-        self.pieces.append(bytes(data))
+        self._take(bytes(data))
         return len(data)
 
 
-def decoders_of(content_encoding: str, *, limit: int) -> list[Decoder]:
-    """The decoders that undo a Content-Encoding, in the order to apply them. Raises Undecodable for one that nobody knows."""
-    codings = [coding.strip().lower() for coding in content_encoding.split(",")]
-    found = [_decoder_of(coding, limit) for coding in reversed(codings) if coding not in {"", "identity"}]
-    if len(found) > 2:
-        raise Undecodable(f"{len(found)} content encodings on top of each other")
+def decoders_of(content_encoding: str, take: Take) -> list[Decoder]:
+    """The decoders that undo a Content-Encoding, each handing on to the next and the last one to `take`: feed the first, end them in order.
+
+    Raises Undecodable for an encoding that nobody knows.
+    """
+    codings = [coding for coding in (each.strip().lower() for each in content_encoding.split(",")) if coding not in {"", "identity"}]
+    if len(codings) > 2:
+        raise Undecodable(f"{len(codings)} content encodings on top of each other")
+    found: list[Decoder] = []
+    for coding in codings:
+        decoder = _decoder_of(coding, take)
+        found.insert(0, decoder)
+        take = decoder.feed
     return found
 
 
-def _decoder_of(coding: str, limit: int) -> Decoder:
+def _decoder_of(coding: str, take: Take) -> Decoder:
     match coding:
         case "gzip" | "x-gzip":
-            return Zlib(gzip=True)
+            return Zlib(take, gzip=True)
         case "deflate":
-            return Zlib(gzip=False)
+            return Zlib(take, gzip=False)
         case "br":
-            return Brotli()
+            return Brotli(take)
         case "zstd":
-            return Zstd(limit)
+            return Zstd(take)
     raise Undecodable(f"unknown content encoding {coding[:40]!r}")

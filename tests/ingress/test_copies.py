@@ -108,17 +108,50 @@ def test_an_encoded_stream_that_stops_early_keeps_what_came(encoding: str) -> No
     assert text.decode().startswith(body.text)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
-def test_bombs_are_defused(encoding: str) -> None:
-    limit = 1 << 20
-    bomb = ENCODINGS[encoding](b"a" * (200 << 20)) if encoding != "br" else brotli.compress(b"a" * (200 << 20), quality=5)
+def zstd_runs(blocks: int, window_log: int) -> bytes:
+    """A frame that says nothing but: 128 KiB of the same byte again. RFC 8878, sections 3.1.1.1.2 and 3.1.1.2."""
+    run = [((128 << 10) << 3 | 1 << 1 | (number == blocks - 1)).to_bytes(3, "little") + b"a" for number in range(blocks)]
+    return b"\x28\xb5\x2f\xfd\x00" + bytes([(window_log - 10) << 3]) + b"".join(run)
+
+
+BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "gzip": ("gzip", lambda: gzip.compress(b"a" * (200 << 20))),
+    "gzip in gzip": ("gzip, gzip", lambda: gzip.compress(gzip.compress(b"a" * (200 << 20)))),
+    "deflate": ("deflate", lambda: zlib.compress(b"a" * (200 << 20))),
+    "br": ("br", lambda: brotli.compress(b"a" * (200 << 20), quality=5)),
+    "zstd": ("zstd", lambda: zstandard.compress(b"a" * (200 << 20))),
+    "zstd of runs": ("zstd", lambda: zstd_runs(4_000, window_log=23)),
+}
+
+
+@pytest.mark.parametrize(("encoding", "bomb"), BOMBS.values(), ids=BOMBS)
+def test_bombs_are_defused(encoding: str, bomb: Callable[[], bytes]) -> None:
+    limit, encoded = 1 << 20, bomb()
     tracemalloc.start()
-    body = copied([bomb], encoding, limit=limit)
+    body = copied([encoded], encoding, limit=limit)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < (BOMB + 8) * limit
-    assert body.truncated or body.undecodable
+    assert peak < 8 * limit
+    assert body.undecodable is None
+    assert body.truncated
     assert len(body.text or "") <= limit
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@given(cuts=CUTS, size=st.integers(0, 3 * BOMB * 1_000))
+@settings(max_examples=40)
+def test_any_slicing_of_a_bomb_is_the_same(encoding: str, cuts: list[int], size: int) -> None:
+    encoded = ENCODINGS[encoding](b"0123456789" * (size // 10))
+    assert copied(sliced(encoded, cuts), encoding, limit=1_000) == copied([encoded], encoding, limit=1_000)
+
+
+def test_a_zstd_window_beyond_what_http_allows_is_not_made_room_for() -> None:
+    assert copied([zstd_runs(1, window_log=23)], "zstd").undecodable is None
+    encoded = zstd_runs(1, window_log=24)
+    for pieces in ([encoded], [bytes([byte]) for byte in encoded]):
+        body = copied(pieces, "zstd")
+        assert "window" in (body.undecodable or "")
+        assert base64.b64decode(body.base64 or "") == encoded
 
 
 def test_gzipped_usage_beyond_the_limit_is_in_the_tail() -> None:
