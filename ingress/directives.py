@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from ingress.errors import BadDirective
+from ingress.secrets import HINT, masked
 
 PREFIX = b"helicone-"
 _PROPERTY = b"helicone-property-"
@@ -71,7 +72,9 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
 
 
 def text_of(raw: bytes) -> str:
-    """A header's value: UTF-8 where it is that, else Latin-1, which is what HTTP said for thirty years."""
+    """A header's value: UTF-8 where it is that, else Latin-1, which is what HTTP said for thirty years. Keys of ours are masked."""
+    if HINT in raw:
+        raw = masked(raw)
     try:
         return raw.decode()
     except UnicodeDecodeError:

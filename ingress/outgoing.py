@@ -16,6 +16,7 @@ import httpx2
 from ingress.connection import Answer, tls_failure
 from ingress.errors import BadRequest, BadTarget, Interrupted, Overloaded, Refused, TargetRefused, TimedOut, TlsFailed, UpstreamError
 from ingress.hops import end_to_end
+from ingress.secrets import without_our_keys
 from ingress.upstream import Caps, Origin, TimeLimits, request_head, tls_context
 
 HOST = re.compile(r"[^\s/?#@<>{}|\\^`%]+")
@@ -136,7 +137,7 @@ class OutgoingUpstream:
         content_length: int | None,
     ) -> httpx2.Request:
         limits = self._limits
-        own = list(headers)
+        own = list(without_our_keys(headers))
         if content_length is not None and not isinstance(body, bytes):
             own.append((b"content-length", b"%d" % content_length))
         timeout = {"connect": limits.connect_s, "read": limits.first_byte_s, "write": limits.idle_s, "pool": limits.pool_s}

@@ -24,7 +24,7 @@ from ingress.intake import Intake
 from ingress.recording import UNKNOWN, CallIds, Recording
 from ingress.relay import Relay, head_of
 from ingress.routes import MESSAGES, Dialect, Route, Router
-from ingress.secrets import OUR_KEYS, without_key_segment
+from ingress.secrets import HINT, cleaned_target
 from ingress.telemetry import OTHER, Telemetry
 from ingress.upstream import Sender
 
@@ -120,9 +120,8 @@ class Proxy:
     def _begin(self, exchange: Exchange, head: RequestHead) -> Call:
         now = self._clock()
         target = exchange.target
-        if OUR_KEYS[0][1:] in target:
-            path, question, query = target.partition(b"?")
-            target = without_key_segment(path) + question + query
+        if HINT in target or b"%" in target:
+            target = cleaned_target(target)
         return Call(exchange, head, Recording(self._ids.draw(now), now, exchange.method, target, head))
 
     def _direct(self, call: Call) -> Route:

@@ -1,14 +1,23 @@
 """What must not be written down, and what must not be sent on.
 
-Credentials come in three places that are kept: the query of a URL, its user information, and (Heliograph's own keys only) a segment of
-its path. Masking leaves order and spelling of the rest alone, so that a stored URL can be compared with what a provider logs.
+A provider's credentials come in two places that are kept, the query of a URL and its user information: they are masked there, and sent
+on as they are. Masking leaves order and spelling of the rest alone, so that a stored URL can be compared with what a provider logs.
+Heliograph's own keys may come anywhere, and go nowhere: whatever of a request holds one is left out.
 """
 
-from urllib.parse import unquote_plus
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 MASK = "***"
-OUR_KEYS = (b"sk-helicone", b"pk-helicone")
-"""How a Heliograph key begins; Helicone's begin the same way (its proxy's key patterns, read 2026-11-24)."""
+HINT = b"k-heli"
+"""In every key of ours, and in little else: to look for it costs next to nothing."""
+_OURS = re.compile(rb"(?<![A-Za-z0-9])[sp]k-heli(?:cone|ograph)[\w-]*")
+"""Heliograph's keys, and Helicone's (its proxy's key patterns, read 2026-11-24)."""
+_DECODINGS = 3
+"""So often a key may have been percent-encoded."""
 
 # fmt: off
 _SECRET_NAMES = frozenset({
@@ -18,6 +27,7 @@ _SECRET_NAMES = frozenset({
     "client_secret", "password", "passwd", "pwd", "credential", "credentials", "sig", "signature",
 })
 # fmt: on
+_SECRET_ENDINGS = ("key", "token", "secret", "password", "signature")
 _SECRET_PREFIXES = ("x-amz-", "x-goog-")
 _PLAIN = frozenset(
     {"x-amz-algorithm", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-goog-algorithm", "x-goog-date", "x-goog-expires"}
@@ -39,8 +49,8 @@ def _mask_pair(pair: str) -> str:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    plain = unquote_plus(name.removeprefix(";")).strip().lower()
-    if plain in _SECRET_NAMES or (plain.startswith(_SECRET_PREFIXES) and plain not in _PLAIN):
+    plain = unquote_plus(name.removeprefix(";")).lower().strip(" []")
+    if plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDINGS) or (plain.startswith(_SECRET_PREFIXES) and plain not in _PLAIN):
         return True
     return unquote_plus(value).lower().startswith(_SECRET_VALUES)
 
@@ -51,25 +61,55 @@ def mask_target(target: str) -> str:
     return f"{path}?{mask_query(query)}" if question else target
 
 
-def is_our_key(value: bytes) -> bool:
-    """Whether a credential is a Heliograph key, which providers must never see; `Bearer` before it or not."""
-    bare = value.strip()
-    if bare[:7].lower() == b"bearer ":
-        bare = bare[7:].lstrip()
-    return bare.startswith(OUR_KEYS)
+def holds_our_key(value: bytes) -> bool:
+    """Whether one of our keys is in it, percent-encoded or not."""
+    for _ in range(_DECODINGS):
+        if _OURS.search(value):
+            return True
+        if b"%" not in value:
+            return False
+        value = unquote_to_bytes(value)
+    return _OURS.search(value) is not None
+
+
+def without_our_keys(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """`headers` less those that hold one of our keys."""
+    return [pair for pair in headers if HINT not in pair[1] or not holds_our_key(pair[1])]
 
 
 def without_our_key(authorization: bytes) -> bytes | None:
-    """An Authorization value less the Heliograph keys in it; None when nothing remains.
+    """An Authorization value less our keys in it; None when nothing remains. User and password are one.
 
     Helicone documents `Bearer <provider key>, Bearer <its own key>` in one header.
     """
-    kept = [part.strip() for part in authorization.split(b",") if not is_our_key(part)]
-    return b", ".join(kept) or None
+    if authorization[:6].lower() == b"basic ":
+        return None if _in_basic(authorization[6:]) else authorization
+    parts = authorization.split(b",")
+    kept = [part.strip() for part in parts if not holds_our_key(part)]
+    return authorization if len(kept) == len(parts) else b", ".join(kept) or None
 
 
-def without_key_segment(path: bytes) -> bytes:
-    """`path` less the segments that are Heliograph keys: the way to send one by URL alone."""
-    segments = path.split(b"/")
-    kept = [segment for segment in segments if not segment.startswith(OUR_KEYS)]
-    return b"/".join(kept) or b"/"
+def _in_basic(credentials: bytes) -> bool:
+    try:
+        return holds_our_key(base64.b64decode(credentials.strip()))
+    except binascii.Error:
+        return holds_our_key(credentials)
+
+
+def cleaned_target(target: bytes) -> bytes:
+    """A request target less what holds one of our keys: segments of its path, the way to send one by URL alone, and parts of its query.
+
+    Without any it is returned as it came.
+    """
+    path, _, query = target.partition(b"?")
+    if holds_our_key(path):
+        path = b"/".join(segment for segment in path.split(b"/") if not holds_our_key(segment)) or b"/"
+    elif not holds_our_key(query):
+        return target
+    kept = b"".join(part for part in re.split(rb"(?=[&;])", query) if not holds_our_key(part))
+    return path + b"?" + kept.lstrip(b"&;") if kept else path
+
+
+def masked(text: bytes) -> bytes:
+    """`text` with our keys replaced by `***`."""
+    return _OURS.sub(MASK.encode(), text)

@@ -37,13 +37,14 @@ def answering(answer: bytes) -> Script:
 
 async def test_a_call_passes_the_proxy_undecoded_and_unadorned(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_server(answering(OK)) as proxy, outgoing(monkeypatch, proxy.port, target_hosts=("far.example",)) as up:
-        headers = [(b"x-a", b"1"), (b"content-type", b"application/json")]
+        headers = [(b"x-a", b"1"), (b"content-type", b"application/json"), (b"cookie", b"k=sk-helicone-abc")]
         answer = await up.send(Origin("http", "far.example", 80), b"POST", b"/a%2Fb?q=1", headers, b"{}")
         body = await whole(answer)
         answer.close()
     sent = bytes(proxy.peers[0].received).lower()
     assert sent.startswith(b"post http://far.example/a%2fb?q=1 http/1.1\r\n")
     assert b"user-agent" not in sent
+    assert b"helicone" not in sent
     assert b"accept-encoding" not in sent
     assert sent.endswith(b"\r\n\r\n{}")
     assert (answer.status, body) == (200, b"\x1f\x8bxyz")

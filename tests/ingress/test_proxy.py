@@ -241,6 +241,15 @@ KEYS = {
     "in x-api-key": ("/v1/x", b"x-api-key: sk-helicone-abc\r\n", b""),
     "in the path": ("/sk-helicone-abc/v1/x", b"Authorization: Bearer sk-1\r\n", b"authorization: Bearer sk-1\r\n"),
     "in the path, later": ("/openai/pk-helicone-abc/v1/x?a=1", b"", b""),
+    "in the path, encoded": ("/sk%2Dhelicone-abc/v1/x", b"", b""),
+    "in the query": ("/v1/x?k=sk-heliograph-abc&api_key=mine", b"", b"/v1/x?api_key=mine "),
+    "in quotes": ("/v1/x", b'Authorization: Bearer "sk-helicone-abc"\r\n', b""),
+    "in Basic": ("/v1/x", b"Authorization: Basic bWU6c2staGVsaWNvbmUtYWJj\r\nX-One: 1\r\n", b"x-one: 1\r\n"),
+    "in api-key": ("/v1/x", b"api-key: sk-helicone-abc\r\nX-One: 1\r\n", b"x-one: 1\r\n"),
+    "in api_key": ("/v1/x", b"api_key: sk-heliograph-abc\r\nX-One: 1\r\n", b"x-one: 1\r\n"),
+    "in a cookie": ("/v1/x", b"Cookie: a=1; k=sk-helicone-abc\r\nX-One: 1\r\n", b"x-one: 1\r\n"),
+    "in any header": ("/v1/x", b"Referer: http://h/sk-helicone-abc/v1\r\nX-One: 1\r\n", b"x-one: 1\r\n"),
+    "in a property": ("/v1/x", b"Helicone-Property-Key: sk-helicone-abc\r\n", b""),
 }
 
 
@@ -251,10 +260,14 @@ async def test_our_keys_go_nowhere(path: str, headers: bytes, forwarded: bytes) 
         written = b"".join([repr(await world.requests()).encode(), repr(await world.responses()).encode()])
         request = world.provider.requests[0]
     assert request.startswith(b"POST /v1/x")
-    assert b"helicone" not in request.lower()
+    assert b"helico" not in request.lower()
+    assert b"heliog" not in request.lower()
+    assert b"bWU6" not in request
     assert forwarded in request
     assert b"sk-1" not in written
+    assert b"mine" not in written
     assert b"-helicone-" not in written
+    assert b"-heliograph-" not in written
 
 
 async def test_a_target_that_the_caller_names() -> None:
