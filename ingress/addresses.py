@@ -63,7 +63,7 @@ async def resolve(host: str, port: int, *, public_only: bool) -> list[str]:
         refused = [address for address in addresses if not is_public(ip_address(address))]
         if refused:
             raise TargetRefused(
-                f"Helicone-Target-URL leads to {refused[0]}, which is no public address. "
+                f"The target leads to {refused[0]}, which is no public address. "
                 "The operator may allow it with HELIOGRAPH_ALLOW_PRIVATE_TARGETS=true.",
                 field="Helicone-Target-URL",
             )

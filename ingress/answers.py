@@ -5,7 +5,7 @@ Shapes: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors" (
 
 import msgspec
 
-from ingress.errors import BadRequest, CallFailed
+from ingress.errors import CallFailed
 from ingress.routes import Dialect
 
 JSON = (b"content-type", b"application/json")
@@ -24,7 +24,7 @@ _ANTHROPIC_TYPES = {
 
 def error_answer(error: CallFailed, dialect: Dialect) -> bytes:
     """The body that tells a client of `error`."""
-    return error_body(error.status, error.code, str(error), dialect, field=error.field if isinstance(error, BadRequest) else None)
+    return error_body(error.status, error.code, str(error), dialect, field=error.field)
 
 
 def error_body(status: int, code: str, message: str, dialect: Dialect, *, field: str | None = None) -> bytes:

@@ -198,13 +198,14 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
+        idle = f"for {self.limits.idle_s:g} s (HELIOGRAPH_LIMITS__IDLE_S)"
         if not self._in_head:
-            failing = "send the rest of the answer"
+            failing = f"The provider sent no more of its answer {idle}."
         elif self._upload is not None:
-            failing = "take the request"
+            failing = f"The provider took no more of the request {idle}."
         else:
-            failing = "send the first byte of an answer"
-        self._fail(TimedOut(f"The provider did not {failing} in time.", begun=not self._in_head))
+            failing = f"The provider sent no answer within {self.limits.first_byte_s:g} s (HELIOGRAPH_LIMITS__FIRST_BYTE_S)."
+        self._fail(TimedOut(failing, begun=not self._in_head))
 
     # What the upload tells
 

@@ -18,10 +18,12 @@ class CallFailed(Exception):
     status: ClassVar[int] = 502
     outcome: ClassVar[Outcome] = Outcome.REJECTED
     retryable: ClassVar[bool] = False
+    field: str | None = None
+    """The caller's header or field that this is about."""
 
 
 class BadRequest(CallFailed):
-    """The caller must change something: `field` names the header or field, the message says what is wrong and what would be right."""
+    """The caller must change something: `field` names what, the message says what is wrong and what would be right."""
 
     code: ClassVar[str] = "bad_request"
     status: ClassVar[int] = 400

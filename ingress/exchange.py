@@ -256,6 +256,7 @@ class ExchangeProtocol(HttpToolsProtocol):
 
     handler: Handler
     is_ours: IsOurs
+    url = b""
     flow: Flow
     cycle: Any
     """The request that was read last; where requests are pipelined, not the one that is being answered."""

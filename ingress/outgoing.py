@@ -61,7 +61,9 @@ class OutgoingAnswer(Answer):
             async with asyncio.timeout(self._idle_s):
                 piece = await anext(self._raw, b"")
         except TimeoutError as error:
-            raise TimedOut("The provider did not send the rest of the answer in time.", begun=True) from error
+            raise TimedOut(
+                f"The provider sent no more of its answer for {self._idle_s:g} s (HELIOGRAPH_LIMITS__IDLE_S).", begun=True
+            ) from error
         except httpx2.HTTPError as error:
             raise failure_of(error, begun=True) from error
         self.complete = not piece
@@ -157,12 +159,19 @@ class OutgoingUpstream:
 def failure_of(error: httpx2.HTTPError, *, begun: bool) -> UpstreamError:
     """What went wrong, in our own words: httpx2's may hold a URL."""
     if isinstance(error, httpx2.PoolTimeout):
-        return Overloaded("All connections to the provider are busy.")
+        return Overloaded("All connections to the provider are busy: HELIOGRAPH_LIMITS__CONNECTIONS allows more.")
     if isinstance(error, httpx2.TimeoutException):
-        return TimedOut("The provider did not answer in time.", begun=begun)
+        return TimedOut(f"The provider did not answer within HELIOGRAPH_LIMITS__{_exceeded(error)}.", begun=begun)
     if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
         cause = error.__cause__ or error.__context__
         if isinstance(cause, Exception) and tls_failure(cause):
-            return TlsFailed("TLS with the provider failed.")
+            return TlsFailed("TLS with the provider failed: HELIOGRAPH_CA_FILE names certificates of your own to trust.")
         return Refused("Neither the provider nor the outgoing proxy before it could be reached.")
     return Interrupted("The provider, or the outgoing proxy before it, broke off.", begun=begun)
+
+
+def _exceeded(error: httpx2.TimeoutException) -> str:
+    """The limit that passed."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return "CONNECT_S"
+    return "IDLE_S" if isinstance(error, httpx2.WriteTimeout) else "FIRST_BYTE_S"

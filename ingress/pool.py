@@ -50,7 +50,10 @@ class Pool:
             self._opening += 1
             return None
         if len(self._waiting) >= self._queue and not again:
-            raise Overloaded(f"All {self._cap} connections to {self._host} are busy and {len(self._waiting)} calls wait.")
+            raise Overloaded(
+                f"All {self._cap} connections to {self._host} are busy and {len(self._waiting)} calls wait. "
+                "HELIOGRAPH_LIMITS__CONNECTIONS and HELIOGRAPH_LIMITS__WAITING allow more."
+            )
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         (self._waiting.appendleft if again else self._waiting.append)(waiter)
         try:
@@ -58,7 +61,10 @@ class Pool:
                 return await waiter
         except TimeoutError as error:
             self._leave(waiter)
-            raise Overloaded(f"No connection to {self._host} became free within {patience_s:g} s.") from error
+            raise Overloaded(
+                f"No connection to {self._host} became free within {patience_s:g} s (HELIOGRAPH_LIMITS__POOL_S). "
+                "HELIOGRAPH_LIMITS__CONNECTIONS allows more of them."
+            ) from error
         except asyncio.CancelledError:
             self._leave(waiter)
             raise

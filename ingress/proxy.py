@@ -17,7 +17,17 @@ from ingress.connection import Answer
 from ingress.copies import Copy
 from ingress.directives import parse_directives
 from ingress.emitter import Emitter
-from ingress.errors import BadRequest, CallFailed, LogUnwritable, TargetRefused, UnknownRoute, UpgradeUnsupported, UpstreamError
+from ingress.errors import (
+    BadRequest,
+    BadTarget,
+    CallFailed,
+    LogUnwritable,
+    TargetRefused,
+    UnknownRoute,
+    Unreachable,
+    UpgradeUnsupported,
+    UpstreamError,
+)
 from ingress.exchange import ClientLeft, Exchange
 from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
@@ -40,6 +50,9 @@ SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 SUCCESS = (b"Helicone-Status", b"success")
 FAILED = (b"Helicone-Status", b"failed")
 OWN_NAMES = frozenset({b"helicone-id", b"helicone-status", b"helicone-warning"})
+
+
+ABOUT_THE_TARGET = (BadTarget, TargetRefused, Unreachable)
 
 
 def everyone(_method: bytes, _head: RequestHead) -> CallFailed | None:
@@ -105,7 +118,11 @@ class Proxy:
         except CallFailed as error:
             self._refuse(call, error)
         except ClientLeft:
-            self._end(call, Outcome.INTERRUPTED_BY_CLIENT, error="The client left, or sent and took nothing for too long.")
+            self._end(
+                call,
+                Outcome.INTERRUPTED_BY_CLIENT,
+                error="The client left, or sent and took nothing for longer than HELIOGRAPH_CLIENTS__STALLED_S.",
+            )
             exchange.cut()
         except asyncio.CancelledError:
             self._end_cancelled(call)
@@ -206,7 +223,7 @@ class Proxy:
     def _refuse(self, call: Call, error: CallFailed) -> None:
         """Answers with an error of ours, and writes the call down."""
         named = call.recording.directives.target
-        if isinstance(error, TargetRefused) and named is not None:
+        if named is not None and isinstance(error, ABOUT_THE_TARGET):
             error.field = named[0]
         call.recording.status = error.status
         self._tell(call, error)

@@ -20,7 +20,7 @@ from ingress.answers import error_body
 from ingress.app import Ingress, is_ours
 from ingress.config import ClientLimits
 from ingress.exchange import Exchange, ExchangeProtocol, give_up, is_whole, unend
-from ingress.routes import Dialect
+from ingress.routes import MESSAGES, Dialect
 from ingress.upgrades import has_body, parser_of_body
 
 log = structlog.get_logger()
@@ -32,16 +32,17 @@ _HEAD_LINE = 4
 SETTLE_S = 5.0
 """At least so long, calls that were cancelled at the end of the drain may take to write themselves down."""
 
-BAD = (400, "bad_request", "This is no HTTP/1.1 request that can be understood in one way only.")
-NO_HOST = (400, "bad_request", "A request needs exactly one Host header.")
-TARGET = (400, "bad_request", "The request's target must be a path, or an http or https URL with a host.")
-CODED = (501, "transfer_coding_unsupported", "Of all transfer codings only chunked is understood, and only in HTTP/1.1.")
-VERSION = (505, "version_unsupported", "HTTP/1.1 is spoken here, and HTTP/1.0.")
-TOO_LARGE = (431, "head_too_large", "The request's headers are too large.")
-TRAILING = (431, "trailers_too_large", "The request's trailers or chunk extensions are too large.")
-TOO_SLOW = (408, "head_too_slow", "The request's headers took too long to arrive.")
+BAD = (400, "bad_request", "This is no HTTP/1.1 request that can be understood in one way only.", None)
+NO_HOST = (400, "bad_request", "A request needs exactly one Host header.", "Host")
+TARGET = (400, "bad_request", "The request's target must be a path, or an http or https URL with a host.", "path")
+CODED = (501, "transfer_coding_unsupported", "Only the transfer coding chunked is known, and only in HTTP/1.1.", "Transfer-Encoding")
+VERSION = (505, "version_unsupported", "HTTP/1.1 is spoken here, and HTTP/1.0.", None)
+TOO_LARGE = (431, "head_too_large", "The request's headers are larger than 64 KiB; send fewer or shorter ones.", None)
+TRAILING = (431, "trailers_too_large", "The request's trailers or chunk extensions are larger than 64 KiB.", None)
+TOO_SLOW = (408, "head_too_slow", "The request's headers took longer to arrive than HELIOGRAPH_CLIENTS__HEAD_S allows.", None)
 
-Fault = tuple[int, str, str]
+Fault = tuple[int, str, str, str | None]
+"""Status, code, message, and the header or field at fault."""
 
 
 class Malformed(Exception):
@@ -251,8 +252,9 @@ class ClientProtocol(ExchangeProtocol):
         self._write_fault(*fault)
         self.bid_farewell()
 
-    def _write_fault(self, status: int, code: str, message: str) -> None:
-        body = error_body(status, code, message, Dialect.OPENAI)
+    def _write_fault(self, status: int, code: str, message: str, field: str | None) -> None:
+        anthropic = any(name == b"anthropic-version" for name, _ in self.headers or ()) or (self.url or b"").startswith(MESSAGES)
+        body = error_body(status, code, message, Dialect.ANTHROPIC if anthropic else Dialect.OPENAI, field=field)
         head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (STATUS_LINE[status], len(body))
         self.transport.write(head + body)
 

@@ -193,7 +193,7 @@ class Upstream:
                 raise Overloaded("Heliograph is stopping.")
         except TimeoutError as error:
             pool.not_opened()
-            raise TimedOut(f"No connection to {origin.host} within {self.limits.connect_s:g} s.") from error
+            raise self._too_slow(origin) from error
         except BaseException:
             pool.not_opened()
             raise
@@ -209,7 +209,7 @@ class Upstream:
                 async with asyncio.timeout_at(until if remaining == 1 else self._loop.time() + (until - self._loop.time()) / remaining):
                     connection = await self._open(address, origin, pool)
             except TimeoutError:
-                failure = TimedOut(f"No connection to {origin.host} within {self.limits.connect_s:g} s.")
+                failure = self._too_slow(origin)
             except OSError as error:
                 failure = failure_of(error, origin)
             else:
@@ -217,6 +217,9 @@ class Upstream:
                     return connection
                 failure = Refused(f"{origin.host} closed the connection as soon as it was open.")
         raise failure
+
+    def _too_slow(self, origin: Origin) -> TimedOut:
+        return TimedOut(f"No connection to {origin.host} within {self.limits.connect_s:g} s (HELIOGRAPH_LIMITS__CONNECT_S).")
 
     async def _open(self, address: str, origin: Origin, pool: Pool) -> Connection:
         secure = origin.scheme == "https"
@@ -252,10 +255,13 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def failure_of(error: OSError, origin: Origin) -> Unreachable:
-    if tls_failure(error):
+    if isinstance(error, ssl.SSLCertVerificationError):
         return TlsFailed(
-            f"TLS with {origin.host} failed: {getattr(error, 'verify_message', '') or getattr(error, 'reason', '') or 'refused'}."
+            f"The certificate of {origin.host} is not trusted: {error.verify_message or 'it cannot be verified'}. "
+            "HELIOGRAPH_CA_FILE names certificates of your own to trust."
         )
+    if tls_failure(error):
+        return TlsFailed(f"TLS with {origin.host} failed: {getattr(error, 'reason', '') or 'refused'}. Is it https there?")
     if isinstance(error, ConnectionResetError) and origin.scheme == "https":
         return TlsFailed(f"{origin.host} closed the connection during the TLS handshake.")
     return Refused(f"{origin.host} port {origin.port} takes no connection: {error.strerror or 'refused'}.")

@@ -213,7 +213,7 @@ class Settings(BaseSettings):
     upstreams: dict[str, str] = Field({}, description="Base URL of a provider: `HELIOGRAPH_UPSTREAMS__OPENAI=http://127.0.0.1:9000`.")
     allow_private_targets: bool = Field(False, description="Whether `Helicone-Target-URL` may lead to private addresses.")
     target_hosts: Names = Field((), description="Hosts that callers may name as targets when calls leave through an outgoing HTTP proxy.")
-    ca_file: Path | None = Field(None, description="Certificates to trust instead of the built-in ones (PEM).")
+    ca_file: Path | None = Field(None, description="Certificates (PEM) to trust for providers besides the well-known ones.")
     body_limit: int = Field(8 << 20, ge=1024, description="Bytes of each decoded body that are kept; of a longer one, head and tail.")
     kafka: Kafka = Field(Kafka(), description="The cluster, when events travel over Kafka.")
     spill: Spilling = Field(Spilling(), description="Where events wait while Kafka takes none.")

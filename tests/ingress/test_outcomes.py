@@ -52,6 +52,20 @@ async def test_each_end_is_one_row(answering: Answering, outcome: Outcome, statu
         assert b"Helicone-Status: failed" in answer
 
 
+SETTINGS = {
+    "silence": (raw(b"", then="stall"), "HELIOGRAPH_LIMITS__FIRST_BYTE_S"),
+    "a stream that stalls": (raw(CHUNKED + b"5\r\nhello\r\n", then="stall"), "HELIOGRAPH_LIMITS__IDLE_S"),
+}
+
+
+@pytest.mark.parametrize(("answering", "setting"), SETTINGS.values(), ids=SETTINGS)
+async def test_a_limit_that_passed_is_named(answering: Answering, setting: str) -> None:
+    async with running(answering, limits=SHORT) as world:
+        await world.post()
+        (completed,) = await world.responses()
+    assert f"0.3 s ({setting})" in (completed.error or "")
+
+
 async def test_what_was_seen_of_a_broken_answer_is_kept_and_reaches_the_client() -> None:
     async with running(raw(CHUNKED + b"5\r\nhello\r\n", then="reset")) as world:
         answer = await world.post()

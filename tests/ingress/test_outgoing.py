@@ -148,7 +148,7 @@ async def test_failures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Refused):
             await up.send(origin, b"GET", b"/", [], None, trusted=True)
     async with raw_server(stall) as proxy, outgoing(monkeypatch, proxy.port) as up:
-        with pytest.raises(TimedOut):
+        with pytest.raises(TimedOut, match="HELIOGRAPH_LIMITS__FIRST_BYTE_S"):
             await up.send(origin, b"GET", b"/", [], None, trusted=True)
     async with raw_server(half) as proxy, outgoing(monkeypatch, proxy.port) as up:
         answer = await up.send(origin, b"GET", b"/", [], None, trusted=True)

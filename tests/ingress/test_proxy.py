@@ -326,6 +326,22 @@ async def test_refusals_are_answers_in_the_dialect_and_rows(
     assert received.call.call_id == completed.call.call_id
 
 
+TARGETS = {
+    "no address": (b"Helicone-Target-URL: http://nowhere.invalid\r\n", "upstream_unresolved", "Helicone-Target-URL"),
+    "nobody there": (b"Helicone-Target-URL: http://127.0.0.1:1\r\n", "upstream_refused", "Helicone-Target-URL"),
+    "nobody there either": (b"Helicone-OpenAI-Api-Base: http://127.0.0.1:1\r\n", "upstream_refused", "Helicone-OpenAI-Api-Base"),
+}
+
+
+@pytest.mark.parametrize(("headers", "code", "field"), TARGETS.values(), ids=TARGETS)
+async def test_a_target_that_cannot_be_reached_is_named(headers: bytes, code: str, field: str) -> None:
+    async with running() as world:
+        _, told = await post_with(world, headers)
+    error = told["error"]
+    assert isinstance(error, dict)
+    assert (error["code"], error["param"]) == (code, field)
+
+
 async def test_what_is_no_call_is_no_row() -> None:
     async with running() as world:
         for path in (b"/favicon.ico", b"/", b"/healthz"):

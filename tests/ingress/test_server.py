@@ -327,3 +327,20 @@ async def test_a_long_body_of_small_chunks_is_no_trailer() -> None:
         answer = await world.talk(sent, *[chunk * 500] * 10, b"0\r\nX-Late: 1\r\n\r\n")
         assert world.provider.requests[0].count(b"{") >= 1
     assert answer.endswith(ANSWER)
+
+
+TOLD = {
+    "no host": (b"POST /v1/x HTTP/1.1\r\n", "Host"),
+    "a transfer coding": (POST + b"Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding"),
+    "a target": (b"POST ftp://h/x HTTP/1.1\r\n" + HOST, "path"),
+}
+
+
+@pytest.mark.parametrize("anthropic", [False, True], ids=["openai", "anthropic"])
+@pytest.mark.parametrize(("sent", "field"), TOLD.values(), ids=TOLD)
+async def test_refusals_name_what_is_wrong_in_the_dialect_of_the_client(sent: bytes, field: str, anthropic: bool) -> None:
+    async with running() as world:
+        answer = await world.talk(sent + (b"anthropic-version: 2023-06-01\r\n\r\n" if anthropic else b"\r\n"))
+    told = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert told["error"]["param"] == field
+    assert told.get("type") == ("error" if anthropic else None)
