@@ -7,6 +7,7 @@ from fastapi import FastAPI, Response
 from msgspec import Struct, to_builtins
 
 from eventlog.spill_state import SpillState
+from eventlog.topics import REQUESTS, RESPONSES
 from ingress.config import IngressConfig
 from ingress.emitter import Emitter
 from ingress.exchange import Handler
@@ -81,7 +82,9 @@ def create_app(
     counted = telemetry or Telemetry()
     if spill is not None:
         counted.watch(spill)
-    return Ingress(config, emitter, Proxy(config, emitter, upstream, telemetry=counted, guard=guard), counted, spill)
+    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard)
+    counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
+    return Ingress(config, emitter, proxy, counted, spill)
 
 
 def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -31,11 +31,11 @@ from ingress.errors import (
 from ingress.exchange import ClientLeft, Exchange
 from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
-from ingress.recording import UNKNOWN, CallIds, Recording
+from ingress.recording import CallIds, Recording
 from ingress.relay import Relay, head_of
 from ingress.routes import MESSAGES, Dialect, Route, Router
 from ingress.secrets import HINT, cleaned_target
-from ingress.telemetry import OTHER, Telemetry
+from ingress.telemetry import OTHER, UNKNOWN, Telemetry
 from ingress.upstream import Sender
 
 Guard = Callable[[bytes, RequestHead], CallFailed | None]
@@ -103,6 +103,10 @@ class Proxy:
         self._loop = asyncio.get_running_loop()
         self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
         self._intake = Intake(config, self._relay, self._received)
+
+    @property
+    def providers(self) -> list[str]:
+        return self._router.names
 
     async def handle(self, exchange: Exchange) -> None:
         """One call from its head to its end. Raises nothing but cancellation, and what is a fault of ours."""

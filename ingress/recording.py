@@ -15,10 +15,9 @@ from ingress.heads import RequestHead
 from ingress.routes import Route
 from ingress.secrets import mask_target
 from ingress.streams import ENDING, has_ended, is_event_stream
+from ingress.telemetry import UNKNOWN
 from ingress.upstream import Origin
 
-UNKNOWN = "unknown"
-"""The provider of a call that was refused before its provider was known."""
 _POOL = 4_096
 _WHOLE = frozenset({Outcome.COMPLETED, Outcome.PROVIDER_ERROR})
 _HEAD_SEARCHED = 1 << 20

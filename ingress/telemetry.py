@@ -8,7 +8,7 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +20,8 @@ LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 12
 PUBLISH_S = 1.0
 OTHER = "other"
 """The provider label of every target that callers name and nobody knows: callers must not make series."""
+UNKNOWN = "unknown"
+"""The provider label of calls that were refused before their provider was known."""
 
 CALLS = Counter("heliograph_ingress_calls", "Calls that ended, by provider and outcome.", ["provider", "outcome"])
 LATENCY = Histogram("heliograph_ingress_latency_seconds", "From a request's first byte to its answer's last.", buckets=LATENCY_S)
@@ -30,6 +32,11 @@ SPILLED = Counter("heliograph_events_spilled", "Events that went to disk, becaus
 SPILL_BYTES = Gauge("heliograph_spill_bytes", "What waits on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_MESSAGES = Gauge("heliograph_spill_messages", "Messages that wait on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_AGE = Gauge("heliograph_spill_oldest_seconds", "Age of the oldest message that waits on disk.", multiprocess_mode="livemax")
+
+LOSSES = ("body_over_memory", "event_over_memory", "body_over_event_limit", "event_over_limit", "shutdown", "unencodable")
+"""Reasons for which events, or their bodies, are given up."""
+SPILL_LOSSES = ("body_over_spill", "body_refused", "event_refused", "spill_kept_aside")
+"""Those of the spill in front of Kafka."""
 
 
 class Observed:
@@ -73,6 +80,16 @@ class Telemetry:
     def watch(self, spill: Callable[[], SpillState]) -> None:
         """Publish how this spill fares too."""
         self._spill = spill
+
+    def expect(self, providers: Iterable[str], topics: Iterable[str]) -> None:
+        """Shows at 0 whatever may come to be counted: a series that begins with its first count has no rate to be alarmed by."""
+        for provider in (*providers, OTHER, UNKNOWN):
+            for outcome in Outcome:
+                CALLS.labels(provider, outcome.value)
+        for topic in topics:
+            EMITTED.labels(topic)
+        for reason in (*LOSSES, *(SPILL_LOSSES if self._spill is not None else ())):
+            DROPPED.labels(reason)
 
     def call_ended(self, provider: str, outcome: Outcome, latency_s: float, ttft_s: float | None) -> None:
         self._calls[provider, outcome] += 1

@@ -13,6 +13,10 @@ HELD = Gauge("heliograph_join_held", "Events that the feedback join holds, by si
 UNCLAIMED = "none"
 """The dialect label of calls that no dialect claims."""
 
+REASONS = ("bad_header", "body_unreadable", "dialect_failed", "too_large", "undecodable", "usage_refused")
+for _reason in REASONS:
+    DEAD_LETTERS.labels(_reason)  # shown at 0: a series that begins with its first count has no rate to be alarmed by
+
 
 def count_calls(dialects: Iterable[str | None]) -> None:
     for dialect, calls in Tally(dialects).items():

@@ -120,6 +120,7 @@ class TableSink:
         """The trace of the batch that comes first."""
         self._anew: dict[Place, int] = {}
         """Where reading began again, until a commit says so too."""
+        telemetry.expect(kind.table)
         self._load()
 
     def _load(self) -> None:

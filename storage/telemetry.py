@@ -21,3 +21,9 @@ def committed(table: str, rows: int, seconds: float) -> None:
     ROWS.labels(table).inc(rows)
     COMMITS.labels(table).inc()
     COMMIT_SECONDS.labels(table).observe(seconds)
+
+
+def expect(table: str) -> None:
+    """Shows at 0 what may come to be counted: a series that begins with its first count has no rate to be alarmed by."""
+    for counter in (ROWS, COMMITS, REPEATS, EXPIRED, GAPS, CONFLICTS):
+        counter.labels(table)

@@ -1,14 +1,20 @@
 """Our own routes on the proxy port."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from eventlog.events import Outcome
 from eventlog.port import LogUnavailable
 from eventlog.spill_state import SpillState
 from ingress.app import is_ours
+from ingress.telemetry import LOSSES, SPILL_LOSSES
 from tests.fakes.ingress import HOST, World, running
 from tests.fakes.memory_log import MemoryLog
+
+ROOT = Path(__file__).parents[2]
 
 
 async def get(world: World, path: str) -> tuple[int, bytes]:
@@ -125,3 +131,22 @@ async def test_without_kafka_there_is_no_spill_to_speak_of() -> None:
     async with running() as world:
         _, ready = await get(world, "/readyz")
     assert json.loads(ready)["spill"] is None
+
+
+async def test_what_may_come_to_be_counted_is_shown_at_nought() -> None:
+    async with running(spill=SpillState) as world:
+        metrics = (await get(world, "/metrics"))[1].decode()
+    for provider in ("mistral", "openai", "other", "unknown"):
+        for outcome in Outcome:
+            assert f'heliograph_ingress_calls_total{{outcome="{outcome}",provider="{provider}"}} ' in metrics
+    for reason in (*LOSSES, *SPILL_LOSSES):
+        assert f'heliograph_events_dropped_total{{reason="{reason}"}} ' in metrics
+
+
+def test_every_reason_for_a_loss_is_known() -> None:
+    found: set[str] = set()
+    for path in (ROOT / "ingress" / "emitter.py", *(ROOT / "eventlog").glob("spill*.py")):
+        for line in path.read_text().splitlines():
+            if re.search(r"_count_lost\(|events_dropped\(|dropped\[|give_up, reason", line):
+                found |= set(re.findall(r'"([a-z_]+)"', line))
+    assert found == {*LOSSES, *SPILL_LOSSES}

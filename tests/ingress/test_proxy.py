@@ -53,7 +53,8 @@ async def test_the_request_is_the_clients_own() -> None:
         b"Cookie: c=d\r\n"
         b"Accept-Encoding: br\r\nTE: trailers\r\nKeep-Alive: 5\r\nProxy-Authorization: Basic x\r\n"
         b"X-Named: hop\r\nConnection: close, X-Named\r\n"
-        b"Helicone-User-Id: u\r\nHelicone-Nonsense: n\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"
+        b"Helicone-User-Id: u\r\nHelicone-Nonsense: n\r\n__helicone-mock-response: m\r\n"
+        b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"
     )
     async with running() as world:
         await world.talk(sent)
