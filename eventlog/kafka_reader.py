@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 JOIN_S = 60.0
 """How long a group may take to hand out its partitions for the first time."""
+JOIN_MORE_S = 5.0
+"""To join a group may take as long as the session of a member that has just died, and so much more."""
 PARTITION_FETCH_BYTES = 1 << 20
 FETCH_BYTES = 8 << 20
 FETCH_WAIT_MS = 250
@@ -47,11 +49,16 @@ class KafkaReader:
         self._turn: list[Place] = []
         self._settled = asyncio.Event()
         self._handed_out = 0
+        self._beginnings: dict[Place, int] = {}
+        """Where each of our partitions was put when the group handed it over, or by a seek since then."""
+        self._rewinds = False
+        """A poll fetched from them what it must not give out: they begin again there."""
         self._fault: BaseException | None = None
         self._begun = False
         self._closed = False
+        patient = max(config.request_timeout_s, config.session_timeout_s + JOIN_MORE_S)
         self._consumer = AIOKafkaConsumer(
-            **config.connection(),
+            **{**config.connection(), "request_timeout_ms": int(patient * 1000)},
             group_id=config.on_cluster(f"heliograph.{group}"),
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -88,20 +95,22 @@ class KafkaReader:
             left_s = max(0.0, deadline - asyncio.get_running_loop().time())
             if not await self._is_settled(left_s):
                 return []
+            self._rewind()
             handed_out = self._handed_out
             records = await self._gather([], max_bytes)
             if not records and left_s > 0 and (records := await self._fetched(timeout_ms=max(1, int(left_s * 1000)))):
                 records = await self._gather(records, max_bytes)
             self._check_open()
             if handed_out != self._handed_out:
-                continue  # all of it will come again, from where it is to begin
+                self._rewinds = True  # some of it may be ours again, and fetched from behind where it was put
+                continue
             if records or left_s <= 0:
                 return records
 
     def seek(self, positions: Positions) -> None:
         self._check_assigned(positions)
         for place, offset in positions.items():
-            self._consumer.seek(self._there(place), offset)
+            self._put(place, offset)
 
     async def commit(self, positions: Positions) -> None:
         self._check_open()
@@ -130,6 +139,7 @@ class KafkaReader:
         self._settled.clear()
         self._handed_out += 1
         self._turn = [place for place in self._turn if place not in partitions]
+        self._beginnings = {place: offset for place, offset in self._beginnings.items() if place not in partitions}
         try:
             if self._holder is not None and partitions:
                 await self._holder.taken(partitions)
@@ -149,11 +159,22 @@ class KafkaReader:
                     spans = await self._spans(there)
                 begin |= await self._holder.given(spans)
             for place, offset in begin.items():
-                self._consumer.seek(self._there(place), offset)
+                self._put(place, offset)
         except Exception as error:  # noqa: BLE001 - as above
             self._fault = error
         self._turn = sorted(partitions)
         self._settled.set()
+
+    def _put(self, place: Place, offset: int) -> None:
+        self._consumer.seek(self._there(place), offset)
+        self._beginnings[place] = offset
+
+    def _rewind(self) -> None:
+        """Puts our partitions where they were put last, as nothing was given out since then."""
+        if self._rewinds:
+            self._rewinds = False
+            for place, offset in self._beginnings.items():
+                self._consumer.seek(self._there(place), offset)
 
     async def _starts(self, there: Sequence[TopicPartition]) -> dict[Place, int]:
         """Where the group stands on each; the first message that is left where it never committed."""
