@@ -1,16 +1,24 @@
 """Questions in, bytes out: whatever can be asked, answered over a lake and written in the form asked for."""
 
 import msgspec
+import pyarrow as pa
 
-from storage.asked import Answer, Asked, CallAsked, Told
+from storage.asked import Answer, Asked, CallAsked, SqlAsked, Told
 from storage.call_page import call_with_bodies
 from storage.formats import Format, json_rows, rendered
 from storage.query import QueryResult, Questions, too_large
-from storage.refusal import Refused
+from storage.refusal import Refusal, Refused
 
 
 def answer(questions: Questions, asked: Asked) -> Answer:
     """Raises Refused."""
+    try:
+        return _answer(questions, asked)
+    except (pa.ArrowException, RecursionError, OverflowError, ValueError) as error:
+        raise Refused(_unwritable(asked)) from error
+
+
+def _answer(questions: Questions, asked: Asked) -> Answer:
     if isinstance(asked, CallAsked):
         found = call_with_bodies(questions, asked.key, organization=asked.organization)
         return Answer(body=found or b"", told=Told(found=found is not None))
@@ -32,3 +40,14 @@ def _written(result: QueryResult, form: Format) -> bytes:
         "elapsed_ms": round(result.elapsed_ms, 1),
     }
     return msgspec.json.encode(about)
+
+
+def _unwritable(asked: Asked) -> Refusal:
+    """Arrow, or Python, cannot hold what the engine found: it is nested too deeply, or of a type nobody has met yet."""
+    form = asked.form.value if isinstance(asked, SqlAsked) else "json"
+    return Refusal(
+        code="unwritable_result",
+        message=f"The answer holds values that cannot be written as {form}: they are nested too deeply, or beyond all bounds.",
+        fix="Cast the column: column::VARCHAR.",
+        field="sql",
+    )

@@ -81,6 +81,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return answer_of(refusal)
 
 
+_UNPARSED = "There was an error parsing the body"
+"""What FastAPI says of all that its JSON parser raises beside syntax errors."""
+
+
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 the handler of this class
     headers = dict(error.headers or {})
@@ -91,6 +95,9 @@ async def _http(request: Request, error: Exception) -> Response:
     elif error.status_code == 405:
         fix = f"Use {headers.get('allow', 'another method')}."
         refusal = Refusal(code="method_not_allowed", message=f"{request.method} is not answered here.", fix=fix, status=405)
+    elif error.status_code == 400 and error.detail == _UNPARSED:
+        message = "The body cannot be read as JSON: it is no UTF-8, nested too deeply, or holds a number of too many digits."
+        refusal = Refusal(code="bad_request", message=message, fix="Send one JSON object of plain values.", field="body")
     else:
         refusal = Refusal(code="bad_request", message=str(error.detail), fix="/docs shows what is taken.", status=error.status_code)
     return answer_of(refusal, headers)

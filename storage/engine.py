@@ -148,8 +148,9 @@ def _told(error: Exception) -> _Told | None:
 
 def _refuse(error: Exception, seconds: float) -> NoReturn:
     told = _told(error)
-    if told is None:
+    if told is None and not isinstance(error, duckdb.Error):
         raise error
+    told = told or _Told("", str(error))
     raise Refused(_refusal(told, seconds)) from None
 
 

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -112,10 +112,9 @@ def _column(column: pa.ChunkedArray) -> list[Cell]:
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Python values. Times that Python cannot hold (infinity, years beyond 9999) become the text `out of range`."""
-    kind = column.type
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
+    """Python values. Only where one is beyond what Python's times can hold, each is looked at by itself."""
+    if "[ns" in str(column.type):  # Arrow would make them pandas' where pandas is
+        return [_value(scalar) for scalar in column]
     try:
         return list(column.to_pylist())
     except (ValueError, OverflowError):
@@ -123,10 +122,57 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):
-        return "out of range"
+    """One value, in the shape that Arrow gives it; times that Python cannot hold become `far_time`'s text, at any depth."""
+    kind = scalar.type
+    if not scalar.is_valid:
+        return None
+    if pa.types.is_map(kind):
+        return [(_value(pair["key"]), _value(pair["value"])) for pair in scalar.values]
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return [_value(item) for item in scalar.values]
+    if pa.types.is_struct(kind):
+        return {kind.field(index).name: _value(scalar[index]) for index in range(kind.num_fields)}
+    if pa.types.is_union(kind):
+        return _value(scalar.value)
+    if pa.types.is_date32(kind):
+        return _time(scalar.value, INFINITE_DAY, _PER_DAY["s"], "s", dated=True)
+    if pa.types.is_timestamp(kind):
+        return _time(scalar.value, INFINITE_TIME, 1, kind.unit)
+    return scalar.as_py()
+
+
+def _time(value: int, infinite: int, factor: int, unit: str, *, dated: bool = False) -> Any:
+    """A time as Python has it, else as text."""
+    if abs(value) >= infinite:
+        return "infinity" if value > 0 else "-infinity"
+    days, rest = divmod(value * factor, _PER_DAY[unit])
+    text = _far_day(days)
+    if isinstance(text, str):
+        return text if dated else f"{text}T{_clock(rest, unit).isoformat(timespec='microseconds')}Z"
+    return text if dated else datetime.combine(text, _clock(rest, unit))
+
+
+def _clock(rest: int, unit: str) -> time:
+    """The time of day: so many units after midnight."""
+    return (datetime.combine(_EPOCH, time()) + timedelta(microseconds=rest * _PER_DAY["us"] // _PER_DAY[unit])).time()
+
+
+def _far_day(days: int) -> date | str:
+    """The day so many days after 1970-01-01. Beyond the years 1 to 9999 it is text, in the expanded form of ISO 8601: `+200000-01-01`.
+
+    The calendar repeats itself every 400 years.
+    """
+    cycles, rest = divmod(days, _DAYS_OF_400_YEARS)
+    near = _EPOCH + timedelta(days=rest)
+    year = near.year + 400 * cycles
+    return near.replace(year=year) if MINYEAR <= year <= MAXYEAR else f"{year:+07d}-{near:%m-%d}"
+
+
+INFINITE_DAY, INFINITE_TIME = (1 << 31) - 1, (1 << 63) - 1
+"""DuckDB's `infinity`; its negative is the other one."""
+_EPOCH = date(1970, 1, 1)
+_DAYS_OF_400_YEARS = 146_097
+_PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
 def _converter(kind: pa.DataType) -> Callable[[Any], Cell] | None:
@@ -156,6 +202,13 @@ def cell(value: Any) -> Cell:
 
 
 def _cell_of_other(value: Any) -> Cell:
+    """Also of a union's member, of whose type nothing is known any more: pairs alone are a map."""
+    if isinstance(value, dict):
+        return {name: cell(each) for name, each in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(each, tuple) for each in value):
+            return {str(key): cell(each) for key, each in value}
+        return [cell(each) for each in value]
     if hasattr(value, "nanoseconds") and hasattr(value, "months"):
         return f"P{value.months}M{value.days}DT{value.nanoseconds / 1e9:.9g}S"
     return str(value)
@@ -206,15 +259,35 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _storable(table: pa.Table) -> pa.Table:
-    """`table` as Parquet can hold it: distinct names, no unions or intervals."""
-    columns = [_storable_column(column) for column in table.columns]
+    """`table` as Parquet can hold it: distinct names, and text where it has no such type (unions, intervals, …) or no such value."""
+    columns = [column if _is_storable(column) else _as_text(column) for column in table.columns]
     return pa.table(columns, names=distinct_names(table.column_names))
 
 
-def _storable_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _is_storable(column: pa.ChunkedArray) -> bool:
+    """Known of plain types, tried with all others: a type may be storable and one of its values not."""
     kind = column.type
-    if pa.types.is_null(kind):
-        return column.cast(pa.string())
-    if pa.types.is_union(kind) or pa.types.is_interval(kind):
-        return pa.chunked_array([pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())])
-    return column
+    if any(is_plain(kind) for is_plain in _PLAIN) or kind == pa.timestamp("us"):
+        return True
+    try:
+        pq.write_table(pa.table([column], names=["x"]), pa.MockOutputStream())
+    except pa.ArrowException:
+        return False
+    return not pa.types.is_null(kind)
+
+
+_PLAIN = (
+    pa.types.is_string,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_binary,
+    pa.types.is_date32,
+)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column as JSON; what is text already stays as it is."""
+    cells = [None if cell is None else str(_csv_cell(cell)) for cell in _column(column)]
+    return pa.chunked_array([pa.array(cells, pa.string())])

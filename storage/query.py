@@ -21,6 +21,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from msgspec import Struct
 
 from eventlog.events import Organization
+from storage.carried import projection
 from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
 from storage.lake import Lake
 from storage.refusal import Refusal, Refused
@@ -147,8 +148,11 @@ class Questions:
             statement = checked(sql, connection, views=VIEWS.keys(), explain=organization is None)
             self._lay_out(connection, statement, organization)
             relation = _bound(connection, statement.sql, parameters)
-            types = tuple(str(kind) for kind in relation.types)
+            types, names = tuple(str(kind) for kind in relation.types), relation.columns
+            if columns := projection(relation.types):
+                relation = relation.project(columns)
             table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
+            table = table.rename_columns(names)
             return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
 
     def _lay_out(self, connection: duckdb.DuckDBPyConnection, statement: Statement, organization: Organization | None) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from eventlog.events import Organization
 from storage import columns
+from storage.carried import quoted
 from storage.engine import literal
 from storage.schema import TABLES
 
@@ -100,15 +101,11 @@ def scan_sql(source: Source, files: Iterable[LiveFile], organization: Organizati
     paths = ", ".join(literal(file.path) for file in files)
     declared = [(field.name, duckdb_type(field.type)) for field in source.schema if field.name != PARTITION]
     if not paths:
-        nulls = ", ".join(f"NULL::{kind} AS {_quoted(name)}" for name, kind in declared)
+        nulls = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in declared)
         return f"SELECT {nulls} WHERE false"
     schema = ", ".join(f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: NULL}}" for name, kind in declared)
     scan = f"SELECT * FROM read_parquet([{paths}], schema = MAP {{{schema}}})"
     return scan if organization is None else f"{scan} WHERE organization = {literal(organization)}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _plain_sql(table: str) -> Callable[[Sources, Organization | None], str]:

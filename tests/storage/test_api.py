@@ -152,6 +152,9 @@ class TestCalls:
 
 
 JSON = {"content-type": "application/json"}
+_DEEP, _DEEPER = ("[" * depth + "]" * depth for depth in (500, 100_000))
+_DEEP_PARAMETER, _DEEPER_PARAMETER = (f'{{"sql":"SELECT ?","parameters":[{deep}]}}'.encode() for deep in (_DEEP, _DEEPER))
+_DIGITS = b'{"sql":"SELECT ?","parameters":[' + b"9" * 5000 + b"]}"
 _LONE = b'{"sql":"SELECT ?","parameters":["\\udfff"]}'
 FAULTS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "no such path": ("GET", "/nothing", {}, 404, "not_found"),
@@ -177,6 +180,11 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "mixed parameters": ("POST", "/v1/query", {"json": {"sql": "SELECT ?, $a", "parameters": ["x"]}}, 400, "invalid_sql"),
     "a lone surrogate": ("POST", "/v1/query", {"content": b'{"sql":"SELECT \'\\ud800\'"}', "headers": JSON}, 400, "invalid_sql"),
     "a parameter of it": ("POST", "/v1/query", {"content": _LONE, "headers": JSON}, 400, "invalid_sql"),
+    "a nest without end": ("POST", "/v1/query", {"content": _DEEPER.encode(), "headers": JSON}, 400, "bad_request"),
+    "a parameter that is one": ("POST", "/v1/query", {"content": _DEEPER_PARAMETER, "headers": JSON}, 400, "bad_request"),
+    "a parameter that is a deep nest": ("POST", "/v1/query", {"content": _DEEP_PARAMETER, "headers": JSON}, 400, "unwritable_result"),
+    "a number of too many digits": ("POST", "/v1/query", {"content": _DIGITS, "headers": JSON}, 400, "bad_request"),
+    "infinity": ("POST", "/v1/query", {"json": {"sql": "SELECT TIMESTAMP 'infinity', MAP {DATE '-infinity': 1}"}}, 200, ""),
     "a table nobody knows": ("GET", "/v1/tables/nothing/files", {}, 404, "unknown_table"),
     "an asset nobody knows": ("GET", "/docs/assets/nothing.js", {}, 404, "not_found"),
     "a way out of the assets": ("GET", "/docs/assets/%2e%2e/%2e%2e/__init__.py", {}, 404, "not_found"),

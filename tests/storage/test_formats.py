@@ -36,7 +36,22 @@ CELLS = {
     "a time": ("TIMESTAMP '2026-01-02 03:04:05.6'", '"2026-01-02T03:04:05.600000Z"'),
     "a zoned time": ("TIMESTAMPTZ '2026-01-02 03:04:05+02'", '"2026-01-02T01:04:05.000000Z"'),
     "nanoseconds": ("TIMESTAMP_NS '2026-01-02 03:04:05.123456789'", '"2026-01-02T03:04:05.123456Z"'),
-    "a time beyond all": ("TIMESTAMP 'infinity'", '"out of range"'),
+    "a time beyond all": ("TIMESTAMP 'infinity'", '"infinity"'),
+    "a time before all": ("TIMESTAMP '-infinity'", '"-infinity"'),
+    "a zoned one": ("TIMESTAMPTZ 'infinity'", '"infinity"'),
+    "one in nanoseconds": ("'infinity'::TIMESTAMP_NS", '"infinity"'),
+    "one in seconds": ("'infinity'::TIMESTAMP_S", '"infinity"'),
+    "a day beyond all": ("DATE '-infinity'", '"-infinity"'),
+    "a time in the far future": ("TIMESTAMP '200000-02-29 03:04:05.5'", '"+200000-02-29T03:04:05.500000Z"'),
+    "one in milliseconds": ("TIMESTAMP '20000-01-01 00:00:01'::TIMESTAMP_MS", '"+020000-01-01T00:00:01.000000Z"'),
+    "a day in the far future": ("DATE '200000-12-31'", '"+200000-12-31"'),
+    "a day before our era": ("DATE '0044-03-15 (BC)'", '"-000043-03-15"'),
+    "the last day that has a name": ("DATE '9999-12-31'", '"9999-12-31"'),
+    "such times at any depth": (
+        "[{'m': MAP {TIMESTAMP 'infinity': [DATE '200000-01-01', DATE '2026-01-02', NULL]}}]",
+        '[{"m":{"infinity":["+200000-01-01","2026-01-02",null]}}]',
+    ),
+    "nanoseconds in a list": ("[TIMESTAMP_NS '2026-01-02 03:04:05.123456789']", '["2026-01-02T03:04:05.123456Z"]'),
     "a date": ("DATE '2026-01-02'", '"2026-01-02"'),
     "a time of day": ("TIME '03:04:05'", '"03:04:05"'),
     "an interval": ("INTERVAL 90 SECOND", '"P0M0DT90S"'),
@@ -59,6 +74,17 @@ def test_json(engine: duckdb.DuckDBPyConnection, sql: str, text: str) -> None:
 @pytest.mark.parametrize("form", Format)
 def test_every_value_has_a_place_in_every_format(engine: duckdb.DuckDBPyConnection, sql: str, form: Format) -> None:
     assert rendered(engine.sql(f"SELECT {sql} AS x").to_arrow_table(), form, width=100)
+
+
+UNSTORABLE = ["TIMESTAMP_S 'infinity'", "[INTERVAL 1 DAY]", "{'u': union_value(a := [DATE 'infinity'])}", "MAP {}", "{'a': {}}", "NULL"]
+
+
+@pytest.mark.parametrize("sql", UNSTORABLE)
+def test_what_parquet_cannot_store_is_the_text_that_json_shows(engine: duckdb.DuckDBPyConnection, sql: str) -> None:
+    found = engine.sql(f"SELECT {sql} AS x").to_arrow_table()
+    (stored,) = pq.read_table(io.BytesIO(rendered(found, Format.PARQUET))).column("x").to_pylist()
+    ((shown,),) = json.loads(json_rows(found))
+    assert stored == (shown if shown is None or isinstance(shown, str) else json.dumps(shown, separators=(",", ":")))
 
 
 def test_json_of_a_person_is_objects() -> None:
