@@ -40,4 +40,4 @@ async def serve_health(chosen: Settings, sockets: Sequence[socket.socket], stop:
         await stop.wait()
         return
     guarded = GuardedApp(health_app(readiness), Guard(chosen.allowed_hosts, chosen.allowed_origins))
-    await serve_asgi(guarded, sockets, stop, lambda: None, drain_s=1)
+    await serve_asgi(guarded, sockets, stop, lambda: None, drain_s=1, limits=chosen.ingress().clients)

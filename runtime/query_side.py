@@ -19,7 +19,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     app = create_api(chosen.storage(), limits=limits_of(chosen), organization=chosen.organization, shares_files=True)
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
-        await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s)
+        await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s, limits=chosen.ingress().clients)
     except (LakeTooNew, LakeUnreachable) as error:
         raise Misconfigured(str(error)) from error
 

@@ -1,17 +1,48 @@
-"""How a role serves an ASGI app on sockets that were bound elsewhere."""
+"""How a role serves an ASGI app on sockets that were bound elsewhere: as careful with what comes in as the proxy is, answers apart."""
 
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from ingress.config import ClientLimits
+from ingress.exchange import Exchange
+from ingress.server import ClientProtocol
+
+_FIXES = {
+    400: "Send one plain HTTP/1.1 request.",
+    408: "Send the headers at once; HELIOGRAPH_CLIENTS__HEAD_S says how long they may take.",
+    431: "Send fewer or shorter headers.",
+    501: "Send a Content-Length, or chunks.",
+    505: "Speak HTTP/1.1.",
+}
 
 
-async def serve_asgi(app: Any, sockets: Sequence[socket.socket], stop: asyncio.Event, ready: Callable[[], None], *, drain_s: float) -> None:
+async def serve_asgi(
+    app: Any,
+    sockets: Sequence[socket.socket],
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    *,
+    drain_s: float,
+    limits: ClientLimits = ClientLimits(),  # noqa: B008 frozen
+) -> None:
     """Serves an ASGI app until `stop` is set; requests in flight have `drain_s` to end."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="none", server_header=False, date_header=False, timeout_graceful_shutdown=int(drain_s)
+        app,
+        http=_protocol_for(limits),
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(limits.keep_alive_s),
+        timeout_graceful_shutdown=int(drain_s),
     )
     config.load()
     server = uvicorn.Server(config)
@@ -22,3 +53,25 @@ async def serve_asgi(app: Any, sockets: Sequence[socket.socket], stop: asyncio.E
     ready()
     await stop.wait()
     await server.shutdown(sockets=list(sockets))
+
+
+def _protocol_for(of: ClientLimits) -> type[ClientProtocol]:
+    """The proxy's connection to its clients, with nothing to proxy."""
+
+    class Protocol(ClientProtocol):
+        limits = of
+        linger_s, linger_bytes, flush_s = limits.linger_s, limits.linger_bytes, limits.stalled_s
+        handler = staticmethod(_nothing)
+        is_ours = staticmethod(lambda url, headers: True)
+
+        def _write_fault(self, status: int, code: str, message: str) -> None:
+            error = {"code": code, "message": message, "field": None, "fix": _FIXES[status]}
+            body = msgspec.json.encode({"error": error})
+            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINE[status] + head + body)
+
+    return Protocol
+
+
+async def _nothing(exchange: Exchange) -> None:
+    raise AssertionError("no request here is a proxied call")
