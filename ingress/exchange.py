@@ -47,11 +47,11 @@ class Exchange:
         "_protocol",
         "_waiter",
         "_wants_100",
+        "amend",
         "began_at",
         "body_complete",
         "buffered",
         "disconnected",
-        "further_headers",
         "headers",
         "keep_alive",
         "message_event",
@@ -76,8 +76,8 @@ class Exchange:
         self.status: int | None = None
         self.task: asyncio.Task[None] | None = None
         self.buffered = 0
-        self.further_headers: Sequence[tuple[bytes, bytes]] = ()
-        """Of the answer, whoever gives it."""
+        self.amend: Callable[[Sequence[tuple[bytes, bytes]]], Sequence[tuple[bytes, bytes]]] | None = None
+        """What becomes of the answer's headers, whoever gives it."""
         self.message_event = _Ignored
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -122,7 +122,7 @@ class Exchange:
         self.started, self.status = True, status
         known = STATUS_LINE.get(status)
         lines = [b"HTTP/1.1 %d %s\r\n" % (status, reason) if known is None or reason not in known else known]
-        for name, value in (*headers, *self.further_headers) if self.further_headers else headers:
+        for name, value in headers if self.amend is None else self.amend(headers):
             lines += (name, b": ", value, b"\r\n")
         if self.method == b"HEAD" or status in BODILESS:
             self._due = 0

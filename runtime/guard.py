@@ -183,18 +183,28 @@ class GuardedApp:
         if origin is None or not self._guard.allows(origin) or scope["type"] == "websocket":
             await self._app(scope, receive, send)
         elif method == "OPTIONS" and b"access-control-request-method" in found:
-            await send({"type": "http.response.start", "status": 204, "headers": [*cors(origin), *preflight(found)]})
+            await send({"type": "http.response.start", "status": 204, "headers": readable_by(origin, preflight(found))})
             await send({"type": "http.response.body", "body": b""})
         else:
-            await self._app(scope, receive, _with_headers(send, cors(origin)))
+            await self._app(scope, receive, _readable(send, origin))
 
 
-def cors(origin: bytes) -> list[tuple[bytes, bytes]]:
+def readable_by(origin: bytes, headers: Headers) -> Headers:
+    """The headers of an answer, with what lets a page of `origin` read it. What others said about that, a provider say, does not count.
+
+    Two `Access-Control-Allow-Origin` are as good as none: browsers refuse the answer (Fetch standard, CORS check).
+    """
+    kept = [(name, value) for name, value in headers if not _decides_who_reads(name.lower())]
     return [
+        *kept,
         (b"access-control-allow-origin", origin),
         (b"vary", b"Origin"),
-        (b"access-control-expose-headers", b"Helicone-Id, Helicone-Status"),
+        (b"access-control-expose-headers", b"Helicone-Id, Helicone-Status, Heliograph-Truncated"),
     ]
+
+
+def _decides_who_reads(name: bytes) -> bool:
+    return name in {b"access-control-allow-origin", b"access-control-allow-credentials"}
 
 
 def preflight(headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
@@ -205,10 +215,10 @@ def preflight(headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _with_headers(send: Any, more: list[tuple[bytes, bytes]]) -> Any:
+def _readable(send: Any, origin: bytes) -> Any:
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
-            message = message | {"headers": [*message.get("headers", []), *more]}
+            message = message | {"headers": readable_by(origin, message.get("headers", []))}
         await send(message)
 
     return sending

@@ -1,12 +1,13 @@
 """The browser guard, in the form that the proxy asks for."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from ingress.errors import BadRequest, CallFailed
 from ingress.exchange import Exchange, Handler
 from ingress.heads import RequestHead
-from runtime.guard import Guard, Refusal, cors, preflight
+from runtime.guard import Guard, Refusal, preflight, readable_by
 
 
 class MisdirectedHost(BadRequest):
@@ -53,7 +54,7 @@ def with_cors(handle: Handler, guard: Guard) -> Handler:
         found = dict(exchange.headers)
         origin = found.get(b"origin")
         if origin is not None and guard.allows(origin):
-            exchange.further_headers = cors(origin)
+            exchange.amend = partial(readable_by, origin)
             if exchange.method == b"OPTIONS" and b"access-control-request-method" in found:
                 exchange.answer(204, preflight(found), b"")
                 return

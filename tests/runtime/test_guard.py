@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
+from ingress.exchange import Exchange
 from ingress.heads import RequestHead
-from runtime.guard import Guard, GuardedApp, Headers
-from runtime.refusals import refusing
+from runtime.guard import Guard, GuardedApp, Headers, readable_by
+from runtime.refusals import refusing, with_cors
+from tests.fakes.ingress import serving
 
 GUARD = Guard(("helio.example", "*.team.example", "192.168.1.5"), ("https://dash.example", "http://localhost:3000/"))
 HERE = b"localhost:8585"
@@ -233,6 +236,29 @@ async def test_an_allowed_origin_may_read_the_answer() -> None:
     headers = dict(start["headers"])
     assert headers[b"access-control-allow-origin"] == ALLOWED
     assert (headers[b"vary"], headers[b"x-inner"]) == (b"Origin", b"yes")
+
+
+INNER = [(b"Access-Control-Allow-Origin", b"*"), (b"access-control-allow-credentials", b"true"), (b"Vary", b"Accept-Encoding")]
+
+
+@pytest.mark.parametrize("headers", [INNER, INNER * 2, []], ids=["one", "two", "none"])
+def test_one_origin_may_read_whoever_else_was_named(headers: Headers) -> None:
+    found = [(name.lower(), value) for name, value in readable_by(ALLOWED, headers)]
+    assert [value for name, value in found if name == b"access-control-allow-origin"] == [ALLOWED]
+    assert b"access-control-allow-credentials" not in dict(found)
+    assert b"Origin" in [value for name, value in found if name == b"vary"]
+    assert [value for name, value in found if value == b"Accept-Encoding"] == [value for _, value in headers if value == b"Accept-Encoding"]
+
+
+async def test_a_provider_that_lets_every_page_read_does_not_add_a_second_origin() -> None:
+    async def answered(exchange: Exchange) -> None:
+        exchange.answer(200, [(b"Access-Control-Allow-Origin", b"*"), (b"X-Request-Id", b"1")], b"{}")
+
+    async with serving(with_cors(answered, GUARD)) as port, httpx.AsyncClient(base_url=f"http://localhost:{port}") as client:
+        read = await client.get("/v1/models", headers={"origin": ALLOWED.decode()})
+        assert read.headers.get_list("access-control-allow-origin") == [ALLOWED.decode()]
+        assert read.headers["x-request-id"] == "1"
+        assert (await client.get("/v1/models")).headers.get_list("access-control-allow-origin") == ["*"]
 
 
 async def test_our_own_page_needs_no_cors() -> None:
