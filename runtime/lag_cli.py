@@ -16,8 +16,9 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
-from eventlog.port import Log
+from eventlog.port import Log, LogUnavailable
 from runtime.lag_table import Behind, Progress, as_json, as_progress, as_table, behind
 from runtime.observing import observed
 from runtime.settings import Settings, settings
@@ -63,9 +64,12 @@ async def _watch(chosen: Settings, every_s: float) -> None:
     async with observed(chosen) as log:
         with Live(auto_refresh=False) as view:
             while not stop.is_set():
-                rows, now = await _measured(log, chosen), time.monotonic()
-                view.update(as_progress(rows, progress, 0.0 if looked is None else now - looked), refresh=True)
-                looked = now
+                try:
+                    rows, now = await _measured(log, chosen), time.monotonic()
+                    view.update(as_progress(rows, progress, 0.0 if looked is None else now - looked), refresh=True)
+                    looked = now
+                except LogUnavailable as error:
+                    view.update(Text(f"{error}; trying again", style="red"), refresh=True)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(every_s):
                         await stop.wait()

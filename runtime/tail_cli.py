@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +11,13 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 import uvloop
 from rich.console import Console
 
-from eventlog.codec import Positions
-from eventlog.port import Place, Span
+from eventlog.codec import Positions, Record
+from eventlog.port import LogReader, LogUnavailable, Place, Span
 from eventlog.topics import TOPICS
 from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
 from runtime.filters import BadFilter, Filter, all_match, parse_filter
@@ -26,6 +26,7 @@ from runtime.settings import Misconfigured, Settings, settings
 
 POLL = timedelta(milliseconds=250)
 POLL_BYTES = 1 << 20
+AGAIN_S = 2.0
 SPOKEN = tuple(topic.name for topic in TOPICS.values() if topic.event is not None)
 
 
@@ -35,16 +36,24 @@ class TailFormat(StrEnum):
 
 
 class AtTheEnd:
-    """Begins where a log ends, or `last` messages before that on each partition."""
+    """Begins where a log ends, or `last` messages before that on each partition; goes on where it was when partitions come back."""
 
     def __init__(self, last: int) -> None:
         self._last = last
+        self._reached: dict[Place, int] = {}
 
     async def given(self, spans: Mapping[Place, Span]) -> Positions:
-        return {place: max(span.first, span.next - self._last) for place, span in spans.items()}
+        for place, span in spans.items():
+            reached = self._reached.get(place)
+            begin = span.next - self._last if reached is None or reached > span.next else reached
+            self._reached[place] = max(span.first, begin)
+        return {place: self._reached[place] for place in spans}
 
     async def taken(self, places: frozenset[Place]) -> None:
         """There is nothing to finish."""
+
+    def read(self, record: Record) -> None:
+        self._reached[record.place] = record.offset + 1
 
 
 def tail(
@@ -106,13 +115,13 @@ async def _follow(chosen: Settings, topics: Sequence[str], filters: Sequence[Fil
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    group = f"tail-{uuid4().hex[:12]}"
     async with observed(chosen) as log:
-        reader = await log.reader(topics, group=group, holder=AtTheEnd(last))
-        shown = 0
+        holder, shown = AtTheEnd(last), 0
+        reader = await log.reader(topics, group=f"tail.{secrets.token_hex(8)}", holder=holder)
         try:
             while not stop.is_set():
-                for record in await reader.poll(max_bytes=POLL_BYTES, timeout=POLL):
+                for record in await _next(reader, stop):
+                    holder.read(record)
                     for seen in _chosen(seen_in(record), filters):
                         show(seen)
                         shown += 1
@@ -120,6 +129,18 @@ async def _follow(chosen: Settings, topics: Sequence[str], filters: Sequence[Fil
                             return
         finally:
             await reader.close()
+
+
+async def _next(reader: LogReader, stop: asyncio.Event) -> list[Record]:
+    """What came, or nothing. A log that went away is waited for: it is said on standard error, where no event goes."""
+    try:
+        return await reader.poll(max_bytes=POLL_BYTES, timeout=POLL)
+    except LogUnavailable as error:
+        typer.echo(f"heliograph: {error}; trying again", err=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(AGAIN_S):
+            await stop.wait()
+    return []
 
 
 def _chosen(events: Iterator[Seen], filters: Sequence[Filter]) -> Iterator[Seen]:

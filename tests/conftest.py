@@ -14,6 +14,7 @@ OWN_BROKER = "a broker of one's own"
 
 REMEDIES = {
     "curl": "install curl",
+    "java": "install a Java runtime of version 17 or newer, and Maven",
     "openssl": "install openssl",
 }
 """Programs that some tests use, and how to get them. `@pytest.mark.needs("curl")` says that a test does."""

@@ -115,10 +115,9 @@ class TestFile:
 
 
 class TestKafkaOfTheFile:
+    @pytest.mark.needs("java")
     def test_its_settings_start_a_broker(self, tmp_path: Path) -> None:
         """The image turns `KAFKA_A_B` into the property `a.b`; a local broker takes them, but for its addresses and folder."""
-        if (lacks := kafka.missing_part()) is not None:
-            pytest.skip(lacks)
         environment = SERVICES["kafka"]["environment"]
         properties = {
             name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)

@@ -7,11 +7,15 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
-from eventlog.codec import BatchId, message_of
+from eventlog.codec import BatchId, Message, Record, message_of
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
+from eventlog.kafka_writer import KafkaWriter
+from eventlog.port import LogUnavailable, Span
 from eventlog.topics import CALLS
+from runtime.tail_cli import AtTheEnd
 from tests.fakes import kafka
 from tests.fakes.facts import calls_message, priced
 from tests.runtime.test_cli import typed
@@ -88,3 +92,48 @@ async def test_a_cluster_that_is_away_is_one_clear_line() -> None:
         assert done.returncode == 2
         assert env["HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS"] in done.stderr
         assert "Traceback" not in done.stderr
+
+
+async def test_tail_goes_on_after_a_broker_that_was_away(tmp_path: Path) -> None:
+    with kafka.running_broker(kafka.local_broker(tmp_path)) as broker:
+        config = kafka.config(broker.address, request_timeout_s=5.0)
+        await kafka.create_topics(config)
+        log = await KafkaLog.open(config)
+        writer = await log.writer()
+        await writer.append([calls_message("d" * 32, 1, [1])])
+        process = following(config, "calls", "--last", "1", "--format", "json", "--count", "2")
+        try:
+            assert process.stdout is not None
+            first = await asyncio.to_thread(process.stdout.readline)
+            await asyncio.to_thread(broker.kill)
+            await asyncio.sleep(3)  # what tail does meanwhile is what is tested
+            await asyncio.to_thread(broker.start)
+            async with asyncio.timeout(60):
+                await appended(writer, calls_message("d" * 32, 2, [2]))
+                second = await asyncio.to_thread(process.stdout.readline)
+                assert await asyncio.to_thread(process.wait) == 0
+        finally:
+            process.kill()
+            process.communicate()
+        await log.close()
+        assert [json.loads(line)["event"]["call"]["call_id"] for line in (first, second)] == ["call-000001", "call-000002"]
+
+
+async def appended(writer: KafkaWriter, message: Message) -> None:
+    while True:
+        try:
+            return await writer.append([message])
+        except LogUnavailable:
+            await asyncio.sleep(0.2)
+
+
+def test_tail_begins_once_and_then_goes_on() -> None:
+    """Partitions that come back, after a rebalance or a broken connection, are neither shown twice nor left out."""
+    place, holder = ("llm.calls.v1", 0), AtTheEnd(last=3)
+    assert asyncio.run(holder.given({place: Span(0, 10)})) == {place: 7}
+    assert asyncio.run(holder.given({place: Span(0, 12)})) == {place: 7}  # nothing was read yet
+    message = calls_message("e" * 32, 1, [1])
+    holder.read(Record(message=message, offset=8, appended_at=0.0))
+    assert asyncio.run(holder.given({place: Span(0, 12)})) == {place: 9}
+    assert asyncio.run(holder.given({place: Span(11, 12)})) == {place: 11}  # what was between has expired
+    assert asyncio.run(holder.given({place: Span(0, 2)})) == {place: 0}  # a topic made anew
