@@ -55,7 +55,7 @@ _PRICED = CallPriced(
     response_model="gpt-4o-mini-2024-07-18",
     usage=TokenUsage(prompt=9, completion=8),
     cost_usd="0.00000615",
-    price_source="genai-prices/openai",
+    price_source="genai-prices 0.2.3: openai/gpt-4o-mini",
     finish_reason="stop",
     request_bytes=len(_ASKED),
     response_bytes=len(_ANSWERED),

@@ -92,7 +92,9 @@ def as_progress(rows: Sequence[Behind], progress: Progress, elapsed_s: float) ->
         most = progress.most[key] = max(row.messages, progress.most.get(key, 0))
         gained = (progress.before[key] - row.messages) / elapsed_s if key in progress.before and elapsed_s > 0 else None
         progress.before[key] = row.messages
-        bar = ProgressBar(total=max(most, 1), completed=most - row.messages if most else 1, width=24)
+        bar = ProgressBar(
+            total=max(most, 1), completed=most - row.messages if most else 1, width=24, complete_style="cyan", finished_style="green"
+        )
         table.add_row(row.role, row.topic, bar, str(row.messages), _age(row.seconds), _change(gained), _left(row.messages, gained))
     total = sum(row.messages for row in rows)
     return Group(table, Text(f"\n{total} messages behind. Ctrl-C ends this view.", style="dim"))
