@@ -15,8 +15,15 @@ from eventlog.topics import HELD, TOPICS, partition_of
 from tests.docs.test_readme import run_python
 from tests.fakes.stack import Stack
 from tests.fakes.stack import stack as running
+from tests.runtime.test_cli import typed
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
+CALL = """
+from openai import OpenAI
+OpenAI(api_key="x", base_url="http://localhost:8787/v1").chat.completions.create(
+    model="gpt-4o-mini", messages=[{"role": "user", "content": "Hi"}]
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +64,16 @@ def test_its_validator_validates(stack: Stack) -> None:
 
 
 def test_its_parquet_is_the_lake(stack: Stack) -> None:
-    run_python(
-        "from openai import OpenAI\n"
-        "OpenAI(api_key='x', base_url='http://localhost:8787/v1')"
-        ".chat.completions.create(model='gpt-4o-mini', messages=[{'role': 'user', 'content': 'Hi'}])",
-        stack,
-    )
+    run_python(CALL, stack)
     stack.rows("true")
     assert "gpt-4o-mini" in run_python(snippet("tables/calls/files"), stack)
+
+
+def test_what_a_running_heliograph_says_fits(stack: Stack) -> None:
+    run_python(CALL, stack)
+    stack.rows("true")
+    shown = typed("tail", "--last", "100", "--count", "3", "--format", "json", HELIOGRAPH_DATA_DIR=str(stack.data_dir)).stdout
+    events = [json.loads(line) for line in shown.splitlines()]
+    assert len(events) == 3
+    for each in events:
+        jsonschema.validate(each["event"], json.loads(schema_json(each["topic"])))
