@@ -18,6 +18,7 @@ from rich.table import Table
 from runtime import letters_cli, logs
 from runtime.asking import ask
 from runtime.backup import back_up, restore
+from runtime.cluster import kafka_config
 from runtime.demo import serve
 from runtime.lag_cli import lag
 from runtime.replaying import Selection
@@ -49,6 +50,9 @@ app.command("lag")(lag)
 app.command("tail")(tail)
 
 DEMO_PORT = 9010
+FLUSH = "HELIOGRAPH_SINK__FLUSH_SECONDS"
+ALONE_FLUSH_SECONDS = 10
+"""Several sinks that commit each second would make more files than anybody wants to read."""
 
 
 class SettingsFormat(StrEnum):
@@ -59,6 +63,7 @@ class SettingsFormat(StrEnum):
 Host = Annotated[str | None, typer.Option(help="Address to listen on (HELIOGRAPH_HOST).")]
 Port = Annotated[int | None, typer.Option(help="Port of the proxy (HELIOGRAPH_PORT).")]
 ApiPort = Annotated[int | None, typer.Option(help="Port of the query side (HELIOGRAPH_API_PORT).")]
+HealthPort = Annotated[int | None, typer.Option(help="Port of /healthz, /readyz and /metrics (HELIOGRAPH_HEALTH_PORT).")]
 DataDir = Annotated[Path | None, typer.Option(help="Where log and lake lie (HELIOGRAPH_DATA_DIR).")]
 
 
@@ -124,10 +129,32 @@ def up(
 
 @app.command()
 def ingress(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
-    """Run one proxy worker alone, into the event log of the data directory. A pipeline has to read it: `up` runs both."""
+    """Run one proxy worker alone, into Kafka or the event log of the data directory, which nobody else may use meanwhile."""
     found = chosen(host=host, port=port, data_dir=data_dir)
     with locked(found.data_dir) as lock:
         become("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)"), lock)
+
+
+@app.command()
+def processors(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
+    """Run one worker on Kafka that understands calls and joins feedback with them. As many as there are partitions share the work."""
+    found = chosen(host=host, health_port=health_port, data_dir=data_dir)
+    kafka_config(found)
+    become("processors", _health_sockets(found))
+
+
+@app.command()
+def sink(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
+    """Run one sink on Kafka, which brings events to rest in the lake. Several share the partitions, and write the same tables."""
+    if origin_of(FLUSH) == "default":
+        os.environ[FLUSH] = str(ALONE_FLUSH_SECONDS)
+    found = chosen(host=host, health_port=health_port, data_dir=data_dir)
+    kafka_config(found)
+    become("sink", _health_sockets(found))
+
+
+def _health_sockets(found: Settings) -> list[socket.socket]:
+    return listen(found.host, found.health_port, setting="HELIOGRAPH_HEALTH_PORT (--health-port)")
 
 
 @app.command()
@@ -135,20 +162,6 @@ def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -
     """Run the query side alone, over a lake that something else fills, or nothing any more."""
     found = chosen(host=host, api_port=api_port, data_dir=data_dir)
     become("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)"))
-
-
-@app.command()
-def processors(host: Host = None) -> None:
-    """Run one processor on Kafka. Several share the partitions. Its health is told on HELIOGRAPH_HEALTH_PORT."""
-    found = chosen(host=host)
-    become("processors", listen(found.host, found.health_port, setting="HELIOGRAPH_HEALTH_PORT"))
-
-
-@app.command()
-def sink(host: Host = None, data_dir: DataDir = None) -> None:
-    """Run one sink on Kafka. Several share the partitions and write one lake. Its health is told on HELIOGRAPH_HEALTH_PORT."""
-    found = chosen(host=host, data_dir=data_dir)
-    become("sink", listen(found.host, found.health_port, setting="HELIOGRAPH_HEALTH_PORT"))
 
 
 @app.command()

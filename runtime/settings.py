@@ -86,7 +86,9 @@ class Emitting(Group):
 
 
 class Sinking(Group):
-    flush_seconds: float = Field(1.0, gt=0, description="Seconds that a row waits at most for its commit.")
+    flush_seconds: float = Field(
+        1.0, gt=0, description="Seconds that a row waits at most for its commit; 10 where `heliograph sink` runs alone."
+    )
     flush_rows: int = Field(50_000, gt=0, description="Rows at which a commit is made at once.")
     flush_bytes: int = Field(8 << 20, gt=0, description="Bytes of waiting events at which a commit is made at once.")
     skip_expired: bool = Field(
