@@ -64,8 +64,8 @@ def _protocol_for(of: ClientLimits) -> type[ClientProtocol]:
         handler = staticmethod(_nothing)
         is_ours = staticmethod(lambda url, headers: True)
 
-        def _write_fault(self, status: int, code: str, message: str) -> None:
-            error = {"code": code, "message": message, "field": None, "fix": _FIXES[status]}
+        def _write_fault(self, status: int, code: str, message: str, field: str | None) -> None:
+            error = {"code": code, "message": message, "field": field, "fix": _FIXES[status]}
             body = msgspec.json.encode({"error": error})
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
