@@ -57,9 +57,19 @@ class Child:
         self.was_ready = False
         """In this life or an earlier one: its settings were good then."""
         self._alive_fd: int | None = None
+        self._starting = asyncio.Lock()
 
     async def start(self) -> None:
         """Starts the process: its standard input ends when we do, and it tells on a pipe when it is ready."""
+        async with self._starting:
+            await self._start()
+
+    async def settled(self) -> None:
+        """Waits for a start that is under way: until it is over, `process` is the one before."""
+        async with self._starting:
+            pass
+
+    async def _start(self) -> None:
         self.ready.clear()
         life_read, life_write = os.pipe()
         ready_read, ready_write = os.pipe()
@@ -219,8 +229,9 @@ class Supervisor:
         """Tells the children of one role to end and waits. True when one had to be killed."""
         children = [child for child in self._children if child.part.role == role and child.process is not None]
         for child in children:
+            await child.settled()  # it may be being restarted, and would never hear of the end
             if role == "pipeline" and child.dead and not self._failed:
-                await child.start()  # it died a moment ago: what is on the log has to come to rest all the same
+                await self._start_once_more(child)
             child.tell(signal.SIGTERM)
         waits = [asyncio.create_task(child.wait()) for child in children]
         if not waits:
@@ -232,6 +243,13 @@ class Supervisor:
                 child.tell(signal.SIGKILL)
             await asyncio.wait(pending)
         return bool(pending)
+
+    async def _start_once_more(self, child: Child) -> None:
+        """It died a moment ago: what is on the log has to come to rest all the same."""
+        try:
+            await child.start()
+        except OSError as error:
+            log.error("child_not_started", child=str(child.part), error=str(error))
 
 
 def metrics_folder(chosen: Settings) -> Path:
