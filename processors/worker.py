@@ -48,6 +48,8 @@ PATIENT_S = 30.0
 COMMIT_EVERY_S = 1.0
 BUFFERED = 32
 """Messages that faust holds before our own lines; each is a batch of up to 256 KiB."""
+FETCHED, FETCHED_BYTES = 64, 1 << 20
+"""What is fetched at once: messages, and bytes of one partition as they travel, compressed. Unpacked they may be many times as large."""
 LET_GO_S = 20.0
 """What was begun may take so long to end when partitions change hands, or when we stop."""
 WAKE_EVERY_S = 60.0
@@ -363,6 +365,8 @@ def app_of(kafka: KafkaConfig, directory: Path) -> faust.App:
         producer_compression_type=None if kafka.compression is Compression.NONE else kafka.compression.value,
         producer_max_request_size=kafka.max_message_bytes,
         producer_request_timeout=PATIENT_S,
+        broker_max_poll_records=FETCHED,
+        consumer_max_fetch_size=FETCHED_BYTES,
         consumer_auto_offset_reset="earliest",
         key_serializer="raw",
         value_serializer="raw",

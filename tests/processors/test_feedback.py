@@ -1,5 +1,6 @@
 """The feedback join, pure: whatever the order, the repeats and the crashes, the same judgements leave with the same calls."""
 
+import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -185,6 +186,20 @@ def test_a_held_call_takes_little() -> None:
     packed = held.meet_calls(calls(1, *[priced(number) for number in range(50)]), at(0)).kept[f"calls/{EPOCH}/1"]
     assert packed is not None
     assert len(packed) < 50 * 60
+
+
+def test_a_held_call_takes_little_memory_too() -> None:
+    """A compressor may answer bytes that keep the room of what they came from."""
+    held, batches = Held(LIMITS), 100
+    made = [calls(number, *[priced(number * 50 + more) for more in range(50)]) for number in range(1, batches + 1)]
+    tracemalloc.start()
+    try:
+        for batch in made:
+            held.meet_calls(batch, at(0))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < batches * 50 * 250
 
 
 @pytest.mark.parametrize("packed", [b"", b"nonsense", b"\x28\xb5\x2f\xfd\x00\x00"])
