@@ -1,7 +1,6 @@
 """The README's roles by hand: its lines as they stand there, its own calls, its own question. Only addresses differ."""
 
 import os
-import re
 import shlex
 import signal
 import socket
@@ -22,16 +21,13 @@ def lines() -> list[str]:
 
 
 def started(line: str, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """A line of the README, as a shell would run it."""
-    words = shlex.split(line)
-    said = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
-    arguments = [word for word in words if word.split("=", 1)[0] not in said]
-    assert arguments[0] == ".venv/bin/heliograph"
-    if "HELIOGRAPH_HEALTH_PORT" in said:
-        said["HELIOGRAPH_HEALTH_PORT"] = str(kafka.free_port())
+    """A line of the README, as a shell would run it; a port that it names is another, free one."""
+    program, *arguments = line.split()
+    assert program == ".venv/bin/heliograph"
+    free = [str(kafka.free_port()) if word.isdecimal() else word for word in arguments]
     with log.open("ab") as output:
-        command = [sys.executable, "-m", "runtime.cli", *arguments[1:]]
-        return subprocess.Popen(command, env=env | said, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent, start_new_session=True)
+        command = [sys.executable, "-m", "runtime.cli", *free]
+        return subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent, start_new_session=True)
 
 
 def test_the_roles_by_hand_answer_the_readmes_question(broker: str, tmp_path: Path) -> None:
@@ -49,7 +45,7 @@ def test_the_roles_by_hand_answer_the_readmes_question(broker: str, tmp_path: Pa
     try:
         provider.start_provider()
         for line in lines()[1:]:
-            name = line.split()[-1]
+            name = "create" if "create" in line else line.split()[1]
             roles[name] = started(line, env, tmp_path / f"{name}.log")
             if name == "create":
                 assert roles.pop(name).wait(60) == 0, (tmp_path / "create.log").read_text()
