@@ -29,7 +29,7 @@ def get(url: str) -> bytes:
         return answer.read()
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, *, seconds: float = 30) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
