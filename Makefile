@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up kafka test check bench soak docs lock clean
+.PHONY: help setup up kafka test check bench soak parity docs lock clean
 
 help:  ## Say what there is
 	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
@@ -57,6 +57,9 @@ bench: .venv/.dev  ## Measure: proxy beside nginx, processors, sink, queries
 
 soak: .venv/.dev  ## Kill processes under load for a while, then account for every row
 	$(BIN)/python -m bench.soak
+
+parity: .venv/.dev  ## The same on Kafka: two of each role and the broker, killed under load
+	$(BIN)/python -m bench.parity
 
 docs: .venv/.dev  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

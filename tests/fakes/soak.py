@@ -1,76 +1,32 @@
-"""Load on a Heliograph whose processes are killed outright, and the account of its rows afterwards.
-
-What must hold under strict durability: each answer that the client saw completed has exactly one row, no call id is there twice, and every
-other row is a call that was open at a kill.
-"""
+"""Load on a `heliograph up` whose processes are killed outright, and the account of its rows afterwards."""
 
 import asyncio
-import json
 import os
 import random
 import re
 import signal
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
 import psutil
 
+from tests.fakes.account import Account, call
 from tests.fakes.stack import Stack, get
 
 VICTIMS = ("ingress", "pipeline", "tree")
-
-
-@dataclass
-class Account:
-    """What the clients saw, and what the lake says."""
-
-    completed: set[str] = field(default_factory=set)
-    broken: set[str] = field(default_factory=set)
-    kills: Counter[str] = field(default_factory=Counter)
-    rows: Counter[str] = field(default_factory=Counter)
-    call_ids: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def missing(self) -> set[str]:
-        return self.completed - self.rows.keys()
-
-    @property
-    def doubled(self) -> list[str]:
-        return [name for name, count in (*self.rows.items(), *self.call_ids.items()) if count > 1]
-
-    @property
-    def unexplained(self) -> set[str]:
-        return self.rows.keys() - self.completed - self.broken
-
-    def line(self) -> str:
-        kills = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
-        return (
-            f"kills: {kills}; answers seen completed: {len(self.completed)}, cut by a kill: {len(self.broken)}, rows: {len(self.rows)};"
-            f" missing: {len(self.missing)}, doubled: {len(self.doubled)}, unexplained: {len(self.unexplained)}"
-        )
 
 
 async def caller(stack: Stack, session: aiohttp.ClientSession, account: Account, stop: asyncio.Event) -> None:
     """One client after the other's heart: call, read to the end, note what was seen, again."""
     while not stop.is_set():
         token = uuid4().hex
-        streamed = random.random() < 0.5
-        body = {"model": "gpt-4o-mini", "stream": streamed, "messages": [{"role": "user", "content": token}]}
         account.broken.add(token)
         try:
-            async with session.post(
-                f"{stack.proxy}/v1/chat/completions",
-                data=json.dumps(body),
-                headers={"content-type": "application/json", "authorization": "Bearer sk-test", "helicone-property-token": token},
-            ) as answer:
-                text = await answer.read()
-                if answer.status == 200 and (not streamed or b"[DONE]" in text):
-                    account.broken.discard(token)
-                    account.completed.add(token)
+            if await call(session, stack.proxy, token, streamed=random.random() < 0.5) == 200:
+                account.broken.discard(token)
+                account.completed.add(token)
         except (aiohttp.ClientError, OSError, TimeoutError):
             await asyncio.sleep(0.02)
 
