@@ -13,6 +13,7 @@ from tests.fakes.provider import provider
 from tests.fakes.proxy import environment_of
 
 
+@pytest.mark.timeout(300)  # seven processes and a broker, on whatever else the machine does
 @pytest.mark.needs("a broker of one's own")
 async def test_every_row_is_there_once_whoever_is_killed(tmp_path: Path) -> None:
     broker, account, seed = kafka.local_broker(tmp_path / "broker"), Parity(), time.time_ns() % 100_000
