@@ -55,8 +55,9 @@ bench: .venv/.dev  ## Measure: proxy beside nginx, processors, sink, queries
 	$(BIN)/python -m bench.sink
 	$(BIN)/python -m bench.query
 
-soak: .venv/.dev  ## Kill processes under load for a while, then account for every row
+soak: .venv/.dev  ## Kill processes under load, take Kafka away for five minutes, account for every row
 	$(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.away
 
 parity: .venv/.dev  ## The same on Kafka: two of each role and the broker, killed under load
 	$(BIN)/python -m bench.parity

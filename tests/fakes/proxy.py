@@ -68,7 +68,6 @@ class Proxy:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
         arguments = ["ingress", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
         told = inherited | {"HELIOGRAPH_UPSTREAMS__OPENAI": self.upstream} | dict(self.env) | env
-        told = inherited | {"HELIOGRAPH_UPSTREAMS__OPENAI": self.upstream} | dict(self.env) | env
         with (self.folder / "ingress.log").open("ab") as output:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
                 [*COMMAND, *arguments], env=told, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

@@ -1,7 +1,6 @@
 """docker-compose.yml and Dockerfile: sound as files, and what they say works, process by process, on a real Kafka."""
 
 import asyncio
-import json
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from runtime.cli import app
 from runtime.settings import variables
 from tests.fakes import kafka
 from tests.fakes.compose import ROOT, compose, interpolated, is_ours, local
+from tests.fakes.compose_shape import FILE
 from tests.fakes.stack import Stack
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -31,8 +31,18 @@ SETTINGS = {name for name, _, _ in variables()}
 
 class TestFile:
     def test_it_is_a_compose_file(self) -> None:
-        schema = json.loads((ROOT / "tests/cases/compose/compose-spec.json").read_bytes())
-        jsonschema.validate(compose(), schema)
+        jsonschema.validate(compose(), FILE)
+        for name, service in SERVICES.items():
+            assert service.get("depends_on", {}).keys() <= SERVICES.keys(), name
+            assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= compose()["volumes"].keys(), name
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("comand", ["x"]), ("restart", "sometimes"), ("healthcheck", {"test": ["python"]}), ("depends_on", {"a": {"condition": "up"}})],
+    )
+    def test_a_slip_would_be_seen(self, name: str, value: object) -> None:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"services": {"one": {"image": "x", name: value}}}, FILE)
 
     def test_it_runs_every_role(self) -> None:
         assert set(SERVICES) == {"kafka", "topics", "ingress-1", "ingress-2", "processors", "sink", "api", "valkey"}
