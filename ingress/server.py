@@ -19,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from ingress.answers import error_body
 from ingress.app import Ingress, is_ours
 from ingress.config import ClientLimits
-from ingress.exchange import Exchange, ExchangeProtocol, give_up, is_whole, unend
+from ingress.exchange import Exchange
+from ingress.protocol import ExchangeProtocol, give_up, is_whole, unend
 from ingress.routes import MESSAGES, Dialect
 from ingress.upgrades import has_body, parser_of_body
 

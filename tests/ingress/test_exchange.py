@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from ingress.exchange import ClientLeft, Exchange, ExchangeProtocol
+from ingress.exchange import ClientLeft, Exchange
+from ingress.protocol import ExchangeProtocol
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
