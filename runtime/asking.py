@@ -7,32 +7,61 @@ import urllib.request
 import msgspec
 
 from runtime.query_side import limits_of
-from runtime.settings import Settings
-from storage.formats import Format, rendered
-from storage.lake import Lake
-from storage.query import run_query
+from runtime.settings import Misconfigured, Settings
+from storage.answers import WIDTH, answer
+from storage.asked import Answer, SqlAsked, Told
+from storage.formats import Format
+from storage.lake import Lake, NoLake
+from storage.query import Questions
 from storage.refusal import Refusal, Refused
 
 
-def ask(chosen: Settings, sql: str, form: Format, *, width: int | None) -> bytes:
-    """The answer in the form asked for. Raises Refused."""
+def ask(chosen: Settings, sql: str, form: Format, *, width: int | None, here: bool = False) -> Answer:
+    """The answer in the form asked for. `here`: of the lake in the data directory, whatever runs. Raises Refused and Misconfigured."""
+    if here:
+        return _ask_lake(chosen, sql, form, width)
     try:
         return _ask_server(chosen, sql, form)
     except ConnectionRefusedError:
-        result = run_query(Lake.open(chosen.storage()), sql, organization=chosen.organization, limits=limits_of(chosen))
-        return rendered(result.table, form, width=width)
+        return _ask_lake(chosen, sql, form, width)
 
 
-def _ask_server(chosen: Settings, sql: str, form: Format) -> bytes:
+def existing_lake(chosen: Settings) -> Lake:
+    """The lake to read. Nothing is made where there is none: that raises Misconfigured."""
+    try:
+        return Lake.existing(chosen.storage())
+    except NoLake as error:
+        raise Misconfigured(
+            f"{error} Name the directory of a Heliograph with --data-dir (HELIOGRAPH_DATA_DIR), or start one there: heliograph up."
+        ) from error
+
+
+def told_of_cut(told: Told) -> str:
+    """What to say of an answer that is not whole."""
+    return (
+        f"only the first {told.rows} rows are here; there are more. HELIOGRAPH_QUERY__ROWS is the limit: for everything raise it where the "
+        "query side runs, ask in parts, or read the files that `heliograph lake files` names."
+    )
+
+
+def _ask_lake(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
+    questions = Questions(existing_lake(chosen), limits_of(chosen))
+    try:
+        return answer(questions, SqlAsked(sql=sql, form=form, organization=chosen.organization), width=width or WIDTH)
+    finally:
+        questions.close()
+
+
+def _ask_server(chosen: Settings, sql: str, form: Format) -> Answer:
     body = json.dumps({"sql": sql, "format": form.value}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{chosen.api_port}/v1/query", body, {"content-type": "application/json"}, method="POST"
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=chosen.query.timeout_s + 10) as answer:
-            found: bytes = answer.read()
-            return found
+        with opener.open(request, timeout=chosen.query.timeout_s + 10) as found:
+            told = Told(rows=int(found.headers.get("heliograph-rows", 0)), truncated="heliograph-truncated" in found.headers)
+            return Answer(body=found.read(), told=told)
     except urllib.error.HTTPError as error:
         with error:
             raise Refused(_refusal(error.read(), error.code)) from None

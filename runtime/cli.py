@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime import letters_cli, logs
-from runtime.asking import ask
+from runtime.asking import ask, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cluster import kafka_config
 from runtime.demo import serve
 from runtime.lag_cli import lag
 from runtime.replaying import Selection
+from runtime.roles import leave
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
@@ -29,7 +30,7 @@ from runtime.tail_cli import tail
 from runtime.topics_cli import app as topics_app
 from runtime.welcome import welcome
 from storage.formats import Format
-from storage.lake import Lake, LakeUnreachable
+from storage.lake import LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.refusal import Refused
 from storage.schema import TABLES
@@ -172,20 +173,22 @@ def query(
     api_port: ApiPort = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Ask in SQL: the running Heliograph when there is one, else the lake itself."""
+    """Ask in SQL: the running Heliograph when there is one, else the lake itself. With --data-dir, the lake there."""
     found = chosen(api_port=api_port, data_dir=data_dir)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         fail("Parquet is not for a terminal; say --output FILE.")
     width = Console().width if output is None and sys.stdout.isatty() else None
-    answer = ask(found, sql, form, width=width)
+    answer = ask(found, sql, form, width=width, here=data_dir is not None)
+    if answer.told.truncated:
+        typer.echo(f"heliograph: {told_of_cut(answer.told)}", err=True)
     if output is not None:
         try:
-            output.write_bytes(answer)
+            output.write_bytes(answer.body)
         except OSError as error:
             fail(f"--output {output}: {error.strerror}. Choose a file that can be written.", 1)
         return
-    sys.stdout.buffer.write(answer)
-    if not answer.endswith(b"\n") and form is not Format.PARQUET:
+    sys.stdout.buffer.write(answer.body)
+    if not answer.body.endswith(b"\n") and form is not Format.PARQUET:
         typer.echo()
 
 
@@ -200,7 +203,7 @@ def dead_letters(
 ) -> None:
     """List the events that could not be understood, by reason."""
     found = chosen(api_port=api_port, data_dir=data_dir)
-    sys.stdout.buffer.write(letters_cli.dead_letters(found, form, reason=reason, each=each, limit=limit))
+    sys.stdout.buffer.write(letters_cli.dead_letters(found, form, reason=reason, each=each, limit=limit, here=data_dir is not None))
 
 
 @app.command()
@@ -291,7 +294,7 @@ def lake_files(
     found = chosen(data_dir=data_dir)
     if table not in TABLES:
         fail(f"no table is named {table}; there are {', '.join(TABLES)}.")
-    for path in Lake.open(found.storage()).files(table):
+    for path in existing_lake(found).files(table):
         typer.echo(path)
 
 
@@ -303,20 +306,21 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(getattr(value, "value", value))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: whatever the operator must change is one line, never a stack trace."""
+    code: Any = 0
     try:
         app(arguments)
-    except Misconfigured as error:
+    except SystemExit as end:
+        code = end.code
+    except (Misconfigured, LakeTooNew, LakeUnreachable) as error:
         typer.echo(f"heliograph: {error}", err=True)
-        sys.exit(2)
-    except (LakeTooNew, LakeUnreachable) as error:
-        typer.echo(f"heliograph: {error}", err=True)
-        sys.exit(2)
+        code = 2
     except Refused as error:
         refusal = error.refusal
         typer.echo(f"heliograph: {refusal.message}\n{refusal.fix} ({refusal.code})", err=True)
-        sys.exit(1)
+        code = 1
+    leave(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

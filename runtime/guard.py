@@ -199,7 +199,7 @@ def readable_by(origin: bytes, headers: Headers) -> Headers:
         *kept,
         (b"access-control-allow-origin", origin),
         (b"vary", b"Origin"),
-        (b"access-control-expose-headers", b"Helicone-Id, Helicone-Status, Heliograph-Truncated"),
+        (b"access-control-expose-headers", b"Helicone-Id, Helicone-Status, Heliograph-Rows, Heliograph-Truncated"),
     ]
 
 

@@ -35,11 +35,11 @@ SELECT "at", topic, partition, "offset", index, reason, call_id, error
 FROM dead_letters{where} ORDER BY "at" DESC, topic, partition, "offset", index LIMIT {limit}"""
 
 
-def dead_letters(chosen: Settings, form: Format, *, reason: str | None, each: bool, limit: int) -> bytes:
+def dead_letters(chosen: Settings, form: Format, *, reason: str | None, each: bool, limit: int, here: bool) -> bytes:
     """The answer in the form asked for: by reason, or each of them. Raises Refused."""
     where = "" if reason is None else f" WHERE reason = {literal(reason)}"
     sql = EACH.format(where=where, limit=limit) if each or reason is not None else BY_REASON.format(where=where)
-    return ask(chosen, sql, form, width=Console().width if sys.stdout.isatty() else 200)
+    return ask(chosen, sql, form, width=Console().width if sys.stdout.isatty() else None, here=here).body
 
 
 def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool) -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -117,8 +118,9 @@ def main() -> None:
 
 def leave(code: int) -> NoReturn:
     """Ends the process at once. All work is done by now, and the native libraries' own endings print riddles, or abort."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):  # who read it has left
+            stream.flush()
     os._exit(code)
 
 

@@ -30,7 +30,7 @@ from storage.query import Limits, Questions
 from storage.refusal import Refused
 
 NICER = 5
-"""Whoever asks lets those go first who call."""
+"""Whoever asks lets those go first who call; but it starts as fast as it can."""
 SPARE_BYTES = 512 << 20
 """Beyond the memory of questions: stacks of threads, and an answer on its way out."""
 
@@ -52,6 +52,7 @@ def live(line: Line) -> None:
     bound_memory(begin.limits.memory_bytes + SPARE_BYTES)
     asked: SimpleQueue[Asked] = SimpleQueue()
     threading.Thread(target=_answer_all, args=(questions, asked, line), daemon=True).start()
+    os.nice(NICER)
     line.say(Kind.READY)
     while True:
         kind, payload = line.hear()
@@ -103,7 +104,6 @@ def bound_memory(more: int) -> None:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the asker decides
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds prompts, and being ended is its ordinary end
-    os.nice(NICER)
     try:
         with suppress(HungUp):
             live(Line(socket.socket(fileno=int(sys.argv[1]))))

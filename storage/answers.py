@@ -9,29 +9,31 @@ from storage.formats import Format, json_rows, rendered
 from storage.query import QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
 
+WIDTH = 200
 
-def answer(questions: Questions, asked: Asked) -> Answer:
-    """Raises Refused."""
+
+def answer(questions: Questions, asked: Asked, *, width: int = WIDTH) -> Answer:
+    """`width`: of a table for people, in characters. Raises Refused."""
     try:
-        return _answer(questions, asked)
+        return _answer(questions, asked, width)
     except (pa.ArrowException, RecursionError, OverflowError, ValueError) as error:
         raise Refused(_unwritable(asked)) from error
 
 
-def _answer(questions: Questions, asked: Asked) -> Answer:
+def _answer(questions: Questions, asked: Asked, width: int) -> Answer:
     if isinstance(asked, CallAsked):
         found = call_with_bodies(questions, asked.key, organization=asked.organization)
         return Answer(body=found or b"", told=Told(found=found is not None))
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
-    body = _written(result, asked.form)
+    body = _written(result, asked.form, width)
     if len(body) > questions.limits.result_bytes:
         raise Refused(too_large(questions.limits))
-    return Answer(body=body, told=Told(truncated=result.truncated))
+    return Answer(body=body, told=Told(rows=result.table.num_rows, truncated=result.truncated))
 
 
-def _written(result: QueryResult, form: Format) -> bytes:
+def _written(result: QueryResult, form: Format, width: int) -> bytes:
     if form is not Format.JSON:
-        return rendered(result.table, form, width=200)
+        return rendered(result.table, form, width=width)
     about = {
         "columns": result.table.column_names,
         "types": result.types,

@@ -124,7 +124,7 @@ async def query(question: Question, request: Request) -> Response:
     """One SELECT over `calls`, `bodies`, `feedback` and `dead_letters`; DESCRIBE, SUMMARIZE and SHOW TABLES too. Times are UTC."""
     asked = SqlAsked(sql=question.sql, parameters=question.parameters, form=question.format, organization=request.app.state.organization)
     answer = await _asked(request, asked)
-    headers = {"heliograph-truncated": "true"} if answer.told.truncated else {}
+    headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
     return Response(answer.body, 200, headers, _MEDIA[question.format])
 
 

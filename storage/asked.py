@@ -66,6 +66,7 @@ class Told(Struct, frozen=True, kw_only=True):
 
     found: bool = True
     """Whether there is what was asked for."""
+    rows: int = 0
     truncated: bool = False
     """There were more rows than the limit."""
 

@@ -1,6 +1,8 @@
 """The lake: a folder of Delta tables, made and brought up to date when it is opened."""
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from storage.config import StorageConfig
-from storage.migration import migrate
+from storage.migration import known_version, migrate
 from storage.object_store import folder_of
 from storage.schema import TABLES, VERSION, VERSION_KEY
 
@@ -28,6 +30,12 @@ class LakeUnreachable(Exception):
         told = reasons[0].strip() if len(reasons) < 2 else f"{reasons[0].strip()} … {reasons[-1].strip()}"
         settings = "HELIOGRAPH_LAKE_URI and HELIOGRAPH_S3__…" if urlsplit(uri).scheme else "HELIOGRAPH_DATA_DIR or HELIOGRAPH_LAKE_URI"
         super().__init__(f"The lake at {uri} cannot be opened: {told}. See {settings}.")
+
+
+class NoLake(Exception):
+    """Nothing is where a lake was said to lie."""
+
+    retryable = False
 
 
 class Lake:
@@ -61,6 +69,28 @@ class Lake:
                 continue
             migrate(name, table)
             self._keep_marks(self.table(name))
+
+    @classmethod
+    def existing(cls, config: StorageConfig) -> "Lake":
+        """The lake at `config.lake_uri` as it is, for those who only read: nothing is made and nothing migrated.
+
+        Blocks. Raises NoLake, LakeTooNew and LakeUnreachable.
+        """
+        lake = cls(config)
+        try:
+            tables = list(lake._tables())
+        except (DeltaError, OSError) as error:
+            raise LakeUnreachable(lake._uri, error) from error
+        if not tables:
+            raise NoLake(f"There is no lake in {lake.directory()}.")
+        for table in tables:
+            known_version(table)
+        return lake
+
+    def _tables(self) -> Iterator[DeltaTable]:
+        for name in TABLES:
+            with suppress(TableNotFoundError):
+                yield self.table(name)
 
     @property
     def local(self) -> bool:

@@ -17,13 +17,19 @@ def version_of(table: DeltaTable) -> int:
     return int(table.metadata().configuration.get(VERSION_KEY, "0"))
 
 
-def migrate(name: str, table: DeltaTable) -> None:
-    """Adds the columns that a table lacks; old rows answer NULL for them. Raises LakeTooNew."""
+def known_version(table: DeltaTable) -> int:
+    """The version of a table that this program can read. Raises LakeTooNew."""
     version = version_of(table)
     if version > VERSION:
         raise LakeTooNew(
             f"{table.table_uri} has schema version {version}, this program knows {VERSION}. Start the newer Heliograph that wrote it."
         )
+    return version
+
+
+def migrate(name: str, table: DeltaTable) -> None:
+    """Adds the columns that a table lacks; old rows answer NULL for them. Raises LakeTooNew."""
+    version = known_version(table)
     missing = missing_columns(table, TABLES[name])
     if missing:
         table.alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))

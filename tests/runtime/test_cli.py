@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.cli import app
+from tests.fakes.small_lake import SmallLake, calls
 from tests.fakes.stack import Stack, get
 from tests.fakes.stack import stack as running
 
@@ -61,6 +62,42 @@ def test_a_question_in_every_format(stack: Stack, tmp_path: Path) -> None:
 def test_a_question_without_a_server_asks_the_lake(stack: Stack) -> None:
     asked = typed("query", SQL, "--format", "csv", **here(stack) | {"HELIOGRAPH_API_PORT": "1"})
     assert asked.stdout.split() == ["model,calls", "gpt-4o-mini,1"]
+
+
+def test_a_data_directory_that_is_named_is_read_whatever_runs(stack: Stack, tmp_path: Path) -> None:
+    SmallLake(tmp_path / "lake").add("calls", *calls(3, model="elsewhere"))
+    asked = typed("query", SQL, "--format", "csv", "--data-dir", str(tmp_path), **here(stack))
+    assert (asked.stdout.split(), asked.stderr) == (["model,calls", "elsewhere,3"], "")
+    assert typed("lake", "files", "calls", "--data-dir", str(tmp_path), **here(stack)).stdout.count(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("command", [("query", SQL), ("lake", "files", "calls"), ("dead-letters",)])
+def test_asking_makes_nothing_where_nothing_is(stack: Stack, tmp_path: Path, command: tuple[str, ...]) -> None:
+    for named in ({"HELIOGRAPH_DATA_DIR": str(tmp_path / "typo")}, {}):
+        arguments = command if named else (*command, "--data-dir", str(tmp_path / "typo"))
+        asked = typed(*arguments, **here(stack) | {"HELIOGRAPH_API_PORT": "1"} | named)
+        assert (asked.returncode, asked.stdout, "Traceback" in asked.stderr) == (2, "", False)
+        assert f"There is no lake in {tmp_path}/typo/lake" in asked.stderr
+        assert "--data-dir" in asked.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_is_cut_says_so(stack: Stack) -> None:
+    of_lake = typed("query", "FROM range(9)", "--format", "csv", HELIOGRAPH_QUERY__ROWS="5", **here(stack) | {"HELIOGRAPH_API_PORT": "1"})
+    assert (len(of_lake.stdout.split()), "first 5 rows" in of_lake.stderr) == (6, True)
+    of_server = typed("query", "FROM range(100_001)", "--format", "csv", **here(stack))
+    assert (len(of_server.stdout.split()), "first 100000 rows" in of_server.stderr) == (100_001, True)
+    for words in ("HELIOGRAPH_QUERY__ROWS", "lake files"):
+        assert words in of_server.stderr
+    whole = typed("query", "FROM range(5)", "--format", "csv", HELIOGRAPH_QUERY__ROWS="5", **here(stack) | {"HELIOGRAPH_API_PORT": "1"})
+    assert whole.stderr == ""
+
+
+def test_the_lake_answers_in_the_shape_of_the_server(stack: Stack) -> None:
+    told = [json.loads(typed("query", SQL, "--format", "json", **here(stack) | port).stdout) for port in ({}, {"HELIOGRAPH_API_PORT": "1"})]
+    for each in told:
+        each.pop("elapsed_ms")
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("port", [None, "1"], ids=["of the server", "of the lake"])
