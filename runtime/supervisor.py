@@ -131,6 +131,9 @@ class Supervisor:
         self._watching: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
         self._failed = False
+        self._hurried = False
+        self._killed: set[str] = set()
+        """Parts that were given no time to end in order."""
 
     async def run(self, on_ready: Callable[[int, int], None]) -> int:
         """Until SIGTERM, SIGINT, or a child that cannot start. `on_ready` gets the two ports. Answers the exit code.
@@ -173,9 +176,15 @@ class Supervisor:
     def _stop(self) -> None:
         if self._ending.is_set():
             log.warning("ending_at_once", reason="asked a second time")
+            self._hurried = True
             for child in self._children:
-                child.tell(signal.SIGKILL)
+                self._kill(child)
         self._ending.set()
+
+    def _kill(self, child: Child) -> None:
+        if child.process is not None and not child.dead:
+            self._killed.add(str(child.part))
+            child.tell(signal.SIGKILL)
 
     async def _all_ready(self) -> bool:
         """Waits for every child; False when the end came first."""
@@ -216,33 +225,34 @@ class Supervisor:
     async def _end(self) -> int:
         log.info("draining", limit_s=self._chosen.shutdown_s)
         deadline = time.monotonic() + self._chosen.shutdown_s
-        late = False
         for role in ORDER_OF_END:
-            late |= await self._end_role(role, deadline)
+            await self._end_role(role, deadline)
         for task in self._watching:
             task.cancel()
         shutil.rmtree(metrics_folder(self._chosen), ignore_errors=True)
-        log.info("ended", complete=not late)
-        return 1 if late or self._failed else 0
+        if self._killed:
+            log.warning("ended", complete=False, killed=sorted(self._killed), remains="what is on the log comes to rest at the next start")
+        else:
+            log.info("ended", complete=True)
+        return 1 if self._killed or self._failed else 0
 
-    async def _end_role(self, role: str, deadline: float) -> bool:
-        """Tells the children of one role to end and waits. True when one had to be killed."""
+    async def _end_role(self, role: str, deadline: float) -> None:
+        """Tells the children of one role to end and waits; whoever takes too long is killed."""
         children = [child for child in self._children if child.part.role == role and child.process is not None]
         for child in children:
             await child.settled()  # it may be being restarted, and would never hear of the end
-            if role == "pipeline" and child.dead and not self._failed:
+            if role == "pipeline" and child.dead and not self._failed and not self._hurried:
                 await self._start_once_more(child)
             child.tell(signal.SIGTERM)
         waits = [asyncio.create_task(child.wait()) for child in children]
         if not waits:
-            return False
+            return
         _, pending = await asyncio.wait(waits, timeout=max(0.1, deadline - time.monotonic()))
         if pending:
             log.error("killed_at_the_time_limit", role=role, setting="HELIOGRAPH_SHUTDOWN_S")
             for child in children:
-                child.tell(signal.SIGKILL)
+                self._kill(child)
             await asyncio.wait(pending)
-        return bool(pending)
 
     async def _start_once_more(self, child: Child) -> None:
         """It died a moment ago: what is on the log has to come to rest all the same."""

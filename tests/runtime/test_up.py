@@ -1,6 +1,7 @@
 """`heliograph up` as an operator meets it: started, killed, stopped, started twice."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -149,6 +150,31 @@ def test_at_the_end_calls_end_and_all_is_in_the_lake(tmp_path: Path, ending: sig
     found = asked.stdout.split()[1:]
     made.stop("provider")
     assert sorted(found) == sorted([*quick, answers[0].headers["helicone-id"]])
+
+
+def test_whoever_asks_twice_is_told_what_was_not_finished(tmp_path: Path) -> None:
+    made = Stack(folder=tmp_path)
+    made.start_provider()
+    made.start()
+
+    def cut() -> None:
+        with contextlib.suppress(httpx.TransportError):
+            call(made, "stall-before=30")
+
+    slow = threading.Thread(target=cut)
+    slow.start()
+    time.sleep(0.5)
+    process = made.processes.pop("up")
+    for sign in ("draining", "ending_at_once"):
+        process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 20
+        while f'"{sign}"' not in made.log("up") and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert process.wait(20) == 1
+    slow.join()
+    made.stop("provider")
+    (ended,) = [json.loads(line) for line in made.log("up").splitlines() if '"ended"' in line]
+    assert (ended["complete"], "ingress-1" in ended["killed"], "next start" in ended["remains"]) == (False, True, True)
 
 
 DEAF = "SELECT levenshtein(repeat('a', 1_000_000), repeat('b', 1_000_000))"
