@@ -9,7 +9,7 @@ WORKDIR /src
 # What we stand on changes seldom and is checked by hash; nothing is compiled here.
 COPY requirements.lock ./
 RUN pip install --only-binary :all: --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY eventlog ./eventlog
 COPY ingress ./ingress
 COPY processors ./processors

@@ -2,12 +2,15 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from msgspec import structs
 
+from runtime.demo_faults import Faults
 from tests.fakes.stack import Stack, get
 from tests.fakes.stack import stack as running
 
@@ -63,6 +66,19 @@ def test_error_codes_are_documented() -> None:
             codes |= set(re.findall(r"\bcode(?:: ClassVar\[str\])? ?= ?\"([a-z_0-9]+)\"", path.read_text()))
     assert codes
     assert codes <= first_column("api.md"), codes - first_column("api.md")
+
+
+def test_faults_of_the_demo_provider() -> None:
+    documented = {re.split(r"=", entry)[0] for entry in first_column("demo.md")}
+    assert documented == {field.encode_name for field in structs.fields(Faults)}
+
+
+def test_the_licence_is_the_one_that_is_declared() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (declared["license"], declared["license-files"]) == ("Apache-2.0", ["LICENSE"])
+    text = (ROOT / "LICENSE").read_text()
+    for words in ("Apache License", "Version 2.0, January 2004", "END OF TERMS AND CONDITIONS"):
+        assert words in text
 
 
 def test_every_done_row_names_a_test_that_exists() -> None:
