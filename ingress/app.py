@@ -6,16 +6,20 @@ from typing import Any
 from fastapi import FastAPI, Response
 from msgspec import Struct, to_builtins
 
+from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
 from ingress.config import IngressConfig
-from ingress.emitter import Emitter
+from ingress.emitter import Emitter, now
 from ingress.exchange import Handler
+from ingress.feedback import feedback_routes
 from ingress.proxy import Guard, Proxy, everyone
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
 OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json"})
+OF_REQUESTS = b"/v1/request/"
+"""What is said of a call after the fact; no provider has such a path."""
 NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base"})
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -58,12 +62,22 @@ class Ready(Struct, frozen=True, kw_only=True):
 class Ingress:
     """What a server serves: `handle` for calls, `asgi` for our own routes. Whoever stands before either puts itself in its place."""
 
-    def __init__(self, config: IngressConfig, emitter: Emitter, proxy: Proxy, telemetry: Telemetry, spill: Spilling | None) -> None:
+    def __init__(
+        self,
+        config: IngressConfig,
+        emitter: Emitter,
+        proxy: Proxy,
+        telemetry: Telemetry,
+        spill: Spilling | None,
+        organization: Organization,
+    ) -> None:
         self.config = config
         self.emitter = emitter
         self.handle: Handler = proxy.handle
         self.telemetry = telemetry
-        self.asgi: Asgi = _our_routes(config, emitter, telemetry, spill)
+        routes = _our_routes(config, emitter, telemetry, spill)
+        routes.include_router(feedback_routes(emitter.emit_durably, organization, now))
+        self.asgi: Asgi = routes
 
 
 def create_app(
@@ -74,23 +88,24 @@ def create_app(
     telemetry: Telemetry | None = None,
     guard: Guard = everyone,
     spill: Spilling | None = None,
+    organization: Organization = DEFAULT_ORGANIZATION,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
-    `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
+    `organization` is whose calls are judged. `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
     counted = telemetry or Telemetry()
     if spill is not None:
         counted.watch(spill)
     proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard)
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
-    return Ingress(config, emitter, proxy, counted, spill)
+    return Ingress(config, emitter, proxy, counted, spill, organization)
 
 
 def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether a request is for a route of our own. Where a caller names a target, none is."""
     path = target.partition(b"?")[0] if b"?" in target else target
-    return path in OUR_PATHS and not any(name in NAMING_HEADERS for name, _ in headers)
+    return (path in OUR_PATHS or path.startswith(OF_REQUESTS)) and not any(name in NAMING_HEADERS for name, _ in headers)
 
 
 def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry, spill: Spilling | None) -> FastAPI:

@@ -10,6 +10,8 @@ from runtime.settings import LogFormat, LogLevel
 CHATTER = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster", "aiokafka.producer", "aiokafka.consumer.fetcher")
 """Loggers that tell of each attempt to reach a broker, many times a second, as an error. What comes of the attempts we tell ourselves."""
 
+SELDOM_S, REMEMBERED = 10.0, 1024
+
 
 def configure(form: LogFormat, level: LogLevel, *, role: str) -> None:
     """Everything goes to standard error, what libraries log included."""
@@ -34,7 +36,30 @@ def configure(form: LogFormat, level: LogLevel, *, role: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=shared
         )
     )
+    handler.addFilter(Seldom())
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
     if level is not LogLevel.DEBUG:
         for name in CHATTER:
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class Seldom(logging.Filter):
+    """What a library says again and again is said once in a while, with how often: a broker that is away earns a hundred lines a second."""
+
+    def __init__(self, every_s: float = SELDOM_S) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = record.name, str(record.msg)
+        last, unsaid = self._said.get(key, (-self._every_s, 0))
+        if record.created - last < self._every_s:
+            self._said[key] = last, unsaid + 1
+            return False
+        if len(self._said) >= REMEMBERED:
+            self._said.clear()
+        self._said[key] = record.created, 0
+        if unsaid:
+            record.msg = f"{record.msg} (and {unsaid} times before)"
+        return True

@@ -6,16 +6,13 @@ import os
 import socket
 from collections.abc import Callable
 
-from eventlog.embedded import EmbeddedLog
-from eventlog.kafka_spill import open_ground
 from eventlog.spill import SpillingWriter
 from ingress.app import create_app
-from ingress.emitter import Emitter
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
-from runtime.cluster import kafka_config
+from runtime.emitting import open_emitter
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
 from runtime.settings import Settings
@@ -27,11 +24,11 @@ YOUNG, MIDDLE, OLD = 20_000, 20, 50
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Serves calls until `stop` is set, then drains."""
     telemetry, config = Telemetry(), chosen.ingress()
-    emitter, events = await _emitter(chosen, telemetry)
+    emitter, events = await open_emitter(chosen, telemetry)
     upstream = sender(chosen)
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
-    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill)
+    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, organization=chosen.organization)
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
         app.handle = with_cors(app.handle, guard)
@@ -43,16 +40,6 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     finally:
         await upstream.aclose()
         await events.close()
-
-
-async def _emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter, EmbeddedLog | SpillingWriter]:
-    """The emitter, and what is to be closed after it. Kafka need not be there yet: until it is, events wait on disk."""
-    limits = chosen.ingress().emitter
-    if not chosen.on_kafka:
-        events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-        return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
-    ground = await open_ground(kafka_config(chosen), chosen.spilling())
-    return Emitter(ground.writer, ground.partitions, limits=limits, telemetry=telemetry), ground.writer
 
 
 def sender(chosen: Settings) -> Sender:

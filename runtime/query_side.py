@@ -4,6 +4,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from ingress.emitter import now
+from ingress.feedback import feedback_routes
+from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
 from runtime.serving import serve_asgi
 from runtime.settings import Misconfigured, Settings
@@ -17,11 +20,15 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     """Answers questions until `stop` is set."""
     # Everyone may come in, and all calls are of one organization: the files are theirs.
     app = create_api(chosen.storage(), limits=limits_of(chosen), organization=chosen.organization, shares_files=True)
+    judging = LateEmitter(chosen)
+    app.include_router(feedback_routes(judging.emit_durably, chosen.organization, now))
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
         await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s, limits=chosen.ingress().clients)
     except (LakeTooNew, LakeUnreachable) as error:
         raise Misconfigured(str(error)) from error
+    finally:
+        await judging.close()
 
 
 def limits_of(chosen: Settings) -> Limits:

@@ -44,7 +44,8 @@ async def test_alive_ready_and_described() -> None:
         status, ready = await get(world, "/readyz")
         assert (status, json.loads(ready)["status"], json.loads(ready)["log"]) == (200, "ready", "taking")
         status, described = await get(world, "/openapi.json")
-        assert set(json.loads(described)["paths"]) == {"/healthz", "/readyz", "/metrics"}
+        of_requests = {f"/v1/request/{{request_id}}/{what}" for what in ("feedback", "score")}
+        assert set(json.loads(described)["paths"]) == {"/healthz", "/readyz", "/metrics", *of_requests}
         assert (await get(world, "/docs"))[0] == 404
 
 

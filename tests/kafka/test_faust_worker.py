@@ -11,6 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from eventlog.codec import BatchId, Message, Record, decode, message_of, message_of_lines
 from eventlog.events import CallId, CallPriced, CallScored, DeadLetter, FeedbackGiven, RequestId, ResponseCompleted
+from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, HELD, RESPONSES, SCORED_CALLS
 from tests.fakes import kafka
 from tests.fakes.worker import Cluster, Workers, cluster
@@ -192,6 +193,35 @@ async def write_bare(world: Cluster, topic: str, partition: int, value: bytes) -
         await producer.send_and_wait(world.config.on_cluster(topic), value, partition=partition)
     finally:
         await producer.stop()
+
+
+@pytest.mark.needs("kafka")
+async def test_a_broker_that_dies_costs_time_and_no_call(tmp_path: Path, make_workers: MakeWorkers) -> None:
+    """Whoever runs a worker starts it again, as `up` and compose do; how often it ends in between is faust's affair."""
+    with kafka.running_broker(kafka.local_broker(tmp_path / "broker")) as broker:
+        async with cluster(broker.address) as world:
+            workers = make_workers(world)
+            worker = workers.start()
+            await world.write(*rounds(1, 100, count=20))
+            await world.until(CALLS.name, lambda found: len(found) > 0, workers)
+            broker.kill()
+            await asyncio.sleep(5)
+            broker.start()
+            await write_patiently(world, rounds(101, 110))
+            async with asyncio.timeout(120):
+                while not complete(110)(await world.read(CALLS.name)):
+                    if worker.poll() is not None:
+                        worker = workers.start()
+                    await asyncio.sleep(0.5)
+            assert_repeats_are_the_same(await world.read(CALLS.name))
+
+
+async def write_patiently(world: Cluster, messages: Sequence[Message]) -> None:
+    while True:
+        try:
+            return await world.write(*messages)
+        except LogUnavailable:
+            await asyncio.sleep(0.5)
 
 
 # The feedback join

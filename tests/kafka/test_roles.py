@@ -50,6 +50,11 @@ async def test_every_role_runs_alone_and_says_how_it_is(broker: str, tmp_path: P
             wait_until_ready(f"http://127.0.0.1:{port}/readyz", world.processes[name], tmp_path / f"{name}.log", seconds=60)
         ids = {call(ports["ingress-1"], "roles"), call(ports["ingress-2"], "roles")}
         assert {row["call_id"] for row in wait_for_rows(world, 2)} == ids
+        judged = sorted(ids)
+        rate(ports["ingress-1"], judged[0], rating=True)
+        rate(world.api_port, judged[1], rating=False)
+        rated = wait_for_rows(world, 2, "rating IS NOT NULL")
+        assert {row["call_id"]: row["rating"] for row in rated} == {judged[0]: True, judged[1]: False}
         metrics = {name: get(f"http://127.0.0.1:{ports[name]}/metrics").decode() for name in ("processors", "sink")}
         assert 'heliograph_processor_calls_total{dialect="openai.chat"} 2.0' in metrics["processors"]
         assert 'heliograph_sink_rows_total{table="calls"} 2.0' in metrics["sink"]
@@ -62,10 +67,17 @@ async def test_every_role_runs_alone_and_says_how_it_is(broker: str, tmp_path: P
             world.kill_tree(name)
 
 
-def wait_for_rows(world: Stack, count: int) -> list[dict[str, object]]:
+def rate(port: int, call_id: str, *, rating: bool) -> None:
+    body, headers = json.dumps({"rating": rating}).encode(), {"content-type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/request/{call_id}/feedback", body, headers, method="POST")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert (answer.status, json.load(answer)) == (201, {"data": None, "error": None})
+
+
+def wait_for_rows(world: Stack, count: int, where: str = "true") -> list[dict[str, object]]:
     """A log named `up` is what a Stack shows when rows do not come; here each role has its own."""
     try:
-        return world.rows("user_id = 'roles'", count=count, seconds=40)
+        return world.rows(f"user_id = 'roles' AND {where}", count=count, seconds=40)
     except FileNotFoundError:
         raise AssertionError("\n".join(world.log(name)[-2000:] for name in ("ingress-1", "processors", "sink", "api"))) from None
 
