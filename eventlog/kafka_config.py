@@ -4,10 +4,12 @@ import ssl
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiokafka.abc import AbstractTokenProvider
 from msgspec import Struct
+
+if TYPE_CHECKING:  # every process reads its settings, and few of them talk to Kafka
+    from aiokafka.abc import AbstractTokenProvider
 
 
 class Security(StrEnum):
@@ -49,7 +51,7 @@ class Credentials(Struct, frozen=True, kw_only=True):
     mechanism: Mechanism
     username: str = ""
     password: str = ""
-    tokens: AbstractTokenProvider | None = None
+    tokens: "AbstractTokenProvider | None" = None
     """For OAUTHBEARER: where each connection's token comes from."""
 
     def __repr__(self) -> str:

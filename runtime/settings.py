@@ -25,8 +25,7 @@ from eventlog.spill_state import SpillConfig
 from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
 from processors.feedback import JoinLimits
-from storage.config import StorageConfig
-from storage.object_store import SCHEME, S3Config
+from storage.config import SCHEME, S3Config, StorageConfig
 
 PREFIX = "HELIOGRAPH_"
 MARKS_KEPT = timedelta(days=30)

@@ -4,7 +4,34 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from storage.object_store import S3Config
+SCHEME = "s3"
+"""Of a lake in an object store."""
+
+
+class S3Config(Struct, frozen=True, kw_only=True):
+    """Where the store is, and who asks."""
+
+    endpoint_url: str | None = None
+    """None: Amazon's own."""
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"S3Config(endpoint_url={self.endpoint_url!r}, region={self.region!r})"
+
+    def options(self) -> dict[str, str]:
+        """As delta-rs takes them."""
+        known = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_SESSION_TOKEN": self.session_token,
+            "AWS_ALLOW_HTTP": "true" if (self.endpoint_url or "").startswith("http://") else None,
+        }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 class StorageConfig(Struct, frozen=True, kw_only=True):

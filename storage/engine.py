@@ -16,7 +16,7 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 from msgspec import Struct
 from pyarrow import fs
 
-from storage.object_store import SCHEME
+from storage.config import SCHEME
 from storage.refusal import Refusal, Refused
 
 _SETTINGS = {

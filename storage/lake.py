@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from storage.config import StorageConfig
 from storage.migration import known_version, migrate
-from storage.object_store import folder_of
+from storage.object_store import filesystem, folder_of
 from storage.schema import TABLES, VERSION, VERSION_KEY
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -108,7 +108,7 @@ class Lake:
         """Where the files lie, for those who read and write them one by one, and the folder there."""
         if self.local:
             return fs.LocalFileSystem(), self.directory()
-        return self.config.s3.filesystem(), folder_of(self._uri)
+        return filesystem(self.config.s3), folder_of(self._uri)
 
     def uri_of(self, table: str) -> str:
         return f"{self.directory()}/{table}"

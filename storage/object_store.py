@@ -6,45 +6,20 @@ What is left unset is looked for where every S3 client looks: `AWS_…` variable
 
 from urllib.parse import urlsplit
 
-from msgspec import Struct
 from pyarrow import fs
 
-SCHEME = "s3"
+from storage.config import S3Config
 
 
-class S3Config(Struct, frozen=True, kw_only=True):
-    """Where the store is, and who asks."""
-
-    endpoint_url: str | None = None
-    """None: Amazon's own."""
-    region: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    session_token: str | None = None
-
-    def __repr__(self) -> str:
-        return f"S3Config(endpoint_url={self.endpoint_url!r}, region={self.region!r})"
-
-    def options(self) -> dict[str, str]:
-        """As delta-rs takes them."""
-        known = {
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": self.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
-            "AWS_SESSION_TOKEN": self.session_token,
-            "AWS_ALLOW_HTTP": "true" if (self.endpoint_url or "").startswith("http://") else None,
-        }
-        return {name: value for name, value in known.items() if value is not None}
-
-    def filesystem(self) -> fs.FileSystem:
-        return fs.S3FileSystem(
-            endpoint_override=self.endpoint_url,
-            region=self.region,
-            access_key=self.access_key_id,
-            secret_key=self.secret_access_key,
-            session_token=self.session_token,
-        )
+def filesystem(config: S3Config) -> fs.FileSystem:
+    """For those who read and write files one by one."""
+    return fs.S3FileSystem(
+        endpoint_override=config.endpoint_url,
+        region=config.region,
+        access_key=config.access_key_id,
+        secret_key=config.secret_access_key,
+        session_token=config.session_token,
+    )
 
 
 def folder_of(uri: str) -> str:

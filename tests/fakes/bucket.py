@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyarrow import fs
 
-from storage.object_store import S3Config
+from storage.config import S3Config
 from tests.fakes.stack import free_port
 
 BUCKET = "heliograph-lakes"

@@ -8,10 +8,9 @@ import pytest
 from pyarrow import fs
 
 from storage.backup import copy_lake, put_back
-from storage.config import StorageConfig
+from storage.config import S3Config, StorageConfig
 from storage.lake import Lake
 from storage.maintenance import maintain, tidy
-from storage.object_store import S3Config
 from storage.query import Limits, run_query
 from storage.refusal import Refused
 from tests.fakes.bucket import Bucket, bucket
