@@ -6,19 +6,17 @@ so its ids have gaps by design.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.codec import BadLine, Batch, BatchId, Message, Record, decode, encode_event, headers_of, lines_of, message_of
 from eventlog.events import CallPriced, DeadLetter, ResponseCompleted
+from eventlog.letters import letter_of, payload_of
 from eventlog.topics import CALLS, DEAD_LETTERS
 from processors.calls import Poison, Understood, understand
 from processors.rates import RateBook
 
-PAYLOAD_LIMIT = 64 << 10
-"""Characters of an event's line that a dead letter keeps."""
 NO_BATCH = BatchId("", 0)
 """The id of a message whose headers do not tell."""
 
@@ -69,7 +67,7 @@ def fitted(step: Step, record: Record, limit: int) -> Step:
     if size_of(step.calls) > limit:
         calls = message_of(CALLS, step.calls.partition, step.calls.batch_id, [])
         error = f"what came of this message takes {size_of(step.calls)} bytes, and {CALLS.name} takes {limit}"
-        step = Step(calls, (), (*step.letters, _letter(record, len(lines_of(record.message.value)), "too_large", error)))
+        step = Step(calls, (), (*step.letters, letter_of(record, len(lines_of(record.message.value)), "too_large", error)))
     if all(size_of(message) <= limit for message in step.messages):
         return step
     step = Step(step.calls, step.events, tuple(replace(letter, payload=None) for letter in step.letters))
@@ -92,19 +90,19 @@ def _unsound(record: Record, identity: str) -> Step:
     message = record.message
     batch_id = BatchId.of_place(identity, message.partition, record.offset)
     error = f"header batch-id must be <epoch>/<sequence from 1>, got {message.batch_id}"[:300]
-    letter = _letter(record, 0, "bad_header", error, payload=_payload(message.value))
+    letter = letter_of(record, 0, "bad_header", error, payload=payload_of(message.value))
     return Step(message_of(CALLS, message.partition, batch_id, []), (), (letter,))
 
 
 def _letters(record: Record, batch: Batch[ResponseCompleted], bad: Sequence[BadLine], understood: Understood) -> tuple[DeadLetter, ...]:
     message = record.message
-    letters = [_letter(record, line.index, "undecodable", line.error, payload=_payload(line.line)) for line in bad]
+    letters = [letter_of(record, line.index, "undecodable", line.error, payload=payload_of(line.line)) for line in bad]
     if understood.poison:
         good = _good_lines(message, bad)
         letters += [_poisoned(record, good[poison.position], batch.events[poison.position], poison) for poison in understood.poison]
     lines = len(batch.events) + len(bad)
     if lines != message.count:
-        letters.append(_letter(record, lines, "bad_header", f"header count says {message.count} events, the message has {lines}"))
+        letters.append(letter_of(record, lines, "bad_header", f"header count says {message.count} events, the message has {lines}"))
     return tuple(sorted(letters, key=lambda letter: letter.index))
 
 
@@ -117,26 +115,5 @@ def _good_lines(message: Message, bad: Sequence[BadLine]) -> list[int]:
 def _poisoned(record: Record, index: int, event: ResponseCompleted, poison: Poison) -> DeadLetter:
     """A body that the caller wanted not kept is not kept here either."""
     omitted = event.response.omitted or event.call.omit_response
-    letter = _letter(record, index, poison.reason, poison.error, payload=None if omitted else _payload(encode_event(event)))
+    letter = letter_of(record, index, poison.reason, poison.error, payload=None if omitted else payload_of(encode_event(event)))
     return replace(letter, organization=event.call.organization, call_id=event.call.call_id)
-
-
-def _letter(record: Record, index: int, reason: str, error: str, *, payload: str | None = None) -> DeadLetter:
-    message = record.message
-    return DeadLetter(
-        topic=message.topic,
-        partition=message.partition,
-        offset=record.offset,
-        index=index,
-        reason=reason,
-        error=error,
-        at=datetime.fromtimestamp(record.appended_at, UTC),
-        payload=payload,
-    )
-
-
-def _payload(line: bytes) -> str | None:
-    """None for what says of itself that it is not to be kept."""
-    if b'"omitted":true' in line or b'"omit_response":true' in line:
-        return None
-    return line[: 4 * PAYLOAD_LIMIT].decode("utf-8", "replace")[:PAYLOAD_LIMIT]

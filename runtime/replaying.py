@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from eventlog.codec import BatchId, Positions, Record, lines_of, message_of_lines
 from eventlog.events import CallFacts, FeedbackGiven, RequestReceived, ResponseCompleted
+from eventlog.letters import PAYLOAD_LIMIT, beginning_of
 from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, Place, Span
 from eventlog.replay import Replays, revision_of
 from eventlog.topics import FEEDBACK, REQUESTS, RESPONSES
 from processors.rates import RateBook
 from processors.steps import step_of
 from storage.lake import Lake
-from storage.letters import PAYLOAD_LIMIT
 
 POLL_BYTES = 4 << 20
 TOGETHER = 200
@@ -264,8 +264,7 @@ class Finder:
         if not lines or letter.index >= len(lines[0]):
             return None
         line = lines[0][letter.index]
-        begins = line[: 4 * PAYLOAD_LIMIT].decode("utf-8", "replace")[:PAYLOAD_LIMIT]
-        return line if letter.payload in {None, begins} else None
+        return line if letter.payload in {None, beginning_of(line)} else None
 
     async def close(self) -> None:
         if self._reader is not None:

@@ -9,9 +9,9 @@ from prometheus_client import REGISTRY
 
 from eventlog.codec import Batch, BatchId, Message, decode, message_of, message_of_lines
 from eventlog.events import Body, CallPriced, DeadLetter, ResponseCompleted
+from eventlog.letters import PAYLOAD_LIMIT
 from eventlog.port import LogUnavailable, OffsetOutOfRange
 from eventlog.topics import CALLS, DEAD_LETTERS, RESPONSES
-from processors import steps
 from processors.inline import GROUP, run_calls
 from processors.rates import RateBook
 from tests.fakes.memory_log import MemoryLog
@@ -122,7 +122,7 @@ async def test_a_long_payload_is_cut() -> None:
     world = World()
     await world.write(message_of_lines(RESPONSES.name, 0, BatchId(EPOCH, 1), ["ü".encode() * 200_000]))
     await world.drain()
-    assert world.letters()[0].payload == "ü" * steps.PAYLOAD_LIMIT
+    assert world.letters()[0].payload == "ü" * PAYLOAD_LIMIT
 
 
 async def test_a_wrong_count_is_reported_and_costs_nothing() -> None:

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from eventlog.codec import BatchId, Message, encode_event, message_of, message_of_lines
 from eventlog.events import DeadLetter, FeedbackGiven, Organization, RequestId
+from eventlog.letters import PAYLOAD_LIMIT
 from eventlog.replay import Replays
 from eventlog.topics import DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.inline import run_calls
 from processors.rates import RateBook
 from runtime.replaying import Selection, Sent, replay_calls, replay_letters
 from storage.lake import Lake
-from storage.letters import PAYLOAD_LIMIT
 from tests.fakes.facts import BEGAN, completed, facts, received
 from tests.fakes.memory_log import MemoryLog
 from tests.fakes.stack import stack as running

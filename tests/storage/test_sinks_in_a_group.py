@@ -13,7 +13,8 @@ from eventlog.port import Span
 from eventlog.topics import CALLS, DEAD_LETTERS, REQUESTS
 from storage.config import StorageConfig
 from storage.lake import Lake
-from storage.sink import Holding, OffsetsMissing, Sink
+from storage.sink import Holding, Sink
+from storage.table_sink import OffsetsMissing
 from tests.fakes.facts import calls_message
 from tests.fakes.memory_log import MemoryLog, MemoryReader
 
