@@ -6,7 +6,7 @@ content encoding on the way. The law of both: one byte at a time equals all at o
 
 import base64
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from eventlog.events import Body
 from ingress.decoding import Decoder, Undecodable, decoders_of
@@ -15,8 +15,6 @@ TAIL = 65_536
 """Bytes kept of the end of a body that passed its limit."""
 BOMB = 16
 """A body that decodes to more than this many times its limit is read no further."""
-HEAVY = 4_096
-"""Encoded pieces larger than this are decoded beside the event loop: they may take milliseconds."""
 
 
 class _Enough(Exception):
@@ -91,7 +89,7 @@ class Copy:
 
     def _open(self, content_encoding: str) -> None:
         try:
-            self._chain = decoders_of(content_encoding, self._take)
+            self._chain = decoders_of(content_encoding)
         except Undecodable as error:
             self.undecodable = str(error)
         if self._chain or self.undecodable:
@@ -99,22 +97,26 @@ class Copy:
 
     def feed(self, piece: bytes) -> None:
         """Never raises for what the bytes hold."""
-        self.size += len(piece)
         if self._raw is None:
+            self.size += len(piece)
             self._decoded.feed(piece)
-            return
-        self._raw.feed(piece)
-        if self._chain:
-            try:
-                self._chain[0].feed(piece)
-            except _Enough:
-                self._chain = ()
-            except Undecodable as error:
-                self._chain, self.undecodable = (), str(error)
+        else:
+            for _ in self.steps(piece):
+                pass
 
-    def is_heavy(self, piece: bytes) -> bool:
-        """Whether feeding `piece` may take so long that others should not wait for it."""
-        return self._raw is not None and len(piece) > HEAVY
+    def steps(self, piece: bytes) -> Iterator[None]:
+        """Feeds a piece a step at a time. Each takes some microseconds, a zstd bomb's some milliseconds, and there may be thousands."""
+        self.size += len(piece)
+        if self._raw is not None:
+            self._raw.feed(piece)
+        try:
+            for decoded in _through(self._chain, piece) if self._chain else ():
+                self._take(decoded)
+                yield
+        except _Enough:
+            self._chain = ()
+        except Undecodable as error:
+            self._chain, self.undecodable = (), str(error)
 
     def _take(self, decoded: bytes) -> None:
         room = BOMB * self._limit - self._decoded.size
@@ -126,8 +128,8 @@ class Copy:
         """No more comes; what decoders held back is kept."""
         chain, self._chain = self._chain, ()
         try:
-            for decoder in chain:
-                decoder.end()
+            for decoded in _ends(chain):
+                self._take(decoded)
         except _Enough:
             pass
         except Undecodable as error:
@@ -179,6 +181,20 @@ def body_of(data: bytes, content_type: str | None, *, omitted: bool = False) -> 
     """A whole small body, not encoded: the way most of them come."""
     text, coded = _as_text(data)
     return Body(text=text, base64=coded, size=len(data), content_type=content_type, omitted=omitted)
+
+
+def _through(chain: Sequence[Decoder], piece: bytes) -> Iterator[bytes]:
+    if not chain:
+        yield piece
+        return
+    for decoded in chain[0].feed(piece):
+        yield from _through(chain[1:], decoded)
+
+
+def _ends(chain: Sequence[Decoder]) -> Iterator[bytes]:
+    for number, decoder in enumerate(chain):
+        for decoded in decoder.end():
+            yield from _through(chain[number + 1 :], decoded)
 
 
 def _as_text(data: bytes | bytearray, *, broken_off: bool = False) -> tuple[str | None, str | None]:

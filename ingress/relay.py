@@ -1,7 +1,7 @@
 """Bytes on their way, and the copies beside them: handed on first, copied after."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
 from ingress.connection import Answer
 from ingress.copies import Copy
@@ -11,6 +11,10 @@ from ingress.streams import ENDING, EndOfStream, has_ended, is_event_stream
 
 Headers = list[tuple[bytes, bytes]]
 WriteEnd = Callable[[], Awaitable[None]]
+HEAVY = 4_096
+"""Encoded pieces larger than this are decoded beside the event loop: they may take milliseconds."""
+LIGHT_STEPS = 16
+"""So many steps of decoding, of 64 KiB at most, a smaller piece may take on the loop. A bomb takes thousands."""
 _LENGTHS = frozenset(map(len, (b"content-encoding", b"helicone-id", b"helicone-status", b"helicone-warning")))
 
 
@@ -39,7 +43,7 @@ class Relay:
             exchange.send(piece)
             if recording.ttft_ms is None:
                 recording.ttft_ms = self.elapsed_ms(exchange)
-            if copy.is_heavy(piece):
+            if copy.encoded:
                 await self.keep(copy, piece)
             else:
                 copy.feed(piece)
@@ -76,11 +80,14 @@ class Relay:
         exchange.finish()
 
     async def keep(self, copy: Copy, piece: bytes) -> None:
-        """Feeds the copy; beside the event loop when it may take long."""
-        if not copy.is_heavy(piece):
+        """Feeds the copy; beside the event loop what takes long."""
+        if not copy.encoded:
             copy.feed(piece)
             return
-        feeding = self._loop.run_in_executor(None, copy.feed, piece)
+        steps = copy.steps(piece)
+        if len(piece) <= HEAVY and _done_soon(steps):
+            return
+        feeding = self._loop.run_in_executor(None, _finish, steps)
         try:
             await asyncio.shield(feeding)
         except asyncio.CancelledError:
@@ -97,6 +104,15 @@ class Relay:
     def elapsed_ms(self, exchange: Exchange) -> float:
         """Since the first byte of the request."""
         return round((self._loop.time() - exchange.began_at) * 1000, 3)
+
+
+def _done_soon(steps: Iterator[None]) -> bool:
+    return any(next(steps, True) for _ in range(LIGHT_STEPS))
+
+
+def _finish(steps: Iterator[None]) -> None:
+    for _ in steps:
+        pass
 
 
 class LastPiece:
