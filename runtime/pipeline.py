@@ -10,9 +10,10 @@ from prometheus_client import Gauge
 
 from eventlog.embedded import EmbeddedLog
 from eventlog.port import LogUnavailable
-from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
+from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES, SCORED_CALLS
 from processors.assembled import assemble
 from processors.inline import run_calls
+from processors.inline_join import run_join
 from processors.rates import RateBook
 from runtime.lags import EVERY_S, Lags
 from runtime.settings import Misconfigured, Settings
@@ -25,7 +26,11 @@ log = structlog.get_logger()
 
 RETENTION_EVERY = 30
 """Rounds of lag between two of retention."""
-READS = {"calls": (RESPONSES.name,), "sink": (REQUESTS.name, RESPONSES.name, CALLS.name, FEEDBACK.name, DEAD_LETTERS.name)}
+READS = {
+    "calls": (RESPONSES.name,),
+    "feedback": (CALLS.name, FEEDBACK.name),
+    "sink": (REQUESTS.name, RESPONSES.name, CALLS.name, FEEDBACK.name, DEAD_LETTERS.name),
+}
 """Who reads what."""
 
 LOG_BYTES = Gauge("heliograph_log_bytes", "What the event log takes on disk.", multiprocess_mode="livemostrecent")
@@ -45,6 +50,7 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
         async with asyncio.TaskGroup() as group:
             calls = group.create_task(run_calls(events, RateBook.bundled(), stop=stop, clock=time.time))
             calls.add_done_callback(lambda _: understood.set())
+            group.create_task(run_join(events, chosen.join_limits(), stop=understood, clock=time.time))
             sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))
             sink.add_done_callback(lambda _: at_rest.set())
             group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind))
@@ -78,3 +84,5 @@ async def _retain(events: EmbeddedLog, chosen: Settings, lags: Lags) -> None:
         ends = await events.ends(topic)
         through = {partition: end - behind[topic, partition] for partition, end in ends.items() if (topic, partition) in behind}
         await events.retain(topic, through=through, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())
+    told = await events.ends(SCORED_CALLS.name)  # for whoever likes: nobody of ours has to have read it
+    await events.retain(SCORED_CALLS.name, through=told, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())

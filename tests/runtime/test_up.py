@@ -119,6 +119,21 @@ def test_metrics_are_those_of_all_processes(stack: Stack) -> None:
         assert name in text
 
 
+def test_a_rating_on_either_port_is_a_column_and_leaves_with_its_call(stack: Stack) -> None:
+    for door, rating in ((stack.proxy, True), (stack.api, False)):
+        call_id = call(stack).headers["helicone-id"]
+        answer = httpx.post(f"{door}/v1/request/{call_id}/feedback", json={"rating": rating}, timeout=20)
+        assert (answer.status_code, answer.json()) == (201, {"data": None, "error": None})
+        answer = httpx.post(f"{door}/v1/request/{call_id}/score", json={"scores": {"tone": 0.5}}, timeout=20)
+        assert answer.status_code == 201
+        row = stack.row(f"call_id = '{call_id}' AND rating IS NOT NULL AND cardinality(scores) > 0")
+        assert (row["rating"], row["scores"]) == (rating, {"tone": 0.5})
+    deadline = time.monotonic() + 10
+    while "heliograph_scored_calls_total 4.0" not in httpx.get(f"{stack.proxy}/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_at_the_end_calls_end_and_all_is_in_the_lake(tmp_path: Path, ending: signal.Signals) -> None:
     made = Stack(folder=tmp_path)
