@@ -98,7 +98,7 @@ class KafkaWriter:
         except LogUnavailable as error:
             self._give_up()
             raise NotAcknowledged(str(error), [message for own in unsent.values() for message in own], refused) from error
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or a fault of the client's: whatever it still has must not go on
             self._give_up()
             raise
 
@@ -192,6 +192,7 @@ class KafkaWriter:
         )
         try:
             await started(producer.start, config)
+            _watch(producer)
             async with asyncio.timeout(config.request_timeout_s):
                 cluster = await describe(producer.client, [config.on_cluster(topic) for topic in TOPICS])
             check_shape(cluster, config)
@@ -231,9 +232,30 @@ async def _all(sends: Sequence[Coroutine[Any, Any, None]]) -> None:
 
 async def _end(producer: AIOKafkaProducer) -> None:
     """Without the flush that `stop` begins with: what is still unsent was given up. No error of a dying connection matters any more."""
-    producer._message_accumulator.fail_all(LogUnavailable("given up"))
+    _fail_waiting(producer, LogUnavailable("given up"))
     with suppress(Exception):
         async with asyncio.timeout(FAREWELL_S):
             await producer.stop()
     with suppress(Exception):
         await producer.client.close()
+
+
+def _watch(producer: AIOKafkaProducer) -> None:
+    """What waits fails when the sender does. aiokafka's own callback for it stumbles where there are no transactions (0.14)."""
+    sender = producer._sender
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _fail_waiting(producer, error)
+
+    sender.sender_task.remove_done_callback(sender._fail_all)
+    sender.sender_task.add_done_callback(ended)
+
+
+def _fail_waiting(producer: AIOKafkaProducer, error: BaseException) -> None:
+    accumulator = producer._message_accumulator
+    waiting = [batch._drain_waiter for batches in accumulator._batches.values() for batch in batches]
+    accumulator.fail_all(error)
+    for waiter in waiting:
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()  # looked at, or Python would speak of it

@@ -7,7 +7,7 @@ import structlog
 
 from runtime.settings import LogFormat, LogLevel
 
-CHATTER = ("aiokafka.client", "aiokafka.conn", "aiokafka.cluster", "aiokafka.producer", "aiokafka.consumer.fetcher")
+CHATTER = ("aiokafka",)
 """Loggers that tell of each attempt to reach a broker, many times a second, as an error. What comes of the attempts we tell ourselves."""
 
 SELDOM_S, REMEMBERED = 10.0, 1024

@@ -106,6 +106,7 @@ async def test_a_broker_that_ends_under_load_and_comes_back(broker_to_break: Bro
         await load.until(30)
     await proxy.drained()
     (await arrived(config)).holds_exactly(load.answered)
+    assert '"level": "error"' not in proxy.log, "an error means that data was lost"
 
 
 async def test_a_broker_that_stands_still_for_longer_than_a_request_may_take(
