@@ -46,13 +46,10 @@ def live(line: Line) -> None:
     """Until the asker hangs up. Questions run beside this thread, which only listens: so it can stop them, and end in the midst of one."""
     begin = msgspec.json.decode(line.hear()[1], type=Begin)
     structlog.configure(processors=[_forwarding(line)])
+    os.nice(NICER)  # before the engine's threads are made, which take it over
     questions = Questions(Lake(begin.config), begin.limits)
-    with suppress(Refused):
-        questions.ask("SELECT 1 FROM calls, bodies LIMIT 0")  # opens the tables before anybody waits for it
-    bound_memory(begin.limits.memory_bytes + SPARE_BYTES)
     asked: SimpleQueue[Asked] = SimpleQueue()
     threading.Thread(target=_answer_all, args=(questions, asked, line), daemon=True).start()
-    os.nice(NICER)
     line.say(Kind.READY)
     while True:
         kind, payload = line.hear()
@@ -63,6 +60,9 @@ def live(line: Line) -> None:
 
 
 def _answer_all(questions: Questions, asked: "SimpleQueue[Asked]", line: Line) -> None:
+    with suppress(Refused):
+        questions.ask("SELECT 1 FROM calls, bodies LIMIT 0")  # opens the tables, at best before anybody waits for it
+    bound_memory(questions.limits.memory_bytes + SPARE_BYTES)
     with suppress(HungUp):  # the other thread hears that too
         while True:
             _answer(questions, asked.get(), line)

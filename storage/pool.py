@@ -32,7 +32,6 @@ W = TypeVar("W")
 
 GRACE_S = 1.0
 """The engine's own limit comes first, and tells more; so much later the process is ended."""
-START_S = 60.0
 PAUSE_S = 0.5
 """Before another one is started where one could not."""
 LEAST_SLACK = 128 << 20
@@ -52,6 +51,12 @@ CRASHED = Refusal(
     fix="Write the question differently, and please report it.",
     field="sql",
     status=422,
+)
+NOBODY = Refusal(
+    code="not_answering",
+    message="No process is there to answer the question.",
+    fix="Look at the server's log, which says why none could be started.",
+    status=503,
 )
 STOPPING = Refusal(code="stopping", message="Heliograph is being stopped.", fix="Ask again once it runs.", status=503)
 
@@ -81,7 +86,7 @@ class Answerer:
 
     def begin(self, begin: Begin) -> None:
         """Until it is ready. Raises OSError."""
-        self._line.patient_for(START_S)
+        self._line.patient_for(begin.limits.start_s)
         try:
             self._line.say(Kind.BEGIN, msgspec.json.encode(begin))
             self._hear()
@@ -254,14 +259,17 @@ class Pool:
         self._wanted += 1
         self._grow()
         try:
-            while not self._closed:
-                answerer = await self._idle.get()
-                if answerer is not None and answerer.alive:
-                    return answerer
-                self._lose(answerer)
+            async with asyncio.timeout(self._limits.start_s):
+                while not self._closed:
+                    answerer = await self._idle.get()
+                    if answerer is not None and answerer.alive:
+                        return answerer
+                    self._lose(answerer)
             raise Refused(STOPPING)
-        except BaseException:
+        except BaseException as error:
             self._wanted -= 1
+            if isinstance(error, TimeoutError):
+                raise Refused(NOBODY) from None
             raise
 
     async def _served(self, answerer: Answerer, question: bytes) -> Answer:

@@ -53,6 +53,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     at_once: int = 4
     waiting: int = 64
     """Questions beyond those answered and these waiting are refused."""
+    start_s: float = 60.0
+    """How long one whose turn has come waits for a process to be there."""
 
 
 class QueryResult(Struct, frozen=True, kw_only=True):

@@ -240,6 +240,16 @@ async def test_closing_at_once_after_the_start(world: SmallLake) -> None:
     assert answerers() == []
 
 
+async def test_processes_that_do_not_start_are_not_waited_for_for_ever(world: SmallLake) -> None:
+    async with asking(world, Limits(start_s=0.3)) as pool:
+        for child in answerers():
+            child.suspend()
+        with capture_logs() as logged:
+            refusal = await refusal_of(pool, "SELECT 1")
+        assert (refusal.code, refusal.status) == ("not_answering", 503)
+        assert {line["event"] for line in logged} <= {"answerer_not_started"}
+
+
 async def test_an_answer_of_many_pieces_comes_whole(world: SmallLake) -> None:
     async with asking(world, Limits()) as pool:
         assert await rows(pool, "SELECT repeat('0123456789', 300_000)") == [["0123456789" * 300_000]]
