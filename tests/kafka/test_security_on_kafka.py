@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from eventlog.codec import BatchId, message_of
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_writer import KafkaWriter, NotAcknowledged
 from eventlog.port import LogUnavailable
-from eventlog.topics import REQUESTS
+from eventlog.topics import CALLS, REQUESTS, RESPONSES
 from runtime.cluster import kafka_config
 from runtime.settings import settings
 from tests.fakes import kafka
@@ -19,6 +20,8 @@ from tests.fakes.cluster import batch
 from tests.fakes.provider import provider, sized
 from tests.fakes.proxy import arrived, calls, environment_of, proxy_at
 from tests.fakes.secured import PASSWORD, Secured, secured, token
+from tests.fakes.worker import Cluster, Workers
+from tests.processors.events import completed
 
 pytestmark = [pytest.mark.needs("a broker of one's own"), pytest.mark.needs("openssl")]
 
@@ -158,3 +161,37 @@ async def test_a_proxy_with_a_wrong_password_proxies_says_so_and_the_next_run_dr
         await proxy.start()
         await proxy.drained()
     (await arrived(topics)).holds_exactly(answered)
+
+
+FAUST_WAYS = [
+    "TLS with our own certificate",
+    "SCRAM-SHA-512, the default",
+    "SCRAM-SHA-512 over TLS",
+    "a token from a file",
+    "a token from an issuer",
+]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("way", FAUST_WAYS)
+async def test_a_worker_comes_in_by_the_same_ways(cluster: Secured, topics: KafkaConfig, tmp_path: Path, way: str) -> None:
+    """Its three clients, two of them faust's, are all who they should be."""
+    listener, said = WAYS[way]
+    issued = json.dumps({"access_token": token("alice"), "expires_in": 300}).encode()
+    log = await KafkaLog.open(topics)
+    async with provider(sized(issued)) as issuer:
+        if "OAUTH_TOKEN_URL" in said:
+            said = said | {"OAUTH_TOKEN_URL": issuer.url}
+        workers = Workers(tmp_path, topics, **environment(cluster, topics, listener, said))
+        try:
+            workers.start()
+            world = Cluster(topics, log, await log.writer())
+            await world.write(message_of(RESPONSES, 0, BatchId("e" * 32, 1), [completed()]))
+            await world.until(CALLS.name, lambda found: len(found) == 1, workers)
+            await world.until_committed(RESPONSES.name, 1)
+            await world.until_committed(CALLS.name, 1)  # the join has written its changelog
+            assert workers.stop() == 0
+        finally:
+            workers.end()
+            await log.close()
+    assert PASSWORD not in workers.said()
