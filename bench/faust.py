@@ -9,6 +9,7 @@ python -m bench.faust [--calls 200000] [--partitions 12] [--bootstrap 127.0.0.1:
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import subprocess
@@ -220,6 +221,7 @@ def main() -> None:
     parser.add_argument("--prefix", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # new topics find their leaders, and it tells of every step
     if chosen.null:
         asyncio.run(null(chosen.bootstrap, chosen.prefix, chosen.null, chosen.folder))
         return

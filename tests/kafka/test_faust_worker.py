@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -131,6 +132,29 @@ async def test_workers_come_and_go_under_load(broker: str, make_workers: MakeWor
         workers.kill("two")  # and two leaves without a word
         await write_until(lambda: written % 50 == 0)
         found = await world.until(CALLS.name, complete(written), workers)
+        assert_repeats_are_the_same(found)
+
+
+async def test_a_worker_that_stood_still_takes_nothing_from_who_took_over(broker: str, make_workers: MakeWorkers) -> None:
+    """Stopped past its session, it wakes with messages half carried out, and with partitions that are another's by then."""
+    async with cluster(broker) as world:
+        workers = make_workers(world, HELIOGRAPH_KAFKA__SESSION_TIMEOUT_S="6")
+        sleeper = workers.start("sleeper")
+        await world.write(*rounds(1, 120, count=20))
+        await world.until(CALLS.name, lambda found: len(found) > 0, workers)
+        sleeper.send_signal(signal.SIGSTOP)
+        workers.start("other")
+        await world.write(*rounds(121, 130))
+        await world.until(CALLS.name, complete(130), workers)
+        sleeper.send_signal(signal.SIGCONT)
+        await world.write(*rounds(131, 140))
+        await asyncio.sleep(8)  # its heartbeat fails, it joins again, or ends
+        await world.write(*rounds(141, 150))
+        workers.kill("other")
+        if sleeper.poll() is not None:
+            workers.start("sleeper")
+        await world.write(*rounds(151, 155))
+        found = await world.until(CALLS.name, complete(155), workers)
         assert_repeats_are_the_same(found)
 
 
