@@ -7,6 +7,7 @@ other row is a call that was open at a kill.
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import aiohttp
 
@@ -41,10 +42,19 @@ class Account:
         )
 
 
-async def call(session: aiohttp.ClientSession, proxy: str, token: str, *, streamed: bool) -> int:
-    """One call, read to its end: the status, 0 for a stream without its end. Raises what aiohttp raises."""
+class Seen(NamedTuple):
+    """What a client saw of one answer, read to its end."""
+
+    status: int
+    """0 for a stream without its end."""
+    request_id: str
+
+
+async def call(session: aiohttp.ClientSession, proxy: str, token: str, *, streamed: bool) -> Seen:
+    """Raises what aiohttp raises."""
     body = {"model": "gpt-4o-mini", "stream": streamed, "messages": [{"role": "user", "content": token}]}
     headers = {"content-type": "application/json", "authorization": "Bearer sk-test", "helicone-property-token": token}
     async with session.post(f"{proxy}/v1/chat/completions", data=json.dumps(body), headers=headers) as answer:
         text = await answer.read()
-        return answer.status if answer.status != 200 or not streamed or b"[DONE]" in text else 0
+        whole = answer.status != 200 or not streamed or b"[DONE]" in text
+        return Seen(answer.status if whole else 0, answer.headers.get("helicone-id", ""))

@@ -15,7 +15,7 @@ import aiohttp
 
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
-from eventlog.topics import CALLS, REQUESTS, RESPONSES
+from eventlog.topics import CALLS, FEEDBACK, REQUESTS, RESPONSES
 from runtime.local_kafka import Broker
 from storage.config import StorageConfig
 from storage.lake import Lake
@@ -35,6 +35,8 @@ STRICT = {
 }
 """How each role is told to work. A machine that is busy with all of it at once may need its time."""
 SETTLED_S = 180.0
+JUDGED = 0.1
+"""Share of the calls that are scored at once."""
 
 
 async def either(peer: Peer, request: bytes) -> None:
@@ -68,11 +70,27 @@ class Parity(Account):
 
     failed: list[Failure] = field(default_factory=list)
     bodies: Counter[tuple[str, str]] = field(default_factory=Counter)
+    judging: set[str] = field(default_factory=set)
+    judged: set[str] = field(default_factory=set)
+    """Scores that were sent, and those of them that were answered 201."""
+    scores: Counter[str] = field(default_factory=Counter)
     died: list[str] = field(default_factory=list)
 
     @property
+    def missing(self) -> set[str]:
+        return super().missing | (self.judged - self.scores.keys())
+
+    @property
+    def unexplained(self) -> set[str]:
+        return super().unexplained | (self.scores.keys() - self.judging)
+
+    @property
     def doubled(self) -> list[str]:
-        return [*super().doubled, *(f"{side} body of {call_id}" for (call_id, side), count in self.bodies.items() if count > 1)]
+        return [
+            *super().doubled,
+            *(f"{side} body of {call_id}" for (call_id, side), count in self.bodies.items() if count > 1),
+            *(f"score {token}" for token, count in self.scores.items() if count > 1),
+        ]
 
     @property
     def faults(self) -> list[str]:
@@ -84,7 +102,7 @@ class Parity(Account):
         return not (self.missing or self.doubled or self.unexplained or self.faults)
 
     def line(self) -> str:
-        return f"{super().line()}, other failures: {len(self.faults)}, died unasked: {len(self.died)}"
+        return f"{super().line()}, scores: {len(self.judged)}, other failures: {len(self.faults)}, died unasked: {len(self.died)}"
 
 
 async def caller(members: Sequence[Member], account: Parity, stop: asyncio.Event) -> None:
@@ -95,18 +113,36 @@ async def caller(members: Sequence[Member], account: Parity, stop: asyncio.Event
             member, token, began = random.choice(members), uuid4().hex, time.monotonic()
             account.broken.add(token)
             try:
-                status = await call(session, member.url, token, streamed=random.random() < 0.5)
+                seen = await call(session, member.url, token, streamed=random.random() < 0.5)
             except aiohttp.ClientConnectorError:
                 account.broken.discard(token)
                 await asyncio.sleep(0.05)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 account.failed.append(Failure(member, began, repr(error)))
             else:
-                if status == 200:
+                if seen.status == 200:
                     account.broken.discard(token)
                     account.completed.add(token)
+                    if random.random() < JUDGED:
+                        await judge(session, members, account, token, seen.request_id)
                 else:
-                    account.failed.append(Failure(member, began, f"status {status}"))
+                    account.failed.append(Failure(member, began, f"status {seen.status}"))
+
+
+async def judge(session: aiohttp.ClientSession, members: Sequence[Member], account: Parity, token: str, request_id: str) -> None:
+    """Scores a call by the name of its token, through either proxy."""
+    member, began = random.choice(members), time.monotonic()
+    account.judging.add(token)
+    try:
+        async with session.post(f"{member.url}/v1/request/{request_id}/score", json={"scores": {token: 1}}) as answer:
+            if answer.status == 201:
+                account.judged.add(token)
+            else:
+                account.failed.append(Failure(member, began, f"status {answer.status} of a score"))
+    except aiohttp.ClientConnectorError:
+        account.judging.discard(token)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        account.failed.append(Failure(member, began, repr(error)))
 
 
 async def kill_in_turn(role: str, fleet: Fleet, account: Parity, chance: random.Random, gap_s: float) -> None:
@@ -179,7 +215,7 @@ async def _understood(config: KafkaConfig) -> dict[str, dict[str, int]]:
         while any(each.messages for each in await log.lag("processors", [RESPONSES.name])):
             await asyncio.sleep(0.2)
         found: dict[str, dict[str, int]] = {}
-        for table, topic in (("calls", CALLS.name), ("bodies", REQUESTS.name), ("bodies", RESPONSES.name)):
+        for table, topic in (("calls", CALLS.name), ("bodies", REQUESTS.name), ("bodies", RESPONSES.name), ("feedback", FEEDBACK.name)):
             for partition, end in (await log.ends(topic)).items():
                 found.setdefault(table, {})[position_id(log.identity(topic), partition)] = end
         return found
@@ -207,10 +243,12 @@ def _empty(told: dict[str, object]) -> bool:
 
 
 def count(lake: Lake, account: Parity) -> None:
-    account.rows, account.call_ids, account.bodies = Counter(), Counter(), Counter()
+    account.rows, account.call_ids, account.bodies, account.scores = Counter(), Counter(), Counter(), Counter()
     found = lake.table("calls").to_pyarrow_table(columns=["call_id", "properties"])
     for row in found.to_pylist():
         account.rows[dict(row["properties"])["token"]] += 1
         account.call_ids[row["call_id"]] += 1
     for row in lake.table("bodies").to_pyarrow_table(columns=["call_id", "side"]).to_pylist():
         account.bodies[row["call_id"], row["side"]] += 1
+    for row in lake.table("feedback").to_pyarrow_table(columns=["scores"]).to_pylist():
+        account.scores.update(name for name, _ in row["scores"])

@@ -24,7 +24,7 @@ async def caller(stack: Stack, session: aiohttp.ClientSession, account: Account,
         token = uuid4().hex
         account.broken.add(token)
         try:
-            if await call(session, stack.proxy, token, streamed=random.random() < 0.5) == 200:
+            if (await call(session, stack.proxy, token, streamed=random.random() < 0.5)).status == 200:
                 account.broken.discard(token)
                 account.completed.add(token)
         except (aiohttp.ClientError, OSError, TimeoutError):
