@@ -38,7 +38,7 @@ from tests.fakes import kafka
 from tests.processors.events import AT, EPOCH
 
 BATCH, BODY = 50, 2048
-SECONDS = 300
+SECONDS = 900
 
 
 WORDS = [secrets.token_hex(3) for _ in range(2000)]

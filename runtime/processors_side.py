@@ -4,32 +4,66 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+import structlog
+
 from eventlog.kafka import KafkaLog
-from eventlog.port import Place
+from eventlog.port import LogUnavailable, Place
+from eventlog.topics import RESPONSES
 from processors.rates import RateBook
 from processors.worker import WorkerConfig, run_worker
 from runtime.cluster import kafka_config, open_log
 from runtime.health import serve_health
 from runtime.settings import Settings
 
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 2.0
+
+
+class Standing:
+    """How the worker stands with the cluster, for `/readyz`."""
+
+    def __init__(self) -> None:
+        self._places: frozenset[Place] | None = None
+        self._away = "waiting for Kafka"
+
+    def hear(self, places: frozenset[Place]) -> None:
+        self._places = places
+
+    @property
+    def readiness(self) -> str:
+        if self._away:
+            return self._away
+        return "ready" if self._places is not None else "waiting for Kafka to hand out partitions"
+
+    async def keep_looking(self, events: KafkaLog) -> None:
+        """A cluster that is away is waited for without a word, by faust's clients. So it is asked, and what it says is told once."""
+        while True:
+            try:
+                await events.ends(RESPONSES.name)
+                if self._away:
+                    log.info("log_available")
+                self._away = ""
+            except LogUnavailable as error:
+                if not self._away:
+                    log.warning("log_unavailable", error=str(error))
+                self._away = f"waiting for Kafka: {error}"
+            await asyncio.sleep(LOOK_EVERY_S)
+
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until `stop` is set: what was begun is ended, and the rest waits on Kafka. Raises Misconfigured."""
-    told = "waiting for Kafka"
-
-    def hear(_: frozenset[Place]) -> None:
-        nonlocal told
-        told = "ready"
-
+    standing = Standing()
     config = WorkerConfig(kafka=kafka_config(chosen), directory=chosen.run_dir / "processors", join=chosen.join_limits())
-    health = asyncio.create_task(serve_health(chosen, sockets, stop, lambda: told))
+    health = asyncio.create_task(serve_health(chosen, sockets, stop, lambda: standing.readiness))
     events = await open_log(chosen, stop, waiting=ready)
     if not isinstance(events, KafkaLog):
         return
     ready()
-    told = "waiting for Kafka to hand out partitions"
+    looking = asyncio.create_task(standing.keep_looking(events))
     try:
-        await run_worker(config, events, RateBook.bundled(), stop=stop, on_change=hear)
+        await run_worker(config, events, RateBook.bundled(), stop=stop, on_change=standing.hear)
     finally:
+        looking.cancel()
         await events.close()
         health.cancel()

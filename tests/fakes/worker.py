@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +21,7 @@ from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_writer import KafkaWriter
 from tests.fakes import kafka
 
-SECONDS = 60
+SECONDS = 150
 """Far more than anything here takes."""
 
 
@@ -30,9 +33,14 @@ class Workers:
         self._config = config
         self._env = env
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports: dict[str, int] = {}
+        """Of their health, by name."""
 
-    def start(self, name: str = "one", **env: str) -> subprocess.Popen[bytes]:
-        """A worker with a data directory of its own: it knows nothing of an earlier life of the same name."""
+    def start(self, name: str = "one", *, with_health: bool = False, **env: str) -> subprocess.Popen[bytes]:
+        """A worker with a data directory of its own: it knows nothing of an earlier life of the same name.
+
+        `with_health`: as the command, which has a port to ask. Without, as `up` starts it, which is sooner there.
+        """
         given = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
         own = {
             "HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS": self._config.bootstrap_servers,
@@ -42,15 +50,35 @@ class Workers:
             "HELIOGRAPH_DATA_DIR": str(self._folder / f"data-{name}-{uuid4().hex[:6]}"),
             "HELIOGRAPH_LOG_FORMAT": "json",
         }
+        words = ["runtime.roles", "processors"]
+        if with_health:
+            self.ports[name] = kafka.free_port()
+            words = ["runtime.cli", "processors", "--health-port", str(self.ports[name])]
         with self.path(name).open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "runtime.roles", "processors"],
+                [sys.executable, "-m", *words],
                 env=given | own | self._env | env,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         self.processes[name] = process
         return process
+
+    def readiness(self, name: str = "one") -> tuple[int, str]:
+        """Status and words of `/readyz`."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/readyz", timeout=10) as answer:
+                return answer.status, json.load(answer)["status"]
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)["status"]
+        except OSError:
+            return 0, "not there"
+
+    async def until_ready(self, fits: Callable[[tuple[int, str]], bool], name: str = "one") -> None:
+        async with asyncio.timeout(SECONDS):
+            while not fits(await asyncio.to_thread(self.readiness, name)):
+                await asyncio.sleep(0.1)
 
     def path(self, name: str) -> Path:
         return self._folder / f"{name}.log"

@@ -18,7 +18,7 @@ from tests.fakes import kafka
 from tests.fakes.worker import Cluster, Workers, cluster
 from tests.processors.events import AT, EPOCH, call, completed
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 MakeWorkers = Callable[..., Workers]
 PARTITIONS = 3
@@ -225,18 +225,20 @@ async def test_a_broker_that_dies_costs_time_and_no_call(tmp_path: Path, make_wo
     with kafka.running_broker(kafka.local_broker(tmp_path / "broker")) as broker:
         async with cluster(broker.address) as world:
             workers = make_workers(world)
-            worker = workers.start()
+            worker = workers.start(with_health=True)
             await world.write(*rounds(1, 100, count=20))
             await world.until(CALLS.name, lambda found: len(found) > 0, workers)
+            await workers.until_ready(lambda told: told == (200, "ready"))
             broker.kill()
-            await asyncio.sleep(5)
+            await workers.until_ready(lambda told: told[0] == 503 and told[1].startswith("waiting for Kafka: "))
             broker.start()
             await write_patiently(world, rounds(101, 110))
             async with asyncio.timeout(120):
                 while not complete(110)(await world.read(CALLS.name)):
                     if worker.poll() is not None:
-                        worker = workers.start()
+                        worker = workers.start(with_health=True)
                     await asyncio.sleep(0.5)
+            await workers.until_ready(lambda told: told == (200, "ready"))
             assert_repeats_are_the_same(await world.read(CALLS.name))
 
 
