@@ -138,13 +138,19 @@ class Worker:
                 await self._app.wait(stop.wait())
                 if self._app.crashed:
                     raise self._app.crash_reason or RuntimeError("faust crashed without a reason")
-                await self._let_go()
+                await self._end()
             finally:
                 for task in (*tasks, starting):
                     task.cancel()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LET_GO_S):
                         await self._app.stop()
+
+    async def _end(self) -> None:
+        try:
+            await self._let_go()
+        except TimeoutError:
+            log.warning("left_unfinished", reason="Kafka did not take what was understood; it is understood again")
 
     async def close(self) -> None:
         await self._writer.close()
