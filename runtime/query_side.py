@@ -10,10 +10,13 @@ from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
 from runtime.serving import serve_asgi
 from runtime.settings import Misconfigured, Settings
-from storage.api import create_api
+from storage.api import create_api, end_questions
 from storage.lake import LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.query import Limits
+
+QUESTIONS_S = 5.0
+"""At the end, a question under way has so long: the end does not wait for one that takes its time."""
 
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
@@ -24,7 +27,15 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     app.include_router(feedback_routes(judging.emit_durably, chosen.organization, now))
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
-        await serve_asgi(guarded, sockets, stop, ready, drain_s=chosen.shutdown_s, limits=chosen.ingress().clients)
+        await serve_asgi(
+            guarded,
+            sockets,
+            stop,
+            ready,
+            drain_s=chosen.shutdown_s,
+            limits=chosen.ingress().clients,
+            before_end=lambda: end_questions(app, min(QUESTIONS_S, chosen.shutdown_s / 2)),
+        )
     except (LakeTooNew, LakeUnreachable) as error:
         raise Misconfigured(str(error)) from error
     finally:

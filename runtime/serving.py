@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -30,8 +30,9 @@ async def serve_asgi(
     *,
     drain_s: float,
     limits: ClientLimits = ClientLimits(),  # noqa: B008 frozen
+    before_end: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serves an ASGI app until `stop` is set; requests in flight have `drain_s` to end."""
+    """Serves an ASGI app until `stop` is set; requests in flight have `drain_s` to end. `before_end` may hurry them."""
     config = uvicorn.Config(
         app,
         http=_protocol_for(limits),
@@ -52,6 +53,8 @@ async def serve_asgi(
         raise SystemExit(1)
     ready()
     await stop.wait()
+    if before_end is not None:
+        await before_end()
     await server.shutdown(sockets=list(sockets))
 
 

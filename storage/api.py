@@ -98,6 +98,12 @@ def create_api(
     return app
 
 
+async def end_questions(app: FastAPI, seconds: float) -> None:
+    """Of an app that is to end soon: what is being answered has so many seconds; then it, and whatever is asked later, is refused."""
+    pool: Pool = app.state.pool
+    await pool.end(seconds)
+
+
 router = APIRouter()
 
 _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {

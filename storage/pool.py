@@ -241,8 +241,16 @@ class Pool:
                 await asyncio.shield(self._task(self._stop(answerer, task)))
                 raise
 
+    async def end(self, seconds: float) -> None:
+        """Closes once nothing is asked any more, or when the seconds are over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._wanted:  # noqa: ASYNC110 - once, at the end
+                    await asyncio.sleep(LOOK_S)
+        await self.close()
+
     async def close(self) -> None:
-        """Ends all of them, whatever they do."""
+        """Ends all of them, whatever they do. What is asked later is refused."""
         self._closed = True
         for answerer in self._everyone:
             answerer.kill()

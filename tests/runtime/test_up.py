@@ -221,6 +221,18 @@ def test_health_and_calls_are_answered_while_hostile_questions_run(stack: Stack)
     assert {(answer.status_code, answer.json()["error"]["code"]) for answer in told} == {(504, "query_timeout")}
 
 
+def test_the_end_does_not_wait_for_a_question_that_takes_its_time(tmp_path: Path) -> None:
+    made = Stack(folder=tmp_path, env={"HELIOGRAPH_QUERY__TIMEOUT_S": "600", "HELIOGRAPH_SHUTDOWN_S": "60"})
+    made.start()
+    told: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: told.append(httpx.post(f"{made.api}/v1/query", json={"sql": DEAF}, timeout=120)))
+    asking.start()
+    time.sleep(1)
+    assert made.stop("up", seconds=100) == 0
+    asking.join()
+    assert (told[0].status_code, told[0].json()["error"]["code"]) == (503, "stopping")
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
 def test_its_children_do_not_outlive_it(tmp_path: Path, ending: signal.Signals) -> None:
     made = Stack(folder=tmp_path, env={"HELIOGRAPH_SHUTDOWN_S": "3"})

@@ -233,6 +233,23 @@ async def test_closing_ends_what_is_asked_and_what_waits(world: SmallLake) -> No
     assert answerers() == []
 
 
+async def test_ending_waits_for_what_ends_soon_and_for_nothing_else(world: SmallLake) -> None:
+    pool = Pool(world.config, Limits(timeout_s=600))
+    await rows(pool, "SELECT 1")
+    soon = asyncio.create_task(rows(pool, "SELECT sum(range) FROM range(50_000_000)"))
+    await until(lambda: bool(pool._asked))
+    await pool.end(60)
+    assert await soon == [[1249999975000000]]
+    assert (await refusal_of(pool, "SELECT 1")).code == "stopping"
+
+    pool = Pool(world.config, Limits(timeout_s=600))
+    never = asyncio.create_task(refusal_of(pool, DEAF))
+    await until(lambda: bool(pool._asked))
+    await pool.end(0.1)
+    assert (await never).code == "stopping"
+    assert answerers() == []
+
+
 async def test_closing_at_once_after_the_start(world: SmallLake) -> None:
     pool = Pool(world.config, TIGHT)
     pool.warm()
