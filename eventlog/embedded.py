@@ -84,6 +84,11 @@ class EmbeddedLog:
         """For each partition that the group has committed on, and each of `topics`: messages and seconds behind."""
         return await self._file.run(store.lag, group, topics, self._clock())
 
+    async def read_by(self, groups: Sequence[str], topic: str) -> Mapping[int, int]:
+        """For each partition how far all of `groups` have committed: what lies below, all of them have read."""
+        self.partitions(topic)
+        return await self._file.run(store.read_by, groups, topic)
+
     async def size_bytes(self) -> int:
         """What the log takes on disk."""
         return await self._file.run(LogFile.size_bytes)

@@ -176,6 +176,15 @@ def spans(file: LogFile, places: Iterable[Place]) -> dict[Place, Span]:
     return {place: found[file.partition_ids[place]] for place in places}
 
 
+def read_by(file: LogFile, groups: Sequence[str], topic: str) -> dict[int, int]:
+    """For each partition the offset that all of `groups` have committed; the first one left where one of them never did."""
+    with file.reading():
+        spans = _spans(file)
+        committed = [_committed(file, group) for group in groups]
+    known = {partition: each for (name, partition), each in file.partition_ids.items() if name == topic}
+    return {partition: min([each.get(known_id, spans[known_id].first) for each in committed]) for partition, known_id in known.items()}
+
+
 def ends(file: LogFile, topic: str) -> dict[int, int]:
     with file.reading():
         spans = _spans(file)

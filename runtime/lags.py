@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 from prometheus_client import Gauge
 
-from eventlog.port import Lag, Log, LogUnavailable, Place
+from eventlog.port import Lag, Log, LogUnavailable
 
 log = structlog.get_logger()
 
@@ -36,13 +36,6 @@ class Lags:
             for each in self._newest[group]:
                 MESSAGES.labels(group, each.topic, each.partition).set(each.messages)
                 AGE.labels(group, each.topic, each.partition).set(each.seconds)
-
-    def slowest(self) -> dict[Place, int]:
-        """Messages of each place that its slowest reader has not read."""
-        found: dict[Place, int] = {}
-        for each in self._all():
-            found[each.topic, each.partition] = max(found.get((each.topic, each.partition), 0), each.messages)
-        return found
 
     def behind(self) -> timedelta:
         """The age of the oldest message that some reader has not read; a day while nothing was measured, so that nobody runs ahead."""

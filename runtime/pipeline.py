@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 from prometheus_client import Gauge
@@ -66,8 +67,8 @@ async def _keep_log(events: EmbeddedLog, chosen: Settings, lags: Lags, stop: asy
         try:
             await lags.measure()
             LOG_BYTES.set(await events.size_bytes())
-            if rounds % RETENTION_EVERY == 0:
-                await _retain(events, chosen, lags)
+            if rounds % RETENTION_EVERY == RETENTION_EVERY - 1:
+                await retain(events, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())
         except LogUnavailable as error:
             log.warning("log_unavailable", reader="retention", error=str(error))
         rounds += 1
@@ -78,11 +79,11 @@ async def _keep_log(events: EmbeddedLog, chosen: Settings, lags: Lags, stop: asy
             continue
 
 
-async def _retain(events: EmbeddedLog, chosen: Settings, lags: Lags) -> None:
-    behind = lags.slowest()
+async def retain(events: EmbeddedLog, *, max_age: timedelta, max_bytes: int, now: float) -> None:
+    """The log forgets what is too old or too much, of what everyone who reads it has read. Raises LogUnavailable."""
     for topic in READS["sink"]:
-        ends = await events.ends(topic)
-        through = {partition: end - behind[topic, partition] for partition, end in ends.items() if (topic, partition) in behind}
-        await events.retain(topic, through=through, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())
+        readers = [group for group, topics in READS.items() if topic in topics]
+        through = await events.read_by(readers, topic)
+        await events.retain(topic, through=through, max_age=max_age, max_bytes=max_bytes, now=now)
     told = await events.ends(SCORED_CALLS.name)  # for whoever likes: nobody of ours has to have read it
-    await events.retain(SCORED_CALLS.name, through=told, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())
+    await events.retain(SCORED_CALLS.name, through=told, max_age=max_age, max_bytes=max_bytes, now=now)

@@ -1,0 +1,50 @@
+"""What the log of one machine may forget: what all who read it have read, and nothing else."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from eventlog.embedded import EmbeddedLog
+from eventlog.topics import CALLS, RESPONSES
+from runtime.pipeline import READS, retain
+from tests.eventlog.contract import message
+
+PLACE = (RESPONSES.name, 0)
+
+
+async def first_left(log: EmbeddedLog) -> int:
+    """The first offset that a reader who never read is given."""
+    reader = await log.reader([RESPONSES.name], group="nobody")
+    records = await reader.poll(max_bytes=1, timeout=timedelta(0))
+    await reader.close()
+    return records[0].offset if records else (await log.ends(RESPONSES.name))[0]
+
+
+@pytest.mark.parametrize(
+    ("stands", "first"),
+    [
+        ({"calls": 8, "sink": 5}, 5),
+        ({"calls": 3, "sink": 8}, 3),
+        ({"calls": 10, "sink": 10}, 10),
+        ({"calls": 8}, 0),
+        ({}, 0),
+    ],
+    ids=str,
+)
+async def test_nothing_goes_that_a_reader_has_yet_to_read(tmp_path: Path, stands: dict[str, int], first: int) -> None:
+    log = await EmbeddedLog.open(tmp_path)
+    writer = await log.writer()
+    await writer.append([message(number) for number in range(10)])
+    for group, offset in stands.items():
+        await (await log.reader([RESPONSES.name], group=group)).commit({PLACE: offset})
+    await retain(log, max_age=timedelta(0), max_bytes=1, now=4e9)
+    assert await first_left(log) == first
+    await writer.append([message(number) for number in range(10, 20)])
+    await retain(log, max_age=timedelta(0), max_bytes=1, now=4e9)
+    assert await first_left(log) == first
+    await log.close()
+
+
+def test_every_reader_of_a_topic_counts() -> None:
+    assert [group for group, topics in READS.items() if CALLS.name in topics] == ["feedback", "sink"]
