@@ -13,12 +13,13 @@ def has_log(directory: Path) -> bool:
 def copy_log(directory: Path, target: Path) -> int:
     """Copies the log in `directory` to `target`, a directory without one. Answers the bytes. Blocks. Raises OSError, sqlite3.Error."""
     target.mkdir(parents=True, exist_ok=True)
-    path = target / FILE_NAME
-    path.touch(mode=0o600, exist_ok=False)
-    source, copy = sqlite3.connect(directory / FILE_NAME, timeout=10), sqlite3.connect(path)
+    unfinished, path = target / f"{FILE_NAME}.unfinished", target / FILE_NAME
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    source, copy = sqlite3.connect(directory / FILE_NAME, timeout=10), sqlite3.connect(unfinished)
     try:
         source.backup(copy)
     finally:
         copy.close()
         source.close()
-    return path.stat().st_size
+    return unfinished.rename(path).stat().st_size

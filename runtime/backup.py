@@ -1,7 +1,7 @@
 """`heliograph backup` and `restore`: the lake, the log of one machine, and on Kafka the control topic.
 
-The lake is copied first and the log after it, so the log's copy has whatever the lake's copy lacks. What says that a copy is whole is
-written last.
+The log is copied first and the lake after it. What the log had forgotten by then is in the lake; what the lake has beyond the log's copy is
+known by its batch ids when it is read again. What says that a copy is whole is written last.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from eventlog.topics import CONTROL
 from runtime.cluster import open_log
 from runtime.replaying import PATIENCE, POLL_BYTES, Beginning
 from runtime.settings import Misconfigured, Settings
-from storage.backup import NotEmpty, TableCopied, copy_lake, put_back
+from storage.backup import NotEmpty, TableCopied, copy_lake, put_back, refuse_unless_empty, restoring
 from storage.lake import Lake
 
 T = TypeVar("T")
@@ -64,12 +64,14 @@ def back_up(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
     """Copies everything into `folder`, while anything runs. Raises Misconfigured for what an operator can change."""
     lake = _existing_lake(chosen)
     with _naming(folder):
-        tables = copy_lake(lake, fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
+        refuse_unless_empty(fs.LocalFileSystem(), str(folder.resolve()))
+        folder.mkdir(parents=True, exist_ok=True)
         log_bytes = None
         if chosen.on_kafka:
             (folder / CONTROL_FILE).write_bytes(b"".join(asyncio.run(_with_log(chosen, _control))))
         elif has_log(chosen.log_dir):
             log_bytes = copy_log(chosen.log_dir, folder / "log")
+        tables = copy_lake(lake, fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
         made = Manifest(
             format=FORMAT, heliograph=version("heliograph"), at=datetime.fromtimestamp(time.time(), UTC), tables=tables, log_bytes=log_bytes
         )
@@ -82,8 +84,9 @@ def restore(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
     manifest = _manifest(folder)
     if not chosen.on_kafka and has_log(chosen.log_dir):
         raise Misconfigured(f"{chosen.log_dir} holds an event log. Restore into another directory (--data-dir), or move it away.")
-    with _naming(folder):
-        put_back(Lake(chosen.storage()), fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
+    lake = Lake(chosen.storage())
+    with _naming(folder), restoring(lake):
+        put_back(lake, fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
         if chosen.on_kafka:
             kept = [msgspec.json.decode(line, type=Kept) for line in (folder / CONTROL_FILE).read_bytes().splitlines()]
             asyncio.run(_with_log(chosen, lambda events: _give_back(events, kept)))
@@ -169,6 +172,8 @@ async def _all_control(events: Log) -> list[Record]:
                     left.pop(record.place, None)
     finally:
         await reader.close()
+    if left:
+        raise LogUnavailable(f"{CONTROL.name} gave nothing for {PATIENCE.total_seconds():.0f} s, and has more to give.")
     return found
 
 

@@ -7,13 +7,15 @@ of the folder file by file would not do, as its log may speak of files that were
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import pyarrow as pa
 from deltalake import DeltaTable
 from msgspec import Struct
 from pyarrow import fs
 
-from storage.lake import Lake
+from storage.lake import UNFINISHED, Lake
 from storage.schema import TABLES
 
 LOG = "_delta_log"
@@ -49,16 +51,30 @@ def copy_lake(lake: Lake, target: fs.FileSystem, folder: str, progress: Progress
 
 
 def put_back(lake: Lake, source: fs.FileSystem, folder: str, progress: Progress) -> list[TableCopied]:
-    """The copy in `folder` becomes the lake. Blocks. Raises NotEmpty where there is a lake already, OSError."""
+    """The copy in `folder` becomes the lake, within `restoring`. Blocks. Raises OSError."""
     target, root = lake.filesystem()
-    refuse_unless_empty(target, root)
     copied = []
     for name in TABLES:
         names = [info.path.removeprefix(f"{folder}/{name}/") for info in _files(source, f"{folder}/{name}")]
-        # The table's log comes last: until then there is no table, and a copy that broke off is seen to be none.
-        _copy(source, f"{folder}/{name}", target, f"{root}/{name}", sorted(names, key=_log_last), lambda *done, n=name: progress(n, *done))
+        _copy(source, f"{folder}/{name}", target, f"{root}/{name}", names, partial(progress, name))
         copied.append(_counted(name, lake.table(name)))
     return copied
+
+
+@contextmanager
+def restoring(lake: Lake) -> Iterator[None]:
+    """The block fills the lake and whatever belongs to it. Until it has ended well, nobody opens the lake.
+
+    Blocks. Raises NotEmpty where there is a lake already, OSError.
+    """
+    target, root = lake.filesystem()
+    refuse_unless_empty(target, root)
+    target.create_dir(root, recursive=True)
+    marker = f"{root}/{UNFINISHED}"
+    with target.open_output_stream(marker) as written:
+        written.write(b"A restore into this lake has begun and not ended.\n")
+    yield
+    target.delete_file(marker)
 
 
 def refuse_unless_empty(target: fs.FileSystem, folder: str) -> None:
@@ -69,19 +85,20 @@ def refuse_unless_empty(target: fs.FileSystem, folder: str) -> None:
 
 def _copy_table(lake: Lake, name: str, target: fs.FileSystem, to: str, progress: Progress) -> TableCopied:
     source, root = lake.filesystem()
-    for left in range(TRIES, 0, -1):
+    left = TRIES
+    while True:
         snapshot = lake.table(name)
         entries = _entries(source, f"{root}/{name}/{LOG}", snapshot.version())
         files = [*_data_files(snapshot), *(f"{LOG}/{entry}" for entry in entries)]
         try:
-            _copy(source, f"{root}/{name}", target, to, files, lambda done, whole: progress(name, done, whole))
+            _copy(source, f"{root}/{name}", target, to, files, partial(progress, name))
         except FileNotFoundError:
-            if left == 1:
+            left -= 1
+            if not left:
                 raise
-            _remove(target, to)
+            target.delete_dir(to)
         else:
             return _counted(name, snapshot)
-    raise AssertionError
 
 
 def _entries(source: fs.FileSystem, folder: str, version: int) -> list[str]:
@@ -118,11 +135,3 @@ def _counted(name: str, table: DeltaTable) -> TableCopied:
 def _files(where: fs.FileSystem, folder: str) -> Iterator[fs.FileInfo]:
     found = where.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
     return (info for info in found if info.type is fs.FileType.File)
-
-
-def _remove(where: fs.FileSystem, folder: str) -> None:
-    where.delete_dir(folder)
-
-
-def _log_last(name: str) -> tuple[bool, str]:
-    return name.startswith(LOG), name

@@ -17,6 +17,8 @@ from storage.object_store import filesystem, folder_of
 from storage.schema import TABLES, VERSION, VERSION_KEY
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
+UNFINISHED = "RESTORE-UNFINISHED"
+"""A file of this name says that the lake is not whole."""
 MARK_RETENTION = "delta.setTransactionRetentionDuration"
 
 
@@ -59,6 +61,9 @@ class Lake:
         return lake
 
     def _make_ready(self) -> None:
+        files, root = self.filesystem()
+        if files.get_file_info(f"{root}/{UNFINISHED}").type is fs.FileType.File:
+            raise OSError(f"a restore into it has begun and not ended ({UNFINISHED}); remove it and restore again")
         if self.local:
             Path(self._uri).mkdir(parents=True, exist_ok=True)
         for name in TABLES:

@@ -6,9 +6,9 @@ import pytest
 from deltalake import DeltaTable
 from pyarrow import fs
 
-from storage.backup import NotEmpty, copy_lake, put_back
+from storage.backup import NotEmpty, copy_lake, put_back, restoring
 from storage.config import StorageConfig
-from storage.lake import Lake
+from storage.lake import Lake, LakeUnreachable
 from tests.fakes.facts import calls_message
 from tests.fakes.memory_log import MemoryLog
 from tests.storage.test_sink import append, call_ids, drain, lake_at, names
@@ -37,7 +37,8 @@ async def test_a_lake_put_back_goes_on_where_its_copy_was_made(tmp_path: Path) -
     await append(log, calls_message("a", 5, [4]))
     await drain(log, lake)
     again = lake_at_config(tmp_path / "again")
-    put_back(again, LOCAL, str(tmp_path / "copy"), silent)
+    with restoring(again):
+        put_back(again, LOCAL, str(tmp_path / "copy"), silent)
     assert call_ids(again) == names(range(4))
     await drain(log, Lake.open(again.config))
     assert call_ids(again) == names(range(5))
@@ -87,5 +88,23 @@ async def test_nothing_is_copied_over_something(tmp_path: Path) -> None:
     copy_lake(lake, LOCAL, str(tmp_path / "copy"), silent)
     with pytest.raises(NotEmpty, match=r"copy is not empty"):
         copy_lake(lake, LOCAL, str(tmp_path / "copy"), silent)
-    with pytest.raises(NotEmpty, match=r"lake is not empty"):
-        put_back(lake, LOCAL, str(tmp_path / "copy"), silent)
+    with pytest.raises(NotEmpty, match=r"lake is not empty"), restoring(lake):
+        pytest.fail("nobody gets here")
+
+
+async def test_a_lake_whose_restore_broke_off_is_not_opened(tmp_path: Path) -> None:
+    again = lake_at_config(tmp_path / "again")
+    with pytest.raises(KeyboardInterrupt), restoring(again):
+        raise KeyboardInterrupt
+    with pytest.raises(LakeUnreachable, match=r"again cannot be opened: a restore .*RESTORE-UNFINISHED.*remove it"):
+        Lake.open(again.config)
+
+
+async def test_a_lake_ahead_of_the_log_that_was_copied_before_it_goes_on(tmp_path: Path) -> None:
+    """As a backup leaves them: messages of the log's copy that the lake has are known, later ones are read."""
+    log = MemoryLog()
+    lake = await filled(tmp_path / "lake", log)
+    log.put_back("llm.calls.v1", 0, end=2)
+    await append(log, *(calls_message("b", number + 1, [10 + number]) for number in range(2)))
+    await drain(log, lake)
+    assert call_ids(lake) == names([*range(4), 10, 11])

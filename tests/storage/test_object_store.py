@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from storage.backup import copy_lake, put_back
+from storage.backup import copy_lake, put_back, restoring
 from storage.config import S3Config, StorageConfig
 from storage.lake import Lake
 from storage.maintenance import maintain, tidy
@@ -68,7 +68,8 @@ async def test_a_lake_is_copied_and_put_back_elsewhere(store: Bucket, tmp_path: 
     copy_lake(lake, fs.LocalFileSystem(), str(tmp_path / "copy"), lambda *_: None)
     again = Lake(StorageConfig(lake_uri=store.uri("again"), s3=store.config))
     assert not again.exists()
-    put_back(again, fs.LocalFileSystem(), str(tmp_path / "copy"), lambda *_: None)
+    with restoring(again):
+        put_back(again, fs.LocalFileSystem(), str(tmp_path / "copy"), lambda *_: None)
     assert again.exists()
     assert call_ids(again) == names(range(3))
 
