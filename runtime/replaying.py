@@ -4,6 +4,7 @@ Only what an event of its topic can be read from is sent: a dead letter that wou
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -257,14 +258,25 @@ class Finder:
         span = self._holder.spans.get(letter.place)
         if span is None or not span.first <= letter.offset < span.next:
             return None
-        self._reader.seek({letter.place: letter.offset})
-        records = await self._reader.poll(max_bytes=1, timeout=PATIENCE)
-        self._reader.seek({letter.place: span.next})
-        lines = [lines_of(record.message.value) for record in records if (record.place, record.offset) == (letter.place, letter.offset)]
-        if not lines or letter.index >= len(lines[0]):
+        record = await self._at(self._reader, letter.place, letter.offset, span)
+        lines = [] if record is None else lines_of(record.message.value)
+        if letter.index >= len(lines):
             return None
-        line = lines[0][letter.index]
+        line = lines[letter.index]
         return line if letter.payload in {None, beginning_of(line)} else None
+
+    async def _at(self, reader: LogReader, place: Place, offset: int, span: Span) -> Record | None:
+        """The message there. Others that came meanwhile, on whatever place, are passed over."""
+        reader.seek({place: offset})
+        deadline = time.monotonic() + PATIENCE.total_seconds()
+        try:
+            while time.monotonic() < deadline:
+                for record in await reader.poll(max_bytes=1, timeout=PATIENCE):
+                    if (record.place, record.offset) == (place, offset):
+                        return record
+            return None
+        finally:
+            reader.seek({place: span.next})
 
     async def close(self) -> None:
         if self._reader is not None:

@@ -17,7 +17,7 @@ from eventlog.replay import Replays
 from eventlog.topics import DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.inline import run_calls
 from processors.rates import RateBook
-from runtime.replaying import Selection, Sent, replay_calls, replay_letters
+from runtime.replaying import Finder, Letter, Selection, Sent, replay_calls, replay_letters
 from storage.lake import Lake
 from tests.fakes.facts import BEGAN, completed, facts, received
 from tests.fakes.memory_log import MemoryLog
@@ -119,6 +119,22 @@ async def test_what_the_lake_cut_off_is_fetched_from_the_log(tmp_path: Path) -> 
     await run_pipeline(log, lake)
     assert await letters_again(log, lake, reason="undecodable") == Sent(calls=1, unreadable=1, gone=3)
     assert log.messages(*PLACE)[-1].value == large + b"\n"
+
+
+async def test_an_event_is_found_beside_live_traffic() -> None:
+    log = MemoryLog()
+    large = encode_event(completed(5, text='{"id": "' + "x" * PAYLOAD_LIMIT + '"}'))
+    await append(log, message(1, large, epoch="b"))
+    finder = Finder(log, "f")
+    told = letter(0, large[:PAYLOAD_LIMIT].decode())
+    cut = Letter(**{name: getattr(told, name) for name in Letter.__struct_fields__})
+    assert await finder.find(cut) == large
+    for number in range(3):
+        await append(
+            log, message_of(REQUESTS, 0, BatchId("live", number + 1), [received(number)]), message(number + 1, b"{}", epoch="live")
+        )
+        assert await finder.find(cut) == large
+    await finder.close()
 
 
 async def test_requests_and_feedback_come_to_rest_once(tmp_path: Path) -> None:
