@@ -254,7 +254,7 @@ def _watch(producer: AIOKafkaProducer) -> None:
 
 def _fail_waiting(producer: AIOKafkaProducer, error: BaseException) -> None:
     accumulator = producer._message_accumulator
-    waiting = [batch._drain_waiter for batches in accumulator._batches.values() for batch in batches]
+    waiting = [each for batches in accumulator._batches.values() for batch in batches for each in (batch.future, batch._drain_waiter)]
     accumulator.fail_all(error)
     for waiter in waiting:
         if waiter.done() and not waiter.cancelled():
