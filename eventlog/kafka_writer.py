@@ -240,9 +240,16 @@ async def _end(producer: AIOKafkaProducer) -> None:
         await producer.client.close()
 
 
+class _Pending(set[Any]):
+    """aiokafka (0.14) takes a batch out once for each time it was sent, and stumbles over the second."""
+
+    remove = set.discard
+
+
 def _watch(producer: AIOKafkaProducer) -> None:
     """What waits fails when the sender does. aiokafka's own callback for it stumbles where there are no transactions (0.14)."""
     sender = producer._sender
+    producer._message_accumulator._pending_batches = _Pending()
 
     def ended(task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -254,7 +261,8 @@ def _watch(producer: AIOKafkaProducer) -> None:
 
 def _fail_waiting(producer: AIOKafkaProducer, error: BaseException) -> None:
     accumulator = producer._message_accumulator
-    waiting = [each for batches in accumulator._batches.values() for batch in batches for each in (batch.future, batch._drain_waiter)]
+    batches = [*accumulator._pending_batches, *(batch for queued in accumulator._batches.values() for batch in queued)]
+    waiting = [each for batch in batches for each in (batch.future, batch._drain_waiter)]
     accumulator.fail_all(error)
     for waiter in waiting:
         if waiter.done() and not waiter.cancelled():
