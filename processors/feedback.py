@@ -11,22 +11,22 @@ So each judgement leaves with its call at least once, and the pairs do not depen
 within the patience of each other. A judgement whose patience ends leaves once without a call. Of several calls with one request id (an
 SDK that retries) the newest is the judgement's: one that comes later and is newer makes another pair, an older one does not.
 
-State is kept until the patience ends, not until the match: more judgements may come, and a newer call. Both sides are bounded by count too;
-what is pushed out by others leaves as if its patience had ended.
+State is kept until the patience ends, not until the match: more judgements may come, and a newer call. Both sides are bounded by count and
+by bytes too, and so are the judgements of one request; what is pushed out by others leaves as if its patience had ended.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
-import zstandard
 from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.codec import Batch, BatchId, Message, encode_event, message_of_lines
-from eventlog.events import CallPriced, CallScored, FeedbackGiven, Instant
+from eventlog.events import CallFacts, CallPriced, CallScored, FeedbackGiven
 from eventlog.topics import SCORED_CALLS
+from processors.held import Head, HeldBatch, Side, Version, gathered, name_of, packed, packed_lines, unpacked
 
 
 class JoinLimits(Struct, frozen=True, kw_only=True):
@@ -35,9 +35,13 @@ class JoinLimits(Struct, frozen=True, kw_only=True):
     patience: timedelta = timedelta(hours=24)
     """How far a judgement and its call may come apart."""
     calls: int = 20_000
-    """About 200 bytes each."""
+    """About 200 bytes each, while their properties are few."""
     feedback: int = 20_000
     """About 300 bytes each, more when they come one by one."""
+    bytes: int = 16 << 20
+    """What they take together, packed: half for the calls, half for the judgements."""
+    of_one_request: int = 100
+    """Judgements of one request."""
 
 
 class Turn(Struct, frozen=True):
@@ -47,117 +51,45 @@ class Turn(Struct, frozen=True):
     kept: dict[str, bytes | None] = {}
 
 
-class Version(Struct, frozen=True, order=True, array_like=True):
-    """Which of the calls of one request: the newest is the greatest."""
+class _CallName(Struct):
+    """As little of a call as finding it takes."""
 
-    created_at: Instant
-    call_id: str
-
-
-class _Head(Struct, frozen=True, omit_defaults=True):
-    """The first line of a packed batch; its events follow, a line each."""
-
-    at: Instant
-    met: dict[int, Version] = {}
-    """Of a batch of judgements: by line, the call that each has met."""
-
-
-class _Held(Struct):
-    """A batch that is held."""
-
-    key: str
-    at: datetime
-    packed: bytes
-    names: "array[int]"
-    """By line: the hash of organization and request id."""
-    met: dict[int, Version]
-
-
-class _Key(Struct):
-    """As little of an event as its name takes."""
-
+    created_at: datetime
     request_id: str = ""
     organization: str = "default"
 
 
 class _CallKey(Struct):
-    call: _Key
+    call: _CallName
 
+
+class _FeedbackKey(Struct):
+    request_id: str = ""
+    organization: str = "default"
+
+
+GONE = Version(datetime.max.replace(tzinfo=UTC), "")
+"""What a judgement that was pushed out has met: no call is newer, and it does not leave again."""
 
 _CALLS = "calls/"
 _FEEDBACK = "feedback/"
 
-_compressor = zstandard.ZstdCompressor(level=3)
-_decompressor = zstandard.ZstdDecompressor()
-_encode = msgspec.json.Encoder().encode
-_head = msgspec.json.Decoder(_Head)
 _call_key = msgspec.json.Decoder(_CallKey)
-_feedback_key = msgspec.json.Decoder(_Key)
+_feedback_key = msgspec.json.Decoder(_FeedbackKey)
 _call = msgspec.json.Decoder(CallPriced)
 _feedback = msgspec.json.Decoder(FeedbackGiven)
 
 
-class _Side:
-    """One of the two things that meet: its batches in the order they came, and where to find those of each request."""
-
-    def __init__(self, limit: int) -> None:
-        self.batches: dict[str, _Held] = {}
-        self.events = 0
-        self._limit = limit
-        self._index: dict[int, tuple[_Held, ...]] = {}
-
-    def add(self, held: _Held) -> None:
-        self.drop(held.key)
-        self.batches[held.key] = held
-        self.events += len(held.names)
-        alone = (held,)
-        for name in set(held.names):
-            others = self._index.get(name)
-            self._index[name] = alone if others is None else (*others, held)
-
-    def drop(self, key: str) -> None:
-        held = self.batches.pop(key, None)
-        if held is None:
-            return
-        self.events -= len(held.names)
-        for name in set(held.names):
-            left = tuple(each for each in self._index[name] if each is not held)
-            if left:
-                self._index[name] = left
-            else:
-                del self._index[name]
-
-    def places(self, name: int) -> Iterator[tuple[_Held, int]]:
-        """Batch and line of each event of that name."""
-        for held in self._index.get(name, ()):
-            for line, each in enumerate(held.names):
-                if each == name:
-                    yield held, line
-
-    def before(self, until: datetime) -> list[_Held]:
-        return [held for held in self.batches.values() if held.at <= until]
-
-    def surplus(self) -> list[_Held]:
-        """The oldest batches, as far as there are more events than may be held."""
-        found, over = [], self.events - self._limit
-        for held in self.batches.values():
-            if over <= 0:
-                break
-            found.append(held)
-            over -= len(held.names)
-        return found
-
-    def sort(self) -> None:
-        self.batches = dict(sorted(self.batches.items(), key=lambda item: item[1].at))
-
-
 class Held:
-    """What one partition holds. It changes with every turn, in place: hundreds of thousands of calls are not copied for one more."""
+    """What one partition holds. It changes with every turn, in place: hundreds of thousands of calls are not copied for one more.
+
+    A turn looks at each held event once at most, and unpacks each held batch once at most, whatever the batch that came is about.
+    """
 
     def __init__(self, limits: JoinLimits) -> None:
-        self._patience = limits.patience
-        self._calls = _Side(limits.calls)
-        self._feedback = _Side(limits.feedback)
+        self._patience, self._of_one_request = limits.patience, limits.of_one_request
+        self._calls = Side(limits.calls, limits.bytes // 2)
+        self._feedback = Side(limits.feedback, limits.bytes // 2)
 
     @property
     def calls(self) -> int:
@@ -167,49 +99,46 @@ class Held:
     def feedback(self) -> int:
         return self._feedback.events
 
+    @property
+    def size(self) -> int:
+        """Bytes that they take, packed."""
+        return self._calls.bytes + self._feedback.bytes
+
     def meet_calls(self, batch: Batch[CallPriced], at: datetime) -> Turn:
         """Calls came. `at` is when their message was appended to its topic."""
         key = f"{_CALLS}{batch.id}"
         if not batch.events or key in self._calls.batches:
             return Turn()
-        names = array("q", [_name(event.call.organization, event.call.request_id) for event in batch.events])
-        held = _Held(key, at, _packed(_Head(at), batch.events), names, {})
+        held = _held_calls(key, at, packed(Head(at), batch.events), [event.call for event in batch.events])
         self._calls.add(held)
-        out: dict[tuple[str, int], CallScored] = {}
-        changed: dict[str, _Held] = {}
-        for call, name in zip(batch.events, names, strict=True):
-            for waiting, line in self._feedback.places(name):
-                feedback = _feedback.decode(_line(waiting.packed, line))
-                if _belong(feedback, call) and _is_newer(call, waiting.met.get(line)):
-                    waiting.met[line] = _version(call)
-                    changed[waiting.key] = waiting
-                    out[waiting.key, line] = CallScored(feedback=feedback, call=call)  # of two calls in one batch the newer stays
-        kept: dict[str, bytes | None] = {key: held.packed}
-        for waiting in changed.values():
-            waiting.packed = kept[waiting.key] = _with_met(waiting)
+        met = self._meet_waiting(set(held.names), batch.events)
+        kept = met.kept | {key: held.packed}  # in this order: once it is durable that they came, so is what they met
         for surplus in self._calls.surplus():
             self._calls.drop(surplus.key)
             kept[surplus.key] = None
-        return Turn(tuple(out.values()), kept)
+        return Turn(met.out, kept)
 
     def meet_feedback(self, batch: Batch[FeedbackGiven], at: datetime) -> Turn:
         """Judgements came. `at` is when their message was appended to its topic."""
         key = f"{_FEEDBACK}{batch.id}"
         if not batch.events or key in self._feedback.batches:
             return Turn()
-        names = array("q", [_name(event.organization, event.request_id) for event in batch.events])
+        held = _held_feedback(key, at, packed(Head(at), batch.events), batch.events)
+        newest = self._newest(set(held.names))
         out: list[CallScored] = []
-        met: dict[int, Version] = {}
         for line, feedback in enumerate(batch.events):
-            call = self._newest(names[line], feedback)
+            call = newest.get((feedback.organization, feedback.request_id))
             if call is not None:
-                met[line] = _version(call)
+                held.met[line] = _version(call)
                 out.append(CallScored(feedback=feedback, call=call))
-        held = _Held(key, at, _packed(_Head(at, met), batch.events), names, met)
+        if held.met:
+            held.packed = packed(Head(at, held.met), batch.events)
         self._feedback.add(held)
+        crowded = self._push_out(set(held.names))
         gone = self._forget_feedback(self._feedback.surplus())
-        kept: dict[str, bytes | None] = {key: held.packed}
-        return Turn((*out, *gone.out), kept | gone.kept)
+        kept = crowded.kept | gone.kept
+        kept[key] = kept.pop(key, held.packed)  # last, as above
+        return Turn((*out, *crowded.out, *gone.out), kept)
 
     def expire(self, until: datetime) -> Turn:
         """All that was appended up to `until` has met what it could meet; what came a whole patience before has waited long enough."""
@@ -223,20 +152,22 @@ class Held:
 
     # A next life
 
-    def restore(self, key: str, packed: bytes | None) -> None:
+    def restore(self, key: str, batch: bytes | None) -> None:
         """Remembers what a former life kept, in the order it did. Raises ValueError for what is no packed batch."""
-        is_calls = key.startswith(_CALLS)
-        side = self._calls if is_calls else self._feedback
-        if packed is None:
+        side = self._calls if key.startswith(_CALLS) else self._feedback
+        if batch is None:
             side.drop(key)
             return
         try:
-            head, lines = _unpacked(packed)
-            keys = [_call_key.decode(line).call if is_calls else _feedback_key.decode(line) for line in lines]
-        except (msgspec.MsgspecError, zstandard.ZstdError, UnicodeDecodeError) as error:
+            head, lines = unpacked(batch)
+            if side is self._calls:
+                held = _held_calls(key, head.at, batch, [_call_key.decode(line).call for line in lines])
+            else:
+                held = _held_feedback(key, head.at, batch, [_feedback_key.decode(line) for line in lines])
+        except ValueError as error:
             raise ValueError(f"what was kept as {key} cannot be read: {error}") from error
-        names = array("q", [_name(each.organization, each.request_id) for each in keys])
-        side.add(_Held(key, head.at, packed, names, dict(head.met)))
+        held.met |= head.met
+        side.add(held)
 
     def restored(self) -> None:
         """All of it is there. What lowered limits do not allow any more is forgotten when the next batch comes."""
@@ -245,11 +176,61 @@ class Held:
 
     # Parts of a turn
 
-    def _newest(self, name: int, feedback: FeedbackGiven) -> CallPriced | None:
-        calls = [_call.decode(_line(held.packed, line)) for held, line in self._calls.places(name)]
-        return max((call for call in calls if _belong(feedback, call)), key=_version, default=None)
+    def _meet_waiting(self, names: set[int], calls: Sequence[CallPriced]) -> Turn:
+        """The judgements that have waited for these calls. Of two calls of one request the newer counts."""
+        waiting = self._feedback.places(names)
+        newest = _newest_of(calls) if waiting else {}
+        out: list[CallScored] = []
+        kept: dict[str, bytes | None] = {}
+        for held, lines in waiting:
+            head, events = unpacked(held.packed)
+            for line in lines:
+                feedback = _feedback.decode(events[line])
+                call = newest.get((feedback.organization, feedback.request_id))
+                if call is not None and _is_newer(call, held.met.get(line)):
+                    held.met[line] = _version(call)
+                    out.append(CallScored(feedback=feedback, call=call))
+            if held.met != head.met:
+                held.packed = kept[held.key] = packed_lines(Head(held.at, held.met), events)
+        return Turn(tuple(out), kept)
 
-    def _forget_feedback(self, batches: Sequence[_Held]) -> Turn:
+    def _newest(self, names: set[int]) -> dict[tuple[str, str], CallPriced]:
+        """The newest call of each request. Of two whose names are equal by chance, one in 2^64, one may be missed: none is mistaken."""
+        found: dict[int, tuple[float, list[tuple[HeldBatch, int]]]] = {}
+        for held, lines in self._calls.places(names):
+            for line in lines:
+                name, born = held.names[line], held.born[line]
+                best = found.get(name)
+                if best is None or born > best[0]:
+                    found[name] = born, [(held, line)]
+                elif born == best[0]:
+                    best[1].append((held, line))
+        calls: list[CallPriced] = []
+        for held, lines in gathered(place for _, places in found.values() for place in places):
+            _, events = unpacked(held.packed)
+            calls += [_call.decode(events[line]) for line in lines]
+        return _newest_of(calls)
+
+    def _push_out(self, names: set[int]) -> Turn:
+        """Each judgement of a request leaves again with each newer call of it: so many wait, and the oldest of more leave as they are."""
+        waiting: dict[int, list[tuple[HeldBatch, int]]] = {}
+        for held, lines in self._feedback.places(names):
+            for line in lines:
+                if held.met.get(line) != GONE:
+                    waiting.setdefault(held.names[line], []).append((held, line))
+        out: list[CallScored] = []
+        kept: dict[str, bytes | None] = {}
+        for held, lines in gathered(place for places in waiting.values() for place in places[: -self._of_one_request]):
+            _, events = unpacked(held.packed)
+            out += [CallScored(feedback=_feedback.decode(events[line])) for line in lines if line not in held.met]
+            held.met |= dict.fromkeys(lines, GONE)
+            held.packed = kept[held.key] = packed_lines(Head(held.at, held.met), events)
+            if all(held.met.get(line) == GONE for line in range(len(held.names))):
+                self._feedback.drop(held.key)
+                kept[held.key] = None
+        return Turn(tuple(out), kept)
+
+    def _forget_feedback(self, batches: Sequence[HeldBatch]) -> Turn:
         for held in batches:
             self._feedback.drop(held.key)
         return Turn(tuple(scored for held in batches for scored in _unmet(held)), {held.key: None for held in batches})
@@ -289,16 +270,26 @@ def _line_of(scored: CallScored, limit: int) -> bytes:
     return line
 
 
-def _unmet(held: _Held) -> list[CallScored]:
+def _held_calls(key: str, at: datetime, batch: bytes, calls: Sequence[CallFacts] | Sequence[_CallName]) -> HeldBatch:
+    names = array("q", [name_of(each.organization, each.request_id) for each in calls])
+    return HeldBatch(key, at, batch, names, array("d", [each.created_at.timestamp() for each in calls]), {}, len(batch))
+
+
+def _held_feedback(key: str, at: datetime, batch: bytes, judgements: Sequence[FeedbackGiven] | Sequence[_FeedbackKey]) -> HeldBatch:
+    names = array("q", [name_of(each.organization, each.request_id) for each in judgements])
+    return HeldBatch(key, at, batch, names, array("d"), {}, len(batch))
+
+
+def _unmet(held: HeldBatch) -> list[CallScored]:
     if len(held.met) == len(held.names):
         return []
-    _, lines = _unpacked(held.packed)
+    _, lines = unpacked(held.packed)
     return [CallScored(feedback=_feedback.decode(line)) for number, line in enumerate(lines) if number not in held.met]
 
 
-def _belong(feedback: FeedbackGiven, call: CallPriced) -> bool:
-    """Names are hashes, and two may be equal by chance."""
-    return feedback.request_id == call.call.request_id and feedback.organization == call.call.organization
+def _newest_of(calls: Sequence[CallPriced]) -> dict[tuple[str, str], CallPriced]:
+    """By organization and request id."""
+    return {(call.call.organization, call.call.request_id): call for call in sorted(calls, key=_version)}
 
 
 def _version(call: CallPriced) -> Version:
@@ -307,33 +298,3 @@ def _version(call: CallPriced) -> Version:
 
 def _is_newer(call: CallPriced, met: Version | None) -> bool:
     return met is None or _version(call) > met
-
-
-def _name(organization: str, request_id: str) -> int:
-    return hash((organization, request_id))
-
-
-# Packed batches
-
-
-def _packed(head: _Head, events: Sequence[CallPriced] | Sequence[FeedbackGiven]) -> bytes:
-    return _compressed([_encode(head), *map(encode_event, events)])
-
-
-def _unpacked(packed: bytes) -> tuple[_Head, list[bytes]]:
-    head, *lines = _decompressor.decompress(packed).split(b"\n")
-    return _head.decode(head), lines
-
-
-def _line(packed: bytes, number: int) -> bytes:
-    return _decompressor.decompress(packed).split(b"\n")[number + 1]
-
-
-def _with_met(held: _Held) -> bytes:
-    _, lines = _unpacked(held.packed)
-    return _compressed([_encode(_Head(held.at, held.met)), *lines])
-
-
-def _compressed(lines: Sequence[bytes]) -> bytes:
-    """A copy, of its own size: what the compressor answers keeps the room that it had asked for, ten times as much."""
-    return bytes(memoryview(_compressor.compress(b"\n".join(lines))))

@@ -172,6 +172,9 @@ class Joining(Group):
     patience_hours: float = Field(24, gt=0, description="Hours that a judgement and its call may come apart and still leave together.")
     calls: int = Field(20_000, gt=0, description="Calls that are remembered for it, of each partition.")
     feedback: int = Field(20_000, gt=0, description="Judgements that are remembered, of each partition.")
+    bytes: int = Field(
+        16 << 20, ge=1 << 20, description="Bytes that they may take, packed, of each partition: half for calls, half for judgements."
+    )
 
 
 class Spilling(Group):
@@ -333,8 +336,8 @@ class Settings(BaseSettings):
         )
 
     def join_limits(self) -> JoinLimits:
-        joining = self.join
-        return JoinLimits(patience=timedelta(hours=joining.patience_hours), calls=joining.calls, feedback=joining.feedback)
+        it = self.join
+        return JoinLimits(patience=timedelta(hours=it.patience_hours), calls=it.calls, feedback=it.feedback, bytes=it.bytes)
 
     def object_store(self) -> S3Config:
         secret, token = self.s3.secret_access_key, self.s3.session_token

@@ -1,5 +1,6 @@
 """The feedback join, pure: whatever the order, the repeats and the crashes, the same judgements leave with the same calls."""
 
+import random
 import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
+import processors.feedback
+import processors.held
 from eventlog.codec import Batch, BatchId, decode, encode_event
 from eventlog.events import CallId, CallPriced, CallScored, FeedbackGiven, Organization, RequestId
 from eventlog.topics import SCORED_CALLS
@@ -181,6 +184,103 @@ def test_a_batch_above_the_limit_is_not_held_at_all() -> None:
     assert held.calls == 0
 
 
+def test_calls_of_many_bytes_push_out_the_oldest() -> None:
+    """Properties of 48 KB, which do not pack: what is held is bounded in bytes, not in calls alone."""
+    held, limit, spoken = Held(JoinLimits(patience=PATIENCE, bytes=1 << 20)), 1 << 20, random.Random(1)
+    for number in range(1, 101):
+        turn = held.meet_calls(calls(number, priced(number, properties={"x": spoken.randbytes(24_000).hex()})), at(0))
+        assert held.size <= limit // 2
+    assert 15 < held.calls < 25
+    assert [key for key, packed in turn.kept.items() if packed is None] == [f"calls/{EPOCH}/{100 - held.calls}"]
+    judged = held.meet_feedback(judgements(1, said("call-000100"), said("call-000001")), at(1))
+    assert pairs(judged.out) == [("on-call-000100", "call-000100")]
+
+
+def test_judgements_of_many_bytes_push_out_the_oldest_which_leave_at_once() -> None:
+    held, spoken = Held(JoinLimits(patience=PATIENCE, bytes=1 << 20)), random.Random(1)
+    left: list[Pair] = []
+    for number in range(1, 41):
+        left += pairs(
+            held.meet_feedback(judgements(number, said(f"r{number}", properties={"x": spoken.randbytes(24_000).hex()})), at(0)).out
+        )
+    assert held.size <= 1 << 19
+    assert left == [(f"on-r{number}", None) for number in range(1, 41 - held.feedback)]
+
+
+def test_what_is_pushed_out_by_bytes_does_not_depend_on_what_was_met() -> None:
+    """Read back from a log, the two sides may come in another order: nothing else may be pushed out then, for it would leave unheard."""
+    first, second = Held(LIMITS), Held(LIMITS)
+    for held, steps in ((first, "cj"), (second, "jc")):
+        for step in steps:
+            if step == "c":
+                held.meet_calls(calls(1, call("r")), at(0))
+            else:
+                held.meet_feedback(judgements(1, said("r")), at(0))
+    assert first.size == second.size
+
+
+def test_one_request_id_for_all_calls_costs_a_judgement_one_unpacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may send a constant request id: the newest of all its calls is found without looking into the others."""
+    held, count = Held(LIMITS), 40
+    for number in range(1, count + 1):
+        held.meet_calls(calls(number, *[call("same", call_id=f"{number}-{more}", age=-number - more / 60) for more in range(50)]), at(0))
+    unpackings = counted(monkeypatch)
+    turn = held.meet_feedback(judgements(1, *[said("same", feedback_id=f"f{number}") for number in range(20)]), at(1))
+    assert pairs(turn.out) == [(f"f{number}", "40-49") for number in range(20)]
+    assert len(unpackings) == 1
+
+
+def test_calls_of_one_request_unpack_each_waiting_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(LIMITS)
+    for number in range(1, 11):
+        held.meet_feedback(judgements(number, said("same", feedback_id=f"f{number}"), said("same", feedback_id=f"g{number}")), at(0))
+    unpackings = counted(monkeypatch)
+    turn = held.meet_calls(calls(1, *[call("same", call_id=f"{more:02}", age=-more) for more in range(50)]), at(1))
+    assert sorted(pairs(turn.out)) == sorted((f"{side}{number}", "49") for side in "fg" for number in range(1, 11))
+    assert len(unpackings) == 10
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The batches that are unpacked from now on."""
+    seen: list[bytes] = []
+
+    def unpacked(batch: bytes) -> object:
+        seen.append(batch)
+        return processors.held.unpacked(batch)
+
+    monkeypatch.setattr(processors.feedback, "unpacked", unpacked)
+    return seen
+
+
+def test_of_one_request_the_oldest_judgements_are_pushed_out_and_meet_nothing_more() -> None:
+    held = Held(JoinLimits(patience=PATIENCE, of_one_request=2))
+    first = held.meet_feedback(judgements(1, said("r", feedback_id="a"), said("q")), at(0))
+    assert first.out == ()
+    held.meet_feedback(judgements(2, said("r", feedback_id="b")), at(1))
+    third = held.meet_feedback(judgements(3, said("r", feedback_id="c"), said("r", feedback_id="d")), at(2))
+    assert pairs(third.out) == [("a", None), ("b", None)]
+    assert third.kept[f"feedback/{EPOCH}/2"] is None  # nothing of it waits any more
+    again = Held(JoinLimits(patience=PATIENCE, of_one_request=2))
+    for key, batch in (first.kept | third.kept).items():
+        again.restore(key, batch)
+    again.restored()
+    for each in (held, again):
+        assert pairs(each.meet_calls(calls(1, call("r"), call("q")), at(3)).out) == [
+            ("on-q", "call-of-q"),
+            ("c", "call-of-r"),
+            ("d", "call-of-r"),
+        ]
+        assert each.expire(at(1000)).out == ()
+
+
+def test_a_judgement_that_has_met_its_call_is_pushed_out_silently() -> None:
+    held = Held(JoinLimits(patience=PATIENCE, of_one_request=1))
+    held.meet_calls(calls(1, call("r")), at(0))
+    assert pairs(held.meet_feedback(judgements(1, said("r", feedback_id="a")), at(1)).out) == [("a", "call-of-r")]
+    assert pairs(held.meet_feedback(judgements(2, said("r", feedback_id="b")), at(1)).out) == [("b", "call-of-r")]
+    assert pairs(held.meet_calls(calls(2, call("r", call_id="newer", age=-1)), at(2)).out) == [("b", "newer")]
+
+
 def test_a_held_call_takes_little() -> None:
     held = Held(LIMITS)
     packed = held.meet_calls(calls(1, *[priced(number) for number in range(50)]), at(0)).kept[f"calls/{EPOCH}/1"]
@@ -300,6 +400,14 @@ class Life:
                 self.take(topic)
         self.expire()
         return set(self.out)
+
+
+def test_a_crash_between_two_writes_never_forgets_what_was_met() -> None:
+    for survives in range(4):
+        life = Life([Happening("feedback", 0, ("r",)), Happening("calls", 1, ("r",))])
+        life.take("feedback")
+        life.take("calls", survives=survives)
+        assert life.finish() == {("r/0/0", "call-of-r")}
 
 
 REQUESTS = ["a", "b", "c", "d", "e"]
