@@ -19,7 +19,7 @@ def test_dead_letters(reason: str) -> None:
 
 def test_every_reason_of_a_dead_letter_is_known() -> None:
     text = (ROOT / "processors" / "steps.py").read_text() + (ROOT / "processors" / "calls.py").read_text()
-    found = set(re.findall(r'_letter\([^"\n]*"([a-z_]+)"', text)) | set(re.findall(r'_Call\(.*?, "([a-z_]+)", ', text))
+    found = set(re.findall(r'letter_of\([^"\n]*"([a-z_]+)"', text)) | set(re.findall(r'_Call\(.*?, "([a-z_]+)", ', text))
     assert found == set(REASONS)
 
 
