@@ -18,7 +18,7 @@ from eventlog.embedded_file import LogFile
 from eventlog.embedded_reader import EmbeddedReader
 from eventlog.embedded_store import Held
 from eventlog.embedded_threads import Appends, News, Opening, OwnedFile
-from eventlog.port import Holder, Lag
+from eventlog.port import Holder, Lag, Place
 from eventlog.topics import TOPICS
 
 P = ParamSpec("P")
@@ -79,6 +79,9 @@ class EmbeddedLog:
     async def ends(self, topic: str) -> Mapping[int, int]:
         self.partitions(topic)
         return await self._file.run(store.ends, topic)
+
+    async def positions(self, group: str) -> Mapping[Place, int]:
+        return await self._file.run(store.positions, group)
 
     async def lag(self, group: str, topics: Sequence[str] = ()) -> list[Lag]:
         """For each partition that the group has committed on, and each of `topics`: messages and seconds behind."""

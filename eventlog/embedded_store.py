@@ -170,6 +170,12 @@ def starting_positions(file: LogFile, group: str, places: Iterable[Place]) -> di
     return {place: committed.get(partition_id, spans[partition_id].first) for place, partition_id in ids.items()}
 
 
+def positions(file: LogFile, group: str) -> dict[Place, int]:
+    """Where the group stands on the places that it has committed on."""
+    committed = _committed(file, group)
+    return {place: committed[known] for place, known in file.partition_ids.items() if known in committed}
+
+
 def spans(file: LogFile, places: Iterable[Place]) -> dict[Place, Span]:
     with file.reading():
         found = _spans(file)

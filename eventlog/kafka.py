@@ -95,7 +95,6 @@ class KafkaLog:
         return [Lag(topic=place[0], partition=place[1], messages=max(0, behind[place]), seconds=ages.get(place, 0.0)) for place in places]
 
     async def positions(self, group: str) -> dict[Place, int]:
-        """Where a group stands, on the partitions that it has committed on. Raises LogUnavailable."""
         return await self._committed(group)
 
     async def close(self) -> None:

@@ -149,6 +149,10 @@ class Log(Protocol):
         """For each partition the offset that the next message will get."""
         ...
 
+    async def positions(self, group: str) -> Mapping[Place, int]:
+        """Where the group stands, on the partitions that it has committed on. Raises LogUnavailable."""
+        ...
+
     async def lag(self, group: str, topics: Sequence[str] = ()) -> list[Lag]:
         """For each partition that the group has committed on, and each of `topics`: how far it is behind."""
         ...

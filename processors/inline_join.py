@@ -5,14 +5,13 @@ before, and goes on where it was. Two positions are committed for that: how far 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
-from eventlog.codec import Record
-from eventlog.port import Log, LogReader, LogWriter, Place
-from eventlog.topics import FEEDBACK
+import structlog
+
+from eventlog.codec import Positions, Record
+from eventlog.port import Log, LogReader, LogWriter, OffsetOutOfRange, Place, Span
 from processors import telemetry
 from processors.feedback import JoinLimits
 from processors.inline import LAST_POLL, POLL, POLL_BYTES
@@ -22,40 +21,50 @@ from processors.patience import Patience
 GROUP, MEMORY = "feedback", "feedback-memory"
 MESSAGE_BYTES = 1 << 20
 WAKE_EVERY_S = 60.0
+AGAIN_S = 5.0
 
-
-class _Noted(NamedTuple):
-    offset: int
-    events: int
-    at: datetime
+logger = structlog.get_logger()
 
 
 class Remembered:
-    """Where memory begins: the first message of each place that is neither too old to be held, nor pushed out by others."""
+    """Where memory begins: at the first message of each place that the join holds."""
 
-    def __init__(self, limits: JoinLimits) -> None:
-        self._limits = limits
-        self._noted: dict[Place, deque[_Noted]] = {}
-        self._events: dict[Place, int] = {}
+    def __init__(self) -> None:
+        self._held: dict[Place, dict[str, int]] = {}
+        """By the key that it is held by, the offset of each message, in their order."""
 
-    def note(self, record: Record) -> None:
-        noted = self._noted.setdefault(record.place, deque())
-        noted.append(_Noted(record.offset, record.message.count, datetime.fromtimestamp(record.appended_at, UTC)))
-        self._events[record.place] = self._events.get(record.place, 0) + record.message.count
-        limit = self._limits.feedback if record.message.topic == FEEDBACK.name else self._limits.calls
-        while self._events[record.place] - noted[0].events > limit:
-            self._drop(record.place)
-
-    def expire(self, until: datetime) -> None:
-        for place, noted in self._noted.items():
-            while noted and noted[0].at <= until - self._limits.patience:
-                self._drop(place)
-
-    def _drop(self, place: Place) -> None:
-        self._events[place] -= self._noted[place].popleft().events
+    def follow(self, joined: Joined, record: Record | None = None) -> None:
+        """What came of a record, or of the passing of time."""
+        for key, packed in joined.kept.items():
+            known = [held for topic in READS if key in (held := self._held.get((topic, joined.partition), {}))]
+            if packed is None:
+                for held in known:
+                    del held[key]
+            elif record is not None and not known:
+                self._held.setdefault(record.place, {})[key] = record.offset
 
     def begins(self, done: Mapping[Place, int]) -> dict[Place, int]:
-        return {place: noted[0].offset if (noted := self._noted.get(place)) else offset for place, offset in done.items()}
+        """Where nothing is held: at what is to be read next."""
+        return {place: next(iter(self._held.get(place, {}).values()), offset) for place, offset in done.items()}
+
+
+async def keep_joining(
+    log: Log, limits: JoinLimits, *, stop: asyncio.Event, clock: Callable[[], float], again_after_s: float = AGAIN_S
+) -> None:
+    """As `run_join`, and once more whenever it fails: nothing else is to end by it, and what it has not joined waits on the log."""
+    while True:
+        stopping = stop.is_set()
+        try:
+            return await run_join(log, limits, stop=stop, clock=clock)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in the join must cost neither the sink nor the rows
+            logger.error("join_failed", error=f"{type(error).__name__}: {error}", again_in_s=None if stopping else again_after_s)
+        if stopping:
+            return None
+        try:
+            async with asyncio.timeout(again_after_s):
+                await stop.wait()
+        except TimeoutError:
+            continue
 
 
 async def run_join(
@@ -69,21 +78,28 @@ async def run_join(
 ) -> None:
     """Runs until `stop` is set and both topics are read to their ends. `clock` gives seconds since 1970.
 
-    Raises what the log raises for good; waits while it is merely unavailable.
+    Raises what the log raises for good, but for OffsetOutOfRange: it goes on with what is left. Waits while it is merely unavailable.
     """
-    join = _Join(log, limits, Patience(clock, sleep, step=GROUP), clock, wake_every_s)
-    try:
-        await join.open()
-        await join.run(stop)
-    finally:
-        await join.close()
+    while True:
+        join = _Join(log, limits, Patience(clock, sleep, step=GROUP), clock, wake_every_s)
+        try:
+            await join.open()
+            return await join.run(stop)
+        except OffsetOutOfRange as error:
+            logger.warning("join_begins_again", reason=str(error))
+        finally:
+            await join.close()
+        await sleep(AGAIN_S)
 
 
 class _Join:
     def __init__(self, log: Log, limits: JoinLimits, patience: Patience, clock: Callable[[], float], wake_every_s: float) -> None:
         self._log, self._patience, self._clock, self._wake_every_s = log, patience, clock, wake_every_s
         self._joins = Joins(limits, {topic: log.identity(topic) for topic in READS}, MESSAGE_BYTES)
-        self._remembered = Remembered(limits)
+        self._remembered = Remembered()
+        self._stood: tuple[Mapping[Place, int], Mapping[Place, int]] = {}, {}
+        """Where both groups stood at the start."""
+        self._at: dict[Place, int] = {}
         self._done: dict[Place, int] = {}
         self._wake_at = clock() + wake_every_s
         self._due: tuple[datetime, dict[Place, int]] | None = None
@@ -93,27 +109,30 @@ class _Join:
     async def open(self) -> None:
         """Remembers what a former life held."""
         within = self._patience.with_log
+        self._stood = await within(lambda: self._log.positions(GROUP)), await within(lambda: self._log.positions(MEMORY))
         self._writer = await within(self._log.writer)
-        self._reader = await within(lambda: self._log.reader(READS, group=MEMORY))
+        self._open.append(self._writer)
         self._progress = await within(lambda: self._log.reader(READS, group=GROUP))
-        self._open = [self._writer, self._reader, self._progress]
-        self._done = await within(lambda: self._stands(GROUP))
-        begins = await within(lambda: self._stands(MEMORY))
-        at = {place: min(begins[place], done) for place, done in self._done.items()}
-        self._reader.seek(at)
+        self._open.append(self._progress)
+        self._reader = await within(lambda: self._log.reader(READS, group=MEMORY, holder=self))
+        self._open.append(self._reader)
+        at = self._at
         while any(at[place] < done for place, done in self._done.items()):
             for record in await self._poll(POLL):
                 if record.offset < self._done[record.place]:
-                    self._remembered.note(record)
-                    self._joins.take(record)
+                    self._remembered.follow(self._joins.take(record), record)
                     at[record.place] = record.offset + 1
         self._reader.seek(self._done)
 
-    async def _stands(self, group: str) -> dict[Place, int]:
-        """Where a group stands, or the first message that is left."""
-        ends = {(topic, partition): end for topic in READS for partition, end in (await self._log.ends(topic)).items()}
-        behind = {(each.topic, each.partition): each.messages for each in await self._log.lag(group, READS)}
-        return {place: end - min(end, behind.get(place, end)) for place, end in ends.items()}
+    async def given(self, spans: Mapping[Place, Span]) -> Positions:
+        """Memory is read from where it begins up to where the group stands, as far as the log retains it: both of one moment."""
+        done, begins = self._stood
+        self._done = {place: _within(span, done.get(place, span.first)) for place, span in spans.items()}
+        self._at = {place: min(_within(span, begins.get(place, span.first)), self._done[place]) for place, span in spans.items()}
+        return self._at
+
+    async def taken(self, places: frozenset[Place]) -> None:
+        """One process holds all partitions, until it ends."""
 
     async def run(self, stop: asyncio.Event) -> None:
         while True:
@@ -133,7 +152,7 @@ class _Join:
         turns = []
         for record in records:
             turns.append(self._joins.take(record))
-            self._remembered.note(record)
+            self._remembered.follow(turns[-1], record)
             self._done[record.place] = record.offset + 1
             await asyncio.sleep(0)  # the sink shares this loop
         await self._carry_out(turns)
@@ -154,15 +173,23 @@ class _Join:
         """Time has passed. What waited too long leaves, once all that lay there at the wake was taken."""
         if self._due is None and self._clock() >= self._wake_at:
             until = datetime.fromtimestamp(self._clock(), UTC)
-            ends = {topic: await self._patience.with_log(lambda topic=topic: self._log.ends(topic)) for topic in READS}  # type: ignore[misc]
-            self._due = until, {(topic, partition): end for topic, found in ends.items() for partition, end in found.items()}
+            self._due = until, await self._patience.with_log(self._ends)
         if self._due is not None and all(self._done.get(place, 0) >= end for place, end in self._due[1].items()):
             until, ends_then = self._due
             self._due, self._wake_at = None, self._clock() + self._wake_every_s
-            await self._carry_out([self._joins.expire(partition, until) for partition in sorted({place[1] for place in ends_then})])
-            self._remembered.expire(until)
+            turns = [self._joins.expire(partition, until) for partition in sorted({place[1] for place in ends_then})]
+            await self._carry_out(turns)
+            for turn in turns:
+                self._remembered.follow(turn)
             await self._commit(self._reader, self._remembered.begins(self._done))
+
+    async def _ends(self) -> dict[Place, int]:
+        return {(topic, partition): end for topic in READS for partition, end in (await self._log.ends(topic)).items()}
 
     async def close(self) -> None:
         for each in self._open:
             await each.close()
+
+
+def _within(span: Span, offset: int) -> int:
+    return min(max(offset, span.first), span.next)

@@ -14,7 +14,7 @@ from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES, SCORED_CALLS
 from processors.assembled import assemble
 from processors.inline import run_calls
-from processors.inline_join import run_join
+from processors.inline_join import keep_joining
 from processors.rates import RateBook
 from runtime.lags import EVERY_S, Lags
 from runtime.settings import Misconfigured, Settings
@@ -51,7 +51,7 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
         async with asyncio.TaskGroup() as group:
             calls = group.create_task(run_calls(events, RateBook.bundled(), stop=stop, clock=time.time))
             calls.add_done_callback(lambda _: understood.set())
-            group.create_task(run_join(events, chosen.join_limits(), stop=understood, clock=time.time))
+            group.create_task(keep_joining(events, chosen.join_limits(), stop=understood, clock=time.time))
             sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))
             sink.add_done_callback(lambda _: at_rest.set())
             group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind))

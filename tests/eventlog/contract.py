@@ -348,6 +348,8 @@ class LogContract:
         reader = await log.reader([RESPONSES.name], group="g", holder=holder)
         assert holder.spans == {(RESPONSES.name, 0): (2, 5), (RESPONSES.name, 1): (0, 2), (RESPONSES.name, 2): (0, 0)}
         assert sorted(sequences(await take(reader, 3))) == [3, 4, 6]
+        assert await log.positions("g") == {(RESPONSES.name, 0): 5, (RESPONSES.name, 1): 1}
+        assert await log.positions("nobody") == {}
 
     async def test_offsets_go_on_after_everything_has_expired(self, world: World) -> None:
         log = await world.open()

@@ -60,6 +60,9 @@ class MemoryLog:
     async def ends(self, topic: str) -> Mapping[int, int]:
         return {partition: self.end((topic, partition)) for partition in range(self.partitions(topic))}
 
+    async def positions(self, group: str) -> Mapping[Place, int]:
+        return self.committed(group)
+
     async def lag(self, group: str, topics: Sequence[str] = ()) -> list[Lag]:
         places = self.committed(group).keys() | {(topic, partition) for topic in topics for partition in range(self.partitions(topic))}
         return [self._lag(place, max(self.position(group, place), self.start(place))) for place in sorted(places)]
