@@ -20,7 +20,7 @@ from eventlog.kafka_errors import TopicsUnfit, naming
 from eventlog.kafka_metadata import ClusterFound, describe
 from eventlog.kafka_start import started
 from eventlog.kafka_topics import check_shape
-from eventlog.port import LogUnavailable, Place, UnknownTopic
+from eventlog.port import LogUnavailable, MessageTooLarge, NotAcknowledged, Place, UnknownTopic
 from eventlog.topics import TOPICS
 
 ENVELOPE_BYTES = 4 << 10
@@ -30,28 +30,6 @@ FAREWELL_S = 5.0
 BATCH_BYTES = 1 << 20
 """Messages of one partition travel together up to this size, before compression."""
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
-
-
-class NotAcknowledged(LogUnavailable):
-    """The cluster did not take all of an append in time. `left` did not surely arrive, in their order; the others did.
-
-    `refused` are those of `left` that it will not take however often they are offered: they are too large for it.
-    """
-
-    def __init__(self, text: str, left: Sequence[Message], refused: Sequence[Message] = ()) -> None:
-        super().__init__(text)
-        self.left = tuple(left)
-        self.refused = tuple(refused)
-
-
-class MessageTooLarge(ValueError):
-    """A message that the topics do not take. It was not sent, and nothing else of its append."""
-
-    retryable = False
-
-    def __init__(self, text: str, message: Message) -> None:
-        super().__init__(text)
-        self.message = message
 
 
 class KafkaWriter:

@@ -44,6 +44,28 @@ class LogUnavailable(Exception):
     retryable = True
 
 
+class NotAcknowledged(LogUnavailable):
+    """The cluster did not take all of an append in time. `left` did not surely arrive, in their order; the others did.
+
+    `refused` are those of `left` that it will not take however often they are offered: they are too large for it.
+    """
+
+    def __init__(self, text: str, left: Sequence[Message], refused: Sequence[Message] = ()) -> None:
+        super().__init__(text)
+        self.left = tuple(left)
+        self.refused = tuple(refused)
+
+
+class MessageTooLarge(ValueError):
+    """A message that the topics do not take. It was not sent, and nothing else of its append."""
+
+    retryable = False
+
+    def __init__(self, text: str, message: Message) -> None:
+        super().__init__(text)
+        self.message = message
+
+
 class NotAssigned(ValueError):
     """A partition that this reader does not hold; on Kafka it may have held it a moment ago."""
 
@@ -72,7 +94,7 @@ class LogWriter(Protocol):
     """Appends messages. One writer may be used by one process; several processes may each have one."""
 
     async def append(self, messages: Sequence[Message]) -> None:
-        """All or none of `messages`, in their order, durable on return. Raises LogUnavailable, UnknownTopic."""
+        """All or none of `messages`, in their order, durable on return. Raises LogUnavailable, UnknownTopic, MessageTooLarge."""
         ...
 
     async def close(self) -> None: ...

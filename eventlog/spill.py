@@ -13,8 +13,7 @@ import structlog
 
 from eventlog import spill_folder
 from eventlog.codec import Message
-from eventlog.kafka_writer import MessageTooLarge, NotAcknowledged
-from eventlog.port import LogCorrupt, LogUnavailable, LogWriter
+from eventlog.port import LogCorrupt, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged
 from eventlog.spill_drain import Grounds, Pace, Spill, attempt, set_aside
 from eventlog.spill_folder import CORRUPT
 from eventlog.spill_orphans import Orphans, leave

@@ -16,8 +16,7 @@ from eventlog.codec import BatchId, Message, Record, header, lines_of, message_o
 from eventlog.embedded import EmbeddedLog
 from eventlog.embedded_reader import EmbeddedReader
 from eventlog.events import Event, FeedbackGiven, RequestReceived, ResponseCompleted
-from eventlog.kafka_writer import MessageTooLarge, NotAcknowledged
-from eventlog.port import LogCorrupt, LogUnavailable, LogWriter
+from eventlog.port import LogCorrupt, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged
 from eventlog.spill_folder import Claim
 from eventlog.spill_state import RESERVE, SpillConfig, Tally, measured
 from eventlog.topics import TOPICS, partition_of

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from eventlog.codec import Message
-from eventlog.kafka_writer import KafkaWriter, MessageTooLarge, NotAcknowledged
+from eventlog.kafka_writer import KafkaWriter
+from eventlog.port import MessageTooLarge, NotAcknowledged
 from processors.patience import Patience
 
 

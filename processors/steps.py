@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from eventlog.codec import BadLine, Batch, BatchId, Message, Record, decode, encode_event, headers_of, lines_of, message_of
 from eventlog.events import CallPriced, DeadLetter, ResponseCompleted
-from eventlog.letters import letter_of, payload_of
+from eventlog.letters import bounded, in_one, letter_of, payload_of, without_payloads
 from eventlog.topics import CALLS, DEAD_LETTERS
 from processors.calls import Poison, Understood, understand
 from processors.rates import RateBook
@@ -70,11 +70,10 @@ def fitted(step: Step, record: Record, limit: int) -> Step:
         step = Step(calls, (), (*step.letters, letter_of(record, len(lines_of(record.message.value)), "too_large", error)))
     if all(size_of(message) <= limit for message in step.messages):
         return step
-    step = Step(step.calls, step.events, tuple(replace(letter, payload=None) for letter in step.letters))
+    step = Step(step.calls, step.events, without_payloads(step.letters))
     if all(size_of(message) <= limit for message in step.messages):
         return step
-    first = step.letters[0]
-    return Step(step.calls, step.events, (replace(first, error=f"{len(step.letters)} events; the first: {first.error[:300]}"),))
+    return Step(step.calls, step.events, (in_one(step.letters),))
 
 
 def size_of(message: Message) -> int:
@@ -103,7 +102,7 @@ def _letters(record: Record, batch: Batch[ResponseCompleted], bad: Sequence[BadL
     lines = len(batch.events) + len(bad)
     if lines != message.count:
         letters.append(letter_of(record, lines, "bad_header", f"header count says {message.count} events, the message has {lines}"))
-    return tuple(sorted(letters, key=lambda letter: letter.index))
+    return bounded(sorted(letters, key=lambda letter: letter.index))
 
 
 def _good_lines(message: Message, bad: Sequence[BadLine]) -> list[int]:

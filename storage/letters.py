@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from eventlog.codec import BadLine, BatchId, Message, Record, message_of
-from eventlog.letters import letter_of, payload_of
+from eventlog.letters import bounded, letter_of, payload_of
 from eventlog.topics import DEAD_LETTERS, RESPONSES
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ def letters_of(record: Record, bad: Sequence[BadLine], identity: str) -> list[Me
     log.error("undecodable_events", topic=message.topic, partition=message.partition, offset=record.offset, lines=len(bad))
     if message.topic == DEAD_LETTERS.name:
         return []
-    letters = [letter_of(record, line.index, "undecodable", line.error, payload=payload_of(line.line)) for line in bad]
+    letters = bounded(letter_of(record, line.index, "undecodable", line.error, payload=payload_of(line.line)) for line in bad)
     return [message_of(DEAD_LETTERS, message.partition, BatchId.of_place(identity, message.partition, record.offset), letters)]
 
 

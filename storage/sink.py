@@ -15,7 +15,8 @@ import structlog
 from deltalake.exceptions import DeltaError
 
 from eventlog.codec import Message, Positions, Record
-from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, NotAssigned, Place, Span
+from eventlog.letters import lightened
+from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged, NotAssigned, Place, Span
 from storage import telemetry
 from storage.config import StorageConfig
 from storage.kinds import kinds
@@ -208,14 +209,41 @@ def _begin_again(reader: LogReader, places: Mapping[Place, int]) -> None:
 
 
 async def _publish(writer: LogWriter, letters: Sequence[Message]) -> None:
-    """Waits until they are on the log: they may not be forgotten once the position has passed them."""
-    while letters:
+    """Waits until they are on the log: they may not be forgotten once the position has passed them.
+
+    One that is too large for it is made smaller.
+    """
+    left = list(letters)
+    while left:
         try:
-            await writer.append(letters)
+            await writer.append(left)
             return
+        except MessageTooLarge as error:
+            left = _fitted(left, [error.message])
+        except NotAcknowledged as error:
+            left = _fitted(error.left, error.refused)
+            if not error.refused:
+                await _log_is_away(error)
         except LogUnavailable as error:
-            log.warning("log_unavailable", writer=GROUP, error=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+            await _log_is_away(error)
+
+
+async def _log_is_away(error: LogUnavailable) -> None:
+    log.warning("log_unavailable", writer=GROUP, error=str(error))
+    await asyncio.sleep(RETRY_SECONDS)
+
+
+def _fitted(letters: Sequence[Message], refused: Sequence[Message]) -> list[Message]:
+    """Each that was refused made lighter, or left out where that cannot be: else it would be offered for ever, and nothing else be read."""
+    found: list[Message] = []
+    for message in letters:
+        if message not in refused:
+            found.append(message)
+        elif (lighter := lightened(message)) is not None:
+            found.append(lighter)
+        else:
+            log.error("dead_letter_given_up", partition=message.partition, bytes=len(message.value))
+    return found
 
 
 async def _remember(commit: Callable[[dict[Place, int]], Any], reached: dict[Place, int]) -> None:

@@ -22,8 +22,7 @@ from eventlog.bodies import bare
 from eventlog.codec import BatchId, decode, lines_of, message_of
 from eventlog.embedded_file import FILE_NAME, LogFile
 from eventlog.events import Body, RequestReceived
-from eventlog.kafka_writer import MessageTooLarge
-from eventlog.port import LogUnavailable, UnknownTopic
+from eventlog.port import LogUnavailable, MessageTooLarge, UnknownTopic
 from eventlog.spill import SpillingWriter
 from eventlog.spill_drain import spread
 from eventlog.spill_folder import ASIDE, orphans

@@ -9,8 +9,7 @@ from typing import Any
 
 from eventlog import spill_folder
 from eventlog.codec import BatchId, Message
-from eventlog.kafka_writer import NotAcknowledged
-from eventlog.port import Place
+from eventlog.port import NotAcknowledged, Place
 from eventlog.spill import SpillingWriter
 from eventlog.topics import REQUESTS
 from tests.fakes.memory_log import MemoryLog

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import count
 
 from eventlog.codec import Message, Positions, Record
-from eventlog.port import Holder, Lag, LogUnavailable, NotAssigned, OffsetOutOfRange, Place, Span, UnknownTopic
+from eventlog.port import Holder, Lag, LogUnavailable, MessageTooLarge, NotAssigned, OffsetOutOfRange, Place, Span, UnknownTopic
 from eventlog.topics import TOPICS
 
 _numbers = count(1)
@@ -32,6 +32,7 @@ class MemoryLog:
         self._wakes: set[asyncio.Event] = set()
         self._failure: tuple[BaseException, int | None] | None = None
         self._read_failure: BaseException | None = None
+        self._largest: int | None = None
         self._keep_and_fail = 0
         self._open_gate = asyncio.Event()
         self._open_gate.set()
@@ -85,6 +86,10 @@ class MemoryLog:
         """Every poll and commit raises `error`, until `heal`."""
         self._read_failure = error
         self._wake()
+
+    def take_at_most(self, value_bytes: int) -> None:
+        """A message of more is refused, with all of its append."""
+        self._largest = value_bytes
 
     def lose_acknowledgements(self, times: int = 1) -> None:
         """The next `times` appends are kept, and the caller is told LogUnavailable: the answer was lost on the way."""
@@ -190,6 +195,8 @@ class MemoryLog:
             raise UnknownTopic(f"{message.topic} has no partition {message.partition}, only 0..{self._partitions - 1}")
         if TOPICS[message.topic].compacted and message.key is None:
             raise ValueError(f"{message.topic} is compacted: a message needs a key")
+        if self._largest is not None and len(message.value) > self._largest:
+            raise MessageTooLarge(f"{len(message.value)} bytes are above {self._largest}", message)
 
     def _fail_if_told(self) -> None:
         if self._failure is None:

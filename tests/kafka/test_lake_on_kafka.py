@@ -14,8 +14,7 @@ from eventlog.codec import BatchId, Message, message_of
 from eventlog.embedded import EmbeddedLog
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
-from eventlog.kafka_writer import NotAcknowledged
-from eventlog.port import Log, LogReader
+from eventlog.port import Log, LogReader, NotAcknowledged
 from eventlog.spill_state import SpillConfig
 from eventlog.topics import CALLS, REQUESTS, RESPONSES
 from storage.lake import Lake

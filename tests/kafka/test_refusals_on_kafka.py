@@ -15,8 +15,8 @@ from aiokafka.protocol.metadata import MetadataRequest, MetadataResponse_v1
 from eventlog.codec import decode
 from eventlog.events import RequestReceived
 from eventlog.kafka import KafkaLog
-from eventlog.kafka_writer import KafkaWriter, NotAcknowledged
-from eventlog.port import LogUnavailable
+from eventlog.kafka_writer import KafkaWriter
+from eventlog.port import LogUnavailable, NotAcknowledged
 from eventlog.spill_folder import Aside
 from eventlog.topics import REQUESTS
 from tests.fakes import kafka

@@ -10,8 +10,8 @@ import pytest
 from eventlog.codec import BatchId, message_of
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
-from eventlog.kafka_writer import KafkaWriter, NotAcknowledged
-from eventlog.port import LogUnavailable
+from eventlog.kafka_writer import KafkaWriter
+from eventlog.port import LogUnavailable, NotAcknowledged
 from eventlog.topics import CALLS, REQUESTS, RESPONSES
 from runtime.cluster import kafka_config
 from runtime.settings import settings

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from eventlog import codec
 from eventlog.codec import BatchId, Message, Record, encode_event, message_of, message_of_lines
 from eventlog.events import Body, DeadLetter, FeedbackGiven, Organization, RequestId, RequestReceived, ResponseCompleted
+from eventlog.letters import LETTERS_LIMIT
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from storage import telemetry
@@ -113,6 +114,29 @@ async def test_lines_that_are_no_events_become_dead_letters_once(tmp_path: Path)
     (letter,) = lake.table("dead_letters").to_pyarrow_table().to_pylist()
     assert (letter["topic"], letter["offset"], letter["index"], letter["payload"]) == (REQUESTS.name, 0, 0, "{not json")
     assert lake.table("bodies").to_pyarrow_table().column("call_id").to_pylist() == ["call-000001"]
+
+
+async def test_a_message_of_rubbish_leaves_few_letters_and_stops_nothing(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    log.take_at_most(4 << 20)
+    await append(log, Message(topic=FEEDBACK.name, partition=0, batch_id=BatchId("f", 1), count=30_000, value=b"x\n" * 30_000))
+    await append(log, calls_message("e", 1, range(2)))
+    await drain(log, lake)
+    found = lake.table("dead_letters").to_pyarrow_table().to_pylist()
+    assert (len(found), max(found, key=lambda letter: letter["index"])["error"][:17]) == (LETTERS_LIMIT, "29001 more events")
+    assert call_ids(lake) == names(range(2))
+
+
+@pytest.mark.parametrize(("takes", "letters", "payload"), [(10_000, 2, True), (1000, 2, False), (300, 1, False), (10, 0, False)])
+async def test_letters_that_the_log_does_not_take_are_made_smaller(tmp_path: Path, takes: int, letters: int, payload: bool) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    await append(log, message_of_lines(FEEDBACK.name, 0, BatchId("f", 1), [b"x" * 1000, b"y" * 1000]))
+    await append(log, calls_message("e", 1, range(2)))
+    log.take_at_most(takes)
+    await drain(log, lake)
+    found = lake.table("dead_letters").to_pyarrow_table().to_pylist()
+    assert [letter["payload"] is not None for letter in found] == [payload] * letters
+    assert call_ids(lake) == names(range(2))
 
 
 REPEATS = {
