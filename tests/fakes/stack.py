@@ -125,8 +125,8 @@ class Stack:
             found = json.load(answer)
         return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
-    def rows(self, where: str, *, count: int = 1, seconds: float = 15) -> list[dict[str, Any]]:
-        """The rows of `calls` that fit, as soon as there are `count`."""
+    def rows(self, where: str, *, count: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
+        """The rows of `calls` that fit, as soon as there are `count`. `seconds` is patience, long enough for a machine that is busy."""
         deadline = time.monotonic() + seconds
         while True:
             found = self.query(f"SELECT * FROM calls WHERE {where} ORDER BY created_at")
