@@ -167,8 +167,6 @@ class Connection(asyncio.Protocol):
         self.deadline = FOREVER
         self.idle_since = self.loop.time()
         self.idle_until = self.idle_since + self._kept_s
-        if self._bodiless:
-            self._parser = httptools.HttpResponseParser(self)  # it does not know of HEAD and waits for a body
         self._owner.give(self)
 
     @property
@@ -344,11 +342,11 @@ class Connection(asyncio.Protocol):
     def _begin(self, answer: Answer, *, chunked: bool, announced_s: float) -> None:
         """The head is here."""
         self._in_head, self.answer = False, answer
-        to_head = self._bodiless
-        self._bodiless = to_head or answer.status in BODILESS
+        self._bodiless = self._bodiless or answer.status in BODILESS
         self._until_eof = not self._bodiless and not chunked and answer.content_length is None
-        # The parser forgets it once the message is complete. Whether chunks follow upon a HEAD cannot be told in time.
-        self._reusable = self._parser.should_keep_alive() and not (to_head and chunked)
+        # The parser forgets it once the message is complete. Whether a body follows that was announced where none may be cannot be told in
+        # time: a moment late, it would be the next caller's answer.
+        self._reusable = self._parser.should_keep_alive() and not (self._bodiless and (chunked or answer.content_length))
         self._kept_s = min(self.limits.keep_alive_s, announced_s)
         if self._bodiless:
             answer.complete = True

@@ -24,14 +24,16 @@ ANSWERS = {
     "until the end of the connection": (b"GET", OK + b"X-B: 2\r\n\r\nhello", b"hello", False),
     "an old server": (b"GET", b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello", False),
     "after an interim answer": (b"GET", b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello", b"hello", True),
-    "HEAD": (b"HEAD", OK + b"Content-Length: 5\r\n\r\n", b"", True),
-    "304 with a length": (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"", True),
+    "HEAD": (b"HEAD", OK + b"Content-Length: 5\r\n\r\n", b"", False),
+    "HEAD of nothing": (b"HEAD", OK + b"Content-Length: 0\r\n\r\n", b"", True),
+    "304": (b"GET", b"HTTP/1.1 304 Not Modified\r\n\r\n", b"", True),
+    "304 with a length": (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"", False),
     "204": (b"GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
     "many interim answers": (b"GET", b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nab", b"ab", True),
     "interim, then trailers": (b"GET", b"HTTP/1.1 102 P\r\n\r\n" + CHUNKED + b"1\r\na\r\n0\r\nA: 1\r\nB: 2\r\n\r\n", b"a", True),
     "HEAD that would be chunked": (b"HEAD", CHUNKED, b"", False),
     "HEAD of unknown length": (b"HEAD", OK + b"X-A: 1\r\n\r\n", b"", False),
-    "304 that would be chunked": (b"GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", b"", True),
+    "304 that would be chunked": (b"GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", b"", False),
     "no reason": (b"GET", b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab", b"ab", True),
     "an unknown status": (b"GET", b"HTTP/1.1 799 Odd\r\nContent-Length: 2\r\n\r\nab", b"ab", True),
     "an upgrade that is only offered": (b"GET", OK + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nab", b"ab", True),
@@ -180,6 +182,30 @@ async def test_surplus_bytes_end_the_connection(method: bytes, sent: bytes, body
         for _ in range(2):
             assert await whole(await ask(up, server.port, method)) == body
     assert len(server.peers) == 2
+
+
+LATE = {
+    "HEAD": (b"HEAD", OK + b"Content-Length: 60\r\n\r\n"),
+    "chunked HEAD": (b"HEAD", CHUNKED),
+    "204": (b"GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n"),
+    "304": (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 60\r\n\r\n"),
+    "chunked 304": (b"GET", b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("method", "head"), LATE.values(), ids=LATE)
+async def test_a_body_that_comes_late_where_none_may_be_is_not_the_next_caller_s_answer(method: bytes, head: bytes) -> None:
+    """The provider sends what it announced only once the next call is on its way."""
+
+    async def late(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(head if peer is server.peers[0] else OK + b"Content-Length: 4\r\n\r\ntrue")
+        await peer.request()
+        await peer.send(OK + b"Content-Length: 8\r\n\r\npoisoned")
+
+    async with raw_server(late) as server, upstream() as up:
+        assert await whole(await ask(up, server.port, method)) == b""
+        assert await whole(await ask(up, server.port)) == b"true"
 
 
 async def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
