@@ -1,6 +1,7 @@
 """Bytes on their way, and the copies beside them: handed on first, copied after."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
 
 from ingress.connection import Answer
@@ -54,7 +55,6 @@ class Relay:
     async def strictly(self, exchange: Exchange, recording: Recording, answer: Answer, copy: Copy, write_end: WriteEnd) -> None:
         """As `at_once`, but what would tell the client that the answer is complete waits until the log has the call's end."""
         last = LastPiece(answer.content_length, recording.answer_type, copy)
-        held: list[bytes] = []
         while True:
             piece = answer.take()
             if piece is None:
@@ -65,17 +65,14 @@ class Relay:
             if recording.ttft_ms is None:
                 recording.ttft_ms = self.elapsed_ms(exchange)
             await self.keep(copy, piece)
-            held.append(piece)
             if last.sees(piece):
                 await write_end()
-            if not last.holds:
-                for each in held:
-                    exchange.send(each)
-                held.clear()
+            for each in last.due():
+                exchange.send(each)
             if exchange.paused:
                 await self._drain(exchange)
         await write_end()
-        for each in held:
+        for each in last.held:
             exchange.send(each)
         exchange.finish()
 
@@ -115,17 +112,25 @@ def _finish(steps: Iterator[None]) -> None:
         pass
 
 
+HELD_BYTES = 64 << 10
+"""So much of a last event is held back. What goes on for longer is no end yet, and passes: only its own end waits."""
+
+
 class LastPiece:
-    """Tells, under strict durability, which pieces of an answer its client must not have before the log has its end."""
+    """Keeps, under strict durability, those pieces of an answer that its client must not have before the log has its end."""
 
     def __init__(self, length: int | None, content_type: str | None, copy: Copy) -> None:
         self._length = length
         self._copy = copy
         self._marker = EndOfStream() if is_event_stream(content_type) else None
         self._ended = False
+        self.held: deque[bytes] = deque()
+        self._held_bytes = 0
 
     def sees(self, piece: bytes) -> bool:
         """True once, when with `piece` (already in the copy) the answer is complete."""
+        self.held.append(piece)
+        self._held_bytes += len(piece)
         if self._ended:
             return False
         if self._length is not None:
@@ -134,10 +139,13 @@ class LastPiece:
             self._ended = has_ended(self._copy.ending(ENDING)) if self._copy.encoded else self._marker.feed(piece)
         return self._ended
 
-    @property
-    def holds(self) -> bool:
-        """The marker has begun and its event is not complete."""
-        return self._marker is not None and self._marker.begun and not self._ended
+    def due(self) -> Iterator[bytes]:
+        """What its client may have now. While the last event has begun and is not complete, all but its last `HELD_BYTES`."""
+        ending = self._marker is not None and self._marker.begun and not self._ended
+        least = HELD_BYTES if ending else 0
+        while self.held and self._held_bytes - len(self.held[0]) >= least:
+            self._held_bytes -= len(self.held[0])
+            yield self.held.popleft()
 
 
 def head_of(headers: Headers, less: Collection[bytes]) -> tuple[Headers, str | None, str | None]:
