@@ -12,8 +12,8 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,7 +22,7 @@ import structlog
 from msgspec import Struct
 
 from storage.answers import answer
-from storage.asked import Asked, Kind, decoded, pieces
+from storage.asked import NUMBER, Asked, Kind, decoded, pieces
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.line import HungUp, Line
@@ -48,24 +48,54 @@ def live(line: Line) -> None:
     structlog.configure(processors=[_forwarding(line)])
     os.nice(NICER)  # before the engine's threads are made, which take it over
     questions = Questions(Lake(begin.config), begin.limits)
-    asked: SimpleQueue[Asked] = SimpleQueue()
-    threading.Thread(target=_answer_all, args=(questions, asked, line), daemon=True).start()
+    asked: SimpleQueue[tuple[int, Asked]] = SimpleQueue()
+    current = Current()
+    threading.Thread(target=_answer_all, args=(questions, asked, current, line), daemon=True).start()
     line.say(Kind.READY)
     while True:
         kind, payload = line.hear()
         if kind is Kind.ASK:
-            asked.put(decoded(payload))
+            asked.put((NUMBER.unpack_from(payload)[0], decoded(payload[NUMBER.size :])))
         elif kind is Kind.STOP:
-            questions.interrupt()
+            with current.if_it_is(NUMBER.unpack(payload)[0]) as it_is:
+                if it_is:
+                    questions.interrupt()
 
 
-def _answer_all(questions: Questions, asked: "SimpleQueue[Asked]", line: Line) -> None:
+class Current:
+    """The number of the question that is being answered. While one is looked at, none begins and none ends."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def answering(self, number: int) -> Iterator[None]:
+        self._set(number)
+        try:
+            yield
+        finally:
+            self._set(None)
+
+    @contextmanager
+    def if_it_is(self, number: int) -> Iterator[bool]:
+        with self._lock:
+            yield self._number == number
+
+    def _set(self, number: int | None) -> None:
+        with self._lock:
+            self._number = number
+
+
+def _answer_all(questions: Questions, asked: "SimpleQueue[tuple[int, Asked]]", current: Current, line: Line) -> None:
     with suppress(Refused):
         questions.ask("SELECT 1 FROM calls, bodies LIMIT 0")  # opens the tables, at best before anybody waits for it
     bound_memory(questions.limits.memory_bytes + SPARE_BYTES)
     with suppress(HungUp):  # the other thread hears that too
         while True:
-            _answer(questions, asked.get(), line)
+            number, question = asked.get()
+            with current.answering(number):
+                _answer(questions, question, line)
 
 
 def _answer(questions: Questions, asked: Asked, line: Line) -> None:

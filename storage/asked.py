@@ -1,7 +1,8 @@
 """What is asked of an answerer and what it answers, as both travel between two processes. Nothing here reads or writes.
 
-A message is its length, its kind, and its payload. A question is JSON as Python's own library writes it: parameters may hold numbers
-beyond 64 bits and text that is no UTF-8, whose fault the engine is to tell. An answer comes in pieces, and then what is known of it.
+A message is its length, its kind, and its payload. A question is its number, and JSON as Python's own library writes it: parameters may
+hold numbers beyond 64 bits and text that is no UTF-8, whose fault the engine is to tell. An answer comes in pieces, and then what is known
+of it.
 """
 
 import json
@@ -18,6 +19,8 @@ from storage.formats import Format
 
 HEAD = struct.Struct(">IB")
 """Bytes of the payload, and its kind."""
+NUMBER = struct.Struct(">I")
+"""Of a question, counted by its asker: a stop that comes late names one that is over, and ends no other."""
 PIECE_BYTES = 256 << 10
 
 
@@ -27,9 +30,9 @@ class Kind(IntEnum):
     BEGIN = 1
     """To the answerer, once: `Begin`."""
     ASK = 2
-    """To the answerer: `Asked`. The next one only after the answer to this."""
+    """To the answerer: a question's number and `Asked`. The next one only after the answer to this."""
     STOP = 3
-    """To the answerer: nobody waits for the answer any more. It comes all the same, or a refusal."""
+    """To the answerer: nobody waits for the answer to the question of this number. It comes all the same, or a refusal."""
     READY = 4
     LOGGED = 5
     """What the asker is to log in the answerer's name."""

@@ -1,6 +1,7 @@
 """The line between an asker and an answerer: messages over a pair of sockets, in blocking calls."""
 
 import socket
+from threading import Lock
 from typing import IO
 
 from storage.asked import HEAD, Kind, framed
@@ -11,11 +12,13 @@ class HungUp(Exception):
 
 
 class Line:
-    """One end. One thread may hear while another says."""
+    """One end. One thread may hear while others say."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._reading: IO[bytes] = end.makefile("rb")
+        self._saying = Lock()
+        """A message goes out whole: a stop may come while a long question is being said."""
 
     def patient_for(self, seconds: float | None) -> None:
         """How long `hear` waits before it raises TimeoutError; None: for ever."""
@@ -29,7 +32,8 @@ class Line:
     def say(self, kind: Kind, payload: bytes | memoryview = b"") -> None:
         """Raises HungUp."""
         try:
-            self._socket.sendall(framed(kind, payload))
+            with self._saying:
+                self._socket.sendall(framed(kind, payload))
         except ConnectionError as error:
             raise HungUp from error
 

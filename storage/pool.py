@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from storage.answerer import Begin
-from storage.asked import Answer, Asked, Kind, Told, encoded
+from storage.asked import NUMBER, Answer, Asked, Kind, Told, encoded
 from storage.config import StorageConfig
 from storage.engine import OUT_OF_MEMORY, timed_out
 from storage.line import HungUp, Line
@@ -83,6 +83,8 @@ class Answerer:
         self._line = Line(ours)
         self._verdict: Refusal | None = None
         self._base = 0
+        self.number = 0
+        """Of the question that was asked last."""
 
     def begin(self, begin: Begin) -> None:
         """Until it is ready. Raises OSError."""
@@ -98,7 +100,8 @@ class Answerer:
     def ask(self, question: bytes) -> Answer:
         """Raises Refused, also when the process had to be ended, and Failed."""
         try:
-            self._line.say(Kind.ASK, question)
+            self.number += 1
+            self._line.say(Kind.ASK, NUMBER.pack(self.number) + question)
             return self._answer()
         except HungUp:
             raise Refused(self._verdict or self._breakdown()) from None
@@ -130,10 +133,10 @@ class Answerer:
         log.warning("answerer_died", exit_code=code)
         return OUT_OF_MEMORY if code in _OF_HUNGER else CRASHED
 
-    def stop(self) -> None:
-        """Nobody waits for the answer any more."""
+    def stop(self, number: int) -> None:
+        """Nobody waits for the answer to this question any more."""
         with suppress(HungUp):
-            self._line.say(Kind.STOP)
+            self._line.say(Kind.STOP, NUMBER.pack(number))
 
     def kill(self, verdict: Refusal = STOPPING) -> None:
         """Ends it at once; whoever waits for its answer is told `verdict`, the first that was given."""
@@ -296,8 +299,10 @@ class Pool:
                 self._lose(answerer)
 
     async def _stop(self, answerer: Answerer, task: "asyncio.Task[Answer]") -> None:
-        """Nobody waits for this any more: it may end by itself, or is ended."""
-        answerer.stop()
+        """Nobody waits for this any more: it may end by itself, or is ended. Once it is over, the process may be another's already."""
+        if task.done():
+            return
+        answerer.stop(answerer.number)
         await asyncio.wait([task], timeout=GRACE_S)
         if not task.done():
             answerer.kill()

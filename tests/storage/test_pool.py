@@ -165,6 +165,16 @@ class TestWhoeverLeaves:
             await asyncio.wait([hostile])
             assert asked.alive
 
+    async def test_too_late_stops_no_other_question(self, world: SmallLake) -> None:
+        async with asking(world, Limits(timeout_s=600, at_once=1)) as pool:
+            await rows(pool, "SELECT 1")
+            other = asyncio.create_task(rows(pool, "SELECT sum(range) FROM range(300_000_000)"))
+            await until(lambda: bool(pool._asked))
+            (answerer,) = pool._asked
+            await asyncio.sleep(0.2)
+            answerer.stop(answerer.number - 1)
+            assert await other == [[44999999850000000]]
+
     async def test_before_its_turn_was_never_there(self, world: SmallLake) -> None:
         async with asking(world, Limits(timeout_s=600, at_once=1)) as pool:
             hostile = asyncio.create_task(pool.ask(SqlAsked(sql=ENDLESS)))
