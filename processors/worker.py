@@ -3,9 +3,9 @@
 What faust 0.15 does behind one's back, and what is done about it here (its sources, read 2026-11):
 
 - It acknowledges what an agent was never given, or what it raised on, and it passes over one missing acknowledgement. So our topics are
-  none that it acknowledges (`acks=False`): a `Line` carries each partition out in order, and what it has done is committed from here.
+  none that it acknowledges (`acks=False`): a `Lane` carries each partition out in order, and what it has done is committed from here.
 - Where a group has not committed yet, it does not seek: what it fetched and dropped while partitions changed hands is passed over. So the
-  line says which offset has to come, and what is too far on is read again from there.
+  lane says which offset has to come, and what is too far on is read again from there.
 - It restarts an agent that raised. `CrashingSupervisor` ends the process instead, and Kafka gives what was not committed to the next.
 - A table sends its changelog and does not wait. Here the sends of a turn are awaited before the turn counts as done.
 - It makes topics, a leader's among them, and warns of partitions at rest: both are switched off.
@@ -36,10 +36,11 @@ from eventlog.topics import HELD, RESPONSES
 from processors import telemetry
 from processors.feedback import JoinLimits
 from processors.joins import READS, Joined, Joins
-from processors.line import Line
+from processors.lane import Lane
 from processors.patience import Patience
 from processors.publishing import publish
 from processors.rates import RateBook
+from processors.standing import Standing
 from processors.steps import fitted, record_of, step_of
 
 GROUP = "processors"
@@ -99,7 +100,7 @@ async def run_worker(
 
 
 class Worker:
-    """Two agents, each before a line of its own, and a table that is nothing but its changelog."""
+    """Two agents, each before a lane of its own, and a table that is nothing but its changelog."""
 
     def __init__(
         self, config: WorkerConfig, events: KafkaLog, rates: RateBook, clock: Clock, on_change: Callable[[frozenset[Place]], None]
@@ -113,11 +114,9 @@ class Worker:
         self._topics = {kafka.on_cluster(topic): topic for topic in self._identities}
         self._joins = Joins(config.join, self._identities, self._limit)
         self._joining = asyncio.Lock()
-        self._calls, self._feedback = Line(self._understand), Line(self._join)
-        self._lines = (self._calls, self._feedback)
-        self._committed: dict[Place, int] = {}
-        self._owned: frozenset[Place] = frozenset()
-        self._stood: dict[Place, int] | None = None
+        self._calls, self._feedback = Lane(self._understand), Lane(self._join)
+        self._lanes = (self._calls, self._feedback)
+        self._standing = Standing(lambda: self._patience.with_log(lambda: events.positions(GROUP)))
         self._looks: dict[Place, Look] = {}
         self._app = app_of(kafka, config.directory)
         self._table = Changelog(self._app, self._joins, kafka.on_cluster(HELD.name))
@@ -131,7 +130,7 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(each) for each in (*(line.run() for line in self._lines), self._keep_committing(), self._keep_waking())
+                group.create_task(each) for each in (*(lane.run() for lane in self._lanes), self._keep_committing(), self._keep_waking())
             ]
             starting = group.create_task(self._app.start())
             try:
@@ -155,7 +154,7 @@ class Worker:
     async def close(self) -> None:
         await self._writer.close()
 
-    def _agent(self, name: str, line: Line, topics: Iterable[str]) -> None:
+    def _agent(self, name: str, lane: Lane, topics: Iterable[str]) -> None:
         """Takes bytes, gives records. A value is never looked at by faust; an empty one is a message as well."""
         there = self._app.topic(*map(self._config.kafka.on_cluster, topics), key_type=bytes, value_type=bytes, allow_empty=True, acks=False)
 
@@ -163,12 +162,12 @@ class Worker:
         async def _(stream: Any) -> None:
             async for event in stream.noack().events():
                 record, assignment = self._record(event), event.message.generation_id
-                if line.awaits(record.place) is None:
-                    line.begin(record.place, await self._start_of(record.place))
-                awaited = await line.put(record, assignment)
-                if awaited is not None and not await self._looks_for(line, record.place, awaited):
-                    line.begin(record.place, record.offset)
-                    await line.put(record, assignment)
+                if lane.awaits(record.place) is None:
+                    lane.begin(record.place, await self._standing.start_of(record.place), assignment)
+                awaited = await lane.put(record, assignment)
+                if awaited is not None and not await self._looks_for(lane, record.place, awaited):
+                    lane.begin(record.place, record.offset, assignment)
+                    await lane.put(record, assignment)
 
     def _record(self, event: Event) -> Record:
         it = event.message
@@ -219,21 +218,21 @@ class Worker:
 
     async def _expire(self, ends: Mapping[str, Mapping[int, int]], until: datetime) -> None:
         """A partition expires when all that lay on both its topics was taken; one that is further behind waits for its next wake."""
-        due = sorted({partition for topic, partition in self._owned if topic in READS})
+        due = sorted({partition for topic, partition in self._standing.owned if topic in READS})
         for partition in due:
             async with self._joining:
                 if all([await self._has_reached((topic, partition), ends[topic][partition]) for topic in READS]):
                     await self._carry_out([self._joins.expire(partition, until)])
 
     async def _has_reached(self, place: Place, end: int) -> bool:
-        if place not in self._owned:
+        if place not in self._standing.owned:
             return False
         done = self._feedback.done.get(place)
-        return (await self._start_of(place) if done is None else done) >= end
+        return (await self._standing.start_of(place) if done is None else done) >= end
 
     # Positions
 
-    async def _looks_for(self, line: Line, place: Place, awaited: int) -> bool:
+    async def _looks_for(self, lane: Lane, place: Place, awaited: int) -> bool:
         """Has the partition read again from `awaited`. False when nothing lies there, and reading is to go on where it is.
 
         What was fetched before may still come, and make faust drop what comes then; so there are several looks, a moment apart.
@@ -241,7 +240,7 @@ class Worker:
         now, there = asyncio.get_running_loop().time(), self._there(place)
         look = self._looks.get(place)
         if look is None or look.awaited != awaited:
-            look = self._looks[place] = Look(line, awaited)
+            look = self._looks[place] = Look(lane, awaited)
         if now < look.next_at:
             return True
         first = (await self._app.consumer.earliest_offsets(there)).get(there) or 0
@@ -255,16 +254,10 @@ class Worker:
     async def _look_again(self) -> None:
         """It may be that nothing comes any more that would tell of what is missing."""
         for place, look in list(self._looks.items()):
-            if look.line.awaits(place) != look.awaited:
+            if look.lane.awaits(place) != look.awaited:
                 del self._looks[place]
             elif look.left:
-                await self._looks_for(look.line, place, look.awaited)
-
-    async def _start_of(self, place: Place) -> int:
-        """Where the group stood when the partitions were handed out. faust's own idea of it may come later than the first message."""
-        if self._stood is None:
-            self._stood = await self._patience.with_log(lambda: self._events.positions(GROUP))
-        return self._stood.get(place, 0)
+                await self._looks_for(look.lane, place, look.awaited)
 
     async def _keep_committing(self) -> None:
         while True:
@@ -274,9 +267,9 @@ class Worker:
 
     async def _commit(self) -> None:
         consumer: Any = self._app.consumer
-        new = {place: offset for line in self._lines for place, offset in line.done.items() if self._committed.get(place) != offset}
+        new = self._standing.uncommitted(lane.done for lane in self._lanes)
         if new and await consumer._commit({self._there(place): offset for place, offset in new.items()}):
-            self._committed |= new
+            self._standing.committed(new)
 
     def _there(self, place: Place) -> TP:
         return TP(self._config.kafka.on_cluster(place[0]), place[1])
@@ -289,30 +282,28 @@ class Worker:
 
     async def _assigned(self, *given: Any, **_: Any) -> None:
         """`given` ends with the partitions that are ours now, the changelog's among them."""
-        self._owned = frozenset((self._topics[each.topic], each.partition) for each in given[-1] if each.topic in self._topics)
-        for line in self._lines:
-            line.open(self._app.consumer_generation_id)
-        self._on_change(self._owned)
+        self._standing.given((self._topics[each.topic], each.partition) for each in given[-1] if each.topic in self._topics)
+        for lane in self._lanes:
+            lane.open(self._app.consumer_generation_id)
+        self._on_change(self._standing.owned)
 
     async def _let_go(self) -> None:
         """Ends what was begun and commits it. Raises TimeoutError."""
         async with asyncio.timeout(LET_GO_S):
-            for line in self._lines:
-                await line.shut()
-            async with self._joining:
-                self._owned = frozenset()
+            for lane in self._lanes:
+                await lane.shut()
             await self._commit()
-        for line in self._lines:
-            line.forget()
-        self._committed.clear()
+            async with self._joining:  # what expires is carried out, and nothing more does
+                self._standing.taken()
+        for lane in self._lanes:
+            lane.forget()
         self._looks.clear()
-        self._stood = None
 
 
 class Look(Struct):
     """A message is looked for, that should have come."""
 
-    line: Line
+    lane: Lane
     awaited: int
     left: int = LOOKS
     next_at: float = 0.0

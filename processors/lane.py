@@ -1,7 +1,7 @@
-"""A line of work over partitions that come and go: each partition in order, several messages at a time, nothing passed over.
+"""A lane of work over partitions that come and go: each partition in order, several messages at a time, nothing passed over.
 
-Whoever reads puts records in, at the pace that the line takes them. The line carries them out group by group, one group at a time, and says
-how far each partition has come. A group that fails ends the line: nothing after it is carried out, so no position ever passes what failed.
+Whoever reads puts records in, at the pace that the lane takes them. The lane carries them out group by group, one group at a time, and says
+how far each partition has come. A group that fails ends the lane: nothing after it is carried out, so no position ever passes what failed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ WAITING = 256
 Carry = Callable[[Sequence[Record]], Awaitable[None]]
 
 
-class Line:
+class Lane:
     """`carry` carries out a group; its result is durable when it returns."""
 
     def __init__(self, carry: Carry) -> None:
@@ -52,9 +52,10 @@ class Line:
         self._next.clear()
         self.done.clear()
 
-    def begin(self, place: Place, offset: int) -> None:
-        """The partition's next record is that of this offset."""
-        self._next[place] = self.done[place] = offset
+    def begin(self, place: Place, offset: int, assignment: int) -> None:
+        """The partition's next record is that of this offset. Under another assignment that is no news: it may be another's by now."""
+        if assignment == self._assignment:
+            self._next[place] = self.done[place] = offset
 
     def awaits(self, place: Place) -> int | None:
         """The offset of the partition's next record, where that is known."""
