@@ -94,6 +94,10 @@ class Record(Struct, frozen=True, kw_only=True):
         return self.message.topic, self.message.partition
 
 
+NO_BATCH = BatchId("", 0)
+"""The id of a message whose headers do not tell: whoever reads it sees that it is not sound."""
+
+
 class Batch(Struct, Generic[E], frozen=True, kw_only=True):
     """Events of one message, decoded."""
 
@@ -155,6 +159,33 @@ def headers_of(wire: Iterable[tuple[str, bytes]]) -> tuple[BatchId, int, tuple[t
     if not _is_count(known["count"]):
         raise ValueError(f"header count must be a number, got {known['count'][:40]!r}")
     return BatchId.parse(known["batch-id"]), int(known["count"]), tuple(further)
+
+
+def record_of(
+    topic: str,
+    partition: int,
+    offset: int,
+    appended_at: float,
+    headers: Iterable[tuple[str, bytes]],
+    value: bytes | None,
+    key: bytes | None = None,
+) -> Record:
+    """A message as it lay on a Kafka topic. One whose headers do not tell its batch keeps none of them, and `NO_BATCH`."""
+    value = value or b""
+    try:
+        batch_id, count, further = headers_of(headers)
+    except ValueError:
+        batch_id, count, further = NO_BATCH, value.count(b"\n"), ()
+    message = Message(
+        topic=topic,
+        partition=partition,
+        batch_id=batch_id,
+        count=count,
+        value=value,
+        headers=further,
+        key=None if key is None else key.decode("utf-8", "replace"),
+    )
+    return Record(message=message, offset=offset, appended_at=appended_at)
 
 
 def _is_count(text: str) -> bool:

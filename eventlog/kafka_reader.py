@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import ConsumerRecord
 
-from eventlog.codec import BatchId, Message, Positions, Record, headers_of
+from eventlog.codec import Positions, Record, record_of
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_errors import naming
 from eventlog.kafka_start import started
@@ -34,8 +34,6 @@ JOIN_MORE_S = 5.0
 PARTITION_FETCH_BYTES = 1 << 20
 FETCH_BYTES = 8 << 20
 FETCH_WAIT_MS = 250
-NO_BATCH = BatchId("", 0)
-"""The id of a message whose headers do not tell: whoever reads it sees that it is not sound."""
 
 
 class KafkaReader:
@@ -272,21 +270,8 @@ class KafkaReader:
         )
 
     def _record(self, record: ConsumerRecord) -> Record:
-        value: bytes = record.value or b""
-        try:
-            batch_id, count, further = headers_of(record.headers)
-        except ValueError:
-            batch_id, count, further = NO_BATCH, value.count(b"\n"), ()
-        message = Message(
-            topic=self._topics[record.topic],
-            partition=record.partition,
-            batch_id=batch_id,
-            count=count,
-            value=value,
-            headers=further,
-            key=None if record.key is None else record.key.decode("utf-8", "replace"),
-        )
-        return Record(message=message, offset=record.offset, appended_at=record.timestamp / 1000)
+        topic, appended_at = self._topics[record.topic], record.timestamp / 1000
+        return record_of(topic, record.partition, record.offset, appended_at, record.headers, record.value, record.key)
 
     # Names
 

@@ -5,20 +5,17 @@ reads it can tell a repeat from a gap. Dead letters carry their batch's id too. 
 so its ids have gaps by design.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog.codec import BadLine, Batch, BatchId, Message, Record, decode, encode_event, headers_of, lines_of, message_of
+from eventlog.codec import BadLine, Batch, BatchId, Message, Record, decode, encode_event, lines_of, message_of
 from eventlog.events import CallPriced, DeadLetter, ResponseCompleted
 from eventlog.letters import bounded, in_one, letter_of, payload_of, without_payloads
 from eventlog.topics import CALLS, DEAD_LETTERS
 from processors.calls import Poison, Understood, understand
 from processors.rates import RateBook
-
-NO_BATCH = BatchId("", 0)
-"""The id of a message whose headers do not tell."""
 
 
 class Step(Struct, frozen=True):
@@ -35,23 +32,10 @@ class Step(Struct, frozen=True):
         return [self.calls, message_of(DEAD_LETTERS, self.calls.partition, self.calls.batch_id, self.letters)]
 
 
-def record_of(
-    topic: str, partition: int, offset: int, appended_at: float, headers: Iterable[tuple[str, bytes]], value: bytes | None
-) -> Record:
-    """A message as it lay on a Kafka topic. One whose headers do not tell its batch keeps none of them, and `NO_BATCH`."""
-    value = value or b""
-    try:
-        batch_id, count, further = headers_of(headers)
-    except ValueError:
-        batch_id, count, further = NO_BATCH, value.count(b"\n"), ()
-    message = Message(topic=topic, partition=partition, batch_id=batch_id, count=count, value=value, headers=further)
-    return Record(message=message, offset=offset, appended_at=appended_at)
-
-
 def step_of(record: Record, rates: RateBook, identity: str) -> Step:
     """Pure: what becomes of one message. `identity` names the log it stands on."""
     message = record.message
-    if not _is_sound(message.batch_id):
+    if not message.batch_id.sound:
         return _unsound(record, identity)
     batch, bad = decode(ResponseCompleted, message)
     understood = understand(batch, rates)
@@ -78,10 +62,6 @@ def fitted(step: Step, record: Record, limit: int) -> Step:
 
 def size_of(message: Message) -> int:
     return len(message.value) + sum(len(name.encode()) + len(text.encode()) for name, text in message.headers)
-
-
-def _is_sound(batch_id: BatchId) -> bool:
-    return bool(batch_id.epoch) and batch_id.sequence >= 1
 
 
 def _unsound(record: Record, identity: str) -> Step:

@@ -27,7 +27,7 @@ from mode.supervisors import CrashingSupervisor
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog.codec import Record
+from eventlog.codec import Record, record_of
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import Compression, KafkaConfig, Mechanism
 from eventlog.kafka_writer import ENVELOPE_BYTES, KafkaWriter
@@ -41,7 +41,7 @@ from processors.patience import Patience
 from processors.publishing import publish
 from processors.rates import RateBook
 from processors.standing import Standing
-from processors.steps import fitted, record_of, step_of
+from processors.steps import fitted, step_of
 
 GROUP = "processors"
 PATIENT_S = 30.0
