@@ -120,23 +120,36 @@ def _calls_sql(sources: Sources, organization: Organization | None) -> str:
     feedback = sources["feedback"]
     if not feedback.files:
         return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
-    given = scan_sql(feedback, feedback.files, None)  # joined by organization; a filter here would keep the join from being dropped
+    given = _given_sql(feedback, organization)
+    keys = ("organization", "request_id") if organization is None else ("request_id",)
     return f"""
         SELECT c.*, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
         FROM ({current}) c
-        LEFT JOIN ({_judged_sql(given)}) f ON f.organization = c.organization AND f.request_id = c.request_id"""
+        LEFT JOIN ({_judged_sql(given, keys)}) f ON {" AND ".join(f"f.{key} = c.{key}" for key in keys)}"""
 
 
-def _judged_sql(given: str) -> str:
+def _given_sql(feedback: Source, organization: Organization | None) -> str:
+    """The feedback of one organization, or all. A filter would keep the join above from being dropped; a join with a single name does not.
+
+    That calls of one organization find only ratings of their own is not enough: what a question asks of a rating is asked before they are
+    joined, and its error would tell of others.
+    """
+    given = scan_sql(feedback, feedback.files, None)
+    if organization is None:
+        return given
+    return f"SELECT * FROM ({given}) SEMI JOIN (VALUES ({literal(organization)})) own(organization) USING (organization)"
+
+
+def _judged_sql(given: str, keys: Sequence[str]) -> str:
     """Of each request the newest rating, and the newest value of each score: later maps laid over earlier ones.
 
-    One join, grouped by what it is joined on, and not filtered: so the optimizer drops it where neither is asked for.
+    One join, grouped by exactly what it is joined on: so the optimizer drops it where neither is asked for.
     """
     return f"""
-        SELECT organization, request_id,
+        SELECT {", ".join(keys)},
             arg_max(rating, {{given: given_at, id: feedback_id}}) AS rating,
             list_reduce(list(scores ORDER BY given_at, feedback_id), lambda older, newer: map_concat(older, newer)) AS scores
-        FROM ({given}) GROUP BY organization, request_id"""
+        FROM ({given}) GROUP BY {", ".join(keys)}"""
 
 
 def _current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:
