@@ -111,9 +111,7 @@ class Sink:
         reached: dict[Place, int] = {}
         for table in self.tables:
             if table.pending_since is not None and (everything or table is largest or table.due(self._config, now)):
-                places = set(table._places)
-                table.commit()
-                reached |= {place: offset for place in places if (offset := table.position(place)) is not None}
+                reached |= table.commit()
         return reached
 
     def wait(self) -> timedelta:
@@ -126,13 +124,22 @@ class Sink:
 class Holding:
     """What the log's group tells a sink. One thing at a time: a commit and a change of hands never mix."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, patient: Callable[[], bool] = lambda: True) -> None:
         self._sink = sink
+        self._patient = patient
         self.turn = asyncio.Lock()
 
     async def given(self, spans: Mapping[Place, Span]) -> Positions:
+        """Waits for a lake that is away, and with it waits whoever would commit. Raises DeltaError, OSError when patience ends."""
         async with self.turn:
-            return await asyncio.to_thread(self._sink.hold, spans)
+            while True:
+                try:
+                    return await asyncio.to_thread(self._sink.hold, spans)
+                except (DeltaError, OSError) as error:
+                    _lake_is_away(error)
+                    if not self._patient():
+                        raise
+                await asyncio.sleep(LAKE_RETRY_SECONDS)
 
     async def taken(self, places: frozenset[Place]) -> None:
         async with self.turn:
@@ -156,7 +163,7 @@ async def run_sink(
     Raises OffsetOutOfRange when the log has forgotten what the lake still needs, and OffsetsMissing.
     """
     sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
-    holding = Holding(sink)
+    holding = Holding(sink, patient=lambda: not stop.is_set())
     reader, writer = await events.reader(sink.topics, group=GROUP, holder=holding), await events.writer()
     try:
         while True:
@@ -168,6 +175,11 @@ async def run_sink(
                     return
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except (DeltaError, OSError) as error:  # of partitions that were handed over while the lake was away
+                if not stop.is_set() or drains:
+                    raise
+                log.warning("left_where_the_lake_is", error=str(error))
+                return
             on_change(reader.assigned)
             last = stop.is_set() and (not records or not drains)
             if records:
@@ -195,11 +207,15 @@ async def _persist(
             async with holding.turn:
                 return await asyncio.to_thread(work, *args, **kwargs)
         except (DeltaError, OSError) as error:
-            telemetry.FAILURES.inc()
-            log.warning("lake_unavailable", error=str(error), again_in_s=LAKE_RETRY_SECONDS)
+            _lake_is_away(error)
         if not patient():
             return None
         await asyncio.sleep(LAKE_RETRY_SECONDS)
+
+
+def _lake_is_away(error: Exception) -> None:
+    telemetry.FAILURES.inc()
+    log.warning("lake_unavailable", error=str(error), again_in_s=LAKE_RETRY_SECONDS)
 
 
 def _begin_again(reader: LogReader, places: Mapping[Place, int]) -> None:

@@ -77,6 +77,8 @@ class TableSink:
         """The trace of the batch that comes first."""
         self._anew: dict[Place, int] = {}
         """Where reading began again, until a commit says so too."""
+        self._stale = False
+        """What waits has still to be judged on the newest snapshot."""
         telemetry.expect(kind.table)
         self._load()
 
@@ -147,10 +149,12 @@ class TableSink:
                 known.pop(place, None)
 
     def drop(self, places: frozenset[Place]) -> None:
-        """Forgets what waits of these places: another sink reads it again."""
+        """Forgets what waits of these places: another sink reads it again. The lake is not needed for it."""
         self._leave(places)
         self._waiting = [waiting for waiting in self._waiting if waiting.place not in places]
-        self._reload()
+        self._stale = True
+        if not self._waiting:
+            self.pending_bytes, self.pending_since = 0, None
 
     @property
     def pending_rows(self) -> int:
@@ -158,6 +162,8 @@ class TableSink:
 
     def accept(self, record: Record) -> None:
         """Takes a message in, unless the lake has it. Its bytes are let go: what waits is rows."""
+        if self._stale:
+            self._reload()
         self._check_follows(record)
         message = record.message
         if self.pending_since is None:
@@ -227,24 +233,33 @@ class TableSink:
             return age >= IDLE_COMMIT_SECONDS
         return age >= config.flush_seconds or self._rows >= config.flush_rows
 
-    def commit(self) -> None:
-        """Writes what waits, with positions and marks, in one commit. After a conflict it is judged again on the newest snapshot."""
+    def commit(self) -> dict[Place, int]:
+        """Writes what waits, with positions and marks, in one commit. After a conflict it is judged again on the newest snapshot.
+
+        Answers the positions that were reached.
+        """
+        reached: dict[Place, int] = {}
         while self._waiting:
+            if self._stale:
+                self._reload()
             began = time.monotonic()
             try:
                 self._write()
             except CommitFailedError:
                 telemetry.CONFLICTS.labels(self.kind.table).inc()
                 log.warning("sink_conflict", table=self.kind.table, waiting=len(self._waiting))
-                self._reload()
+                self._stale = True
                 continue
             telemetry.committed(self.kind.table, sum(len(waiting.rows) for waiting in self._waiting), time.monotonic() - began)
             self._waiting, self.pending_bytes, self.pending_since = [], 0, None
             self._anew = {place: offset for place, offset in self._anew.items() if place not in self._places}
+            reached = {place: offset for place in self._places if (offset := self.position(place)) is not None}
             self._rows, self._places, self._marks = 0, set(), set()
+        return reached
 
     def _reload(self) -> None:
-        """On a newer snapshot a message can become a repeat, and a repeat stays one."""
+        """On a newer snapshot a message can become a repeat, and a repeat stays one. Where the lake fails halfway, all is judged again."""
+        self._stale = True
         self._load()
         if not self._waiting:
             self.pending_bytes, self.pending_since = 0, None
@@ -252,6 +267,7 @@ class TableSink:
             if not self._is_new(waiting):
                 waiting.rows, waiting.amended = [], None
             self._rows += waiting.size
+        self._stale = False
 
     def _write(self) -> None:
         self._amendments.write([waiting.amended for waiting in self._waiting if waiting.amended is not None])

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from eventlog.port import Log
@@ -47,3 +47,15 @@ async def sinking(log: Log, lake: Lake, *, days_ago: float = 0) -> AsyncIterator
 
 def once(numbers: range) -> Counter[str]:
     return Counter(f"call-{number:06d}" for number in numbers)
+
+
+@contextmanager
+def away(table: Path) -> Iterator[None]:
+    """Something else lies where the table was, as after a mount that went away."""
+    elsewhere = table.rename(table.with_name("elsewhere"))
+    table.touch()
+    try:
+        yield
+    finally:
+        table.unlink()
+        elsewhere.rename(table)

@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +28,7 @@ from storage.letters import letters_of
 from storage.sink import Sink, run_sink
 from tests.fakes.facts import BEGAN, calls_message, completed, facts, priced, received
 from tests.fakes.memory_log import MemoryLog
+from tests.fakes.sinking import away
 
 
 def nothing_assembled(event: ResponseCompleted) -> str | None:
@@ -223,18 +223,6 @@ async def test_a_log_that_is_away_for_a_while_stops_nothing(tmp_path: Path) -> N
     log.heal()
     await draining
     assert call_ids(lake) == names(range(2))
-
-
-@contextmanager
-def away(table: Path) -> Iterator[None]:
-    """Something else lies where the table was, as after a mount that went away."""
-    elsewhere = table.rename(table.with_name("elsewhere"))
-    table.touch()
-    try:
-        yield
-    finally:
-        table.unlink()
-        elsewhere.rename(table)
 
 
 async def come_to_rest(lake: Lake, numbers: Sequence[int]) -> None:

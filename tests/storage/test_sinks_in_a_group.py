@@ -1,22 +1,26 @@
 """Several sinks on one lake: partitions change hands, zombies wake up, and each row is there once."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from deltalake.exceptions import DeltaError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.port import Span
 from eventlog.topics import CALLS, DEAD_LETTERS, REQUESTS
+from storage import telemetry
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.sink import Holding, Sink
 from storage.table_sink import OffsetsMissing
 from tests.fakes.facts import calls_message
 from tests.fakes.memory_log import MemoryLog, MemoryReader
+from tests.fakes.sinking import away
 
 PARTITIONS = 2
 PLACES = [(CALLS.name, number) for number in range(PARTITIONS)]
@@ -118,3 +122,31 @@ async def test_a_message_that_does_not_tell_its_batch_is_a_dead_letter_and_no_ro
     assert len({letter.batch_id for letter in letters}) == 2
     assert lake.table("bodies").to_pyarrow_table().num_rows == 0
     assert sink.positions([(REQUESTS.name, 0)]) == {(REQUESTS.name, 0): 2}
+
+
+async def test_a_lake_that_is_away_while_partitions_change_hands_ends_nothing(tmp_path: Path) -> None:
+    log, lake = MemoryLog(PARTITIONS), lake_at(tmp_path)
+    first, second = await Member(log, lake).join(), await Member(log, lake).join()
+    await first.reader.give(frozenset(PLACES))
+    await (await log.writer()).append([calls_message("e", 1, [number], partition=number) for number in range(PARTITIONS)])
+    await first.poll()
+    before, given_away = telemetry.FAILURES._value.get(), frozenset(PLACES[:1])
+    with away(tmp_path / "calls"):
+        await first.reader.take_away(given_away)
+        giving = asyncio.create_task(second.reader.give(given_away))
+        async with asyncio.timeout(20):
+            while telemetry.FAILURES._value.get() == before:
+                await asyncio.sleep(0.05)
+    await giving
+    await second.poll()
+    second.commit()
+    first.commit()
+    assert call_ids(lake) == Counter({"call-000000": 1, "call-000001": 1})
+    assert Member(log, lake).sink.positions(PLACES) == dict.fromkeys(PLACES, 1)
+
+
+async def test_who_shall_stop_does_not_wait_for_a_lake_that_is_away(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    holding = Holding(Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9), patient=lambda: False)
+    with away(tmp_path / "calls"), pytest.raises((DeltaError, OSError)):
+        await holding.given({(CALLS.name, 0): Span(0, 0)})
