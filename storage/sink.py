@@ -85,11 +85,11 @@ class Sink:
         for record in records:
             table = self._by_topic[record.message.topic]
             if record.place in self._again:
+                table.pass_over(record)
                 continue
-            if not table.expects(record.place):
-                table.accept(record)
-            elif (first := table.recognise(record)) is not None:
-                self._again[record.place] = first
+            begin = table.recognise(record) if table.expects(record.place) else table.accept(record)
+            if begin is not None:
+                self._again[record.place] = begin
         again, self._again = self._again, {}
         return again
 
@@ -160,7 +160,7 @@ async def run_sink(
     """Feeds the lake until `stop` is set, and then, if it `drains`, until all that is on the log has come to rest.
 
     Reading goes on where the lake stands, not where the log remembers us. `on_change` hears which partitions are ours after each poll.
-    Raises OffsetOutOfRange when the log has forgotten what the lake still needs, and OffsetsMissing.
+    Raises OffsetOutOfRange when the log has forgotten what the lake still needs.
     """
     sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
     holding = Holding(sink, patient=lambda: not stop.is_set())

@@ -22,6 +22,7 @@ from storage import telemetry
 from storage.amendments import Amended, Amendments
 from storage.beginnings import Beginning, begin, trace_of
 from storage.config import StorageConfig
+from storage.holes import Holes
 from storage.kinds import Kind
 from storage.lake import Lake
 from storage.letters import letter_of_unsound, letters_of
@@ -32,12 +33,6 @@ log = structlog.get_logger()
 
 IDLE_COMMIT_SECONDS = 30.0
 """Messages without rows move the position at the latest after this long."""
-
-
-class OffsetsMissing(Exception):
-    """A message came that does not follow on the last one. Begun anew from the lake's position, the reader finds what was left out."""
-
-    retryable = True
 
 
 class Waiting(Struct):
@@ -72,6 +67,9 @@ class TableSink:
         self.pending_since: float | None = None
         self._placed: set[Place] = set()
         """Where a reader was put since its last record: what comes first there may lie further on, if the log forgot what was between."""
+        self._holes = Holes()
+        self._told: set[Place] = set()
+        """Of whose holes there was a warning: one of a transactional producer has thousands."""
         self._spans: dict[Place, Span] = {}
         self._expected: dict[Place, int] = {}
         """The trace of the batch that comes first."""
@@ -147,6 +145,7 @@ class TableSink:
         for place in places:
             for known in (self._spans, self._expected, self._anew):
                 known.pop(place, None)
+            self._holes.forget(place)
 
     def drop(self, places: frozenset[Place]) -> None:
         """Forgets what waits of these places: another sink reads it again. The lake is not needed for it."""
@@ -160,11 +159,15 @@ class TableSink:
     def pending_rows(self) -> int:
         return self._rows
 
-    def accept(self, record: Record) -> None:
-        """Takes a message in, unless the lake has it. Its bytes are let go: what waits is rows."""
+    def accept(self, record: Record) -> int | None:
+        """Takes a message in, unless the lake has it. Its bytes are let go: what waits is rows.
+
+        Answers None, or where reading has to go on instead: this message does not follow on the last one, and others may be missing.
+        """
         if self._stale:
             self._reload()
-        self._check_follows(record)
+        if (missing := self._missing(record)) is not None:
+            return missing
         message = record.message
         if self.pending_since is None:
             self.pending_since = self._clock()
@@ -175,13 +178,24 @@ class TableSink:
             self._fill(waiting, record)
             self._rows += waiting.size
             self.pending_bytes += len(message.value)
+        return None
 
-    def _check_follows(self, record: Record) -> None:
-        reached = self.position(record.place)
-        if reached is not None and record.offset > reached and record.place not in self._placed:
-            topic, partition = record.place
-            raise OffsetsMissing(f"{topic} partition {partition}: offset {record.offset} came, and {reached} is to be read next")
-        self._placed.discard(record.place)
+    def pass_over(self, record: Record) -> None:
+        """A message that comes again, because reading goes back."""
+        self._holes.pass_over(record.place, record.offset)
+
+    def _missing(self, record: Record) -> int | None:
+        place, reached = record.place, self.position(record.place)
+        if reached is not None and record.offset > reached and place not in self._placed:
+            if not self._holes.known(place, reached, record.offset):
+                self._holes.find(place, reached, record.offset)
+                return reached
+            telemetry.HOLES.labels(self.kind.table).inc(record.offset - reached)
+            tell = log.debug if place in self._told else log.warning
+            tell("offsets_without_message", topic=place[0], partition=place[1], first=reached, next=record.offset)
+            self._told.add(place)
+        self._placed.discard(place)
+        return None
 
     def _batch_id(self, record: Record) -> BatchId:
         """A message that does not tell its batch is known by its place."""

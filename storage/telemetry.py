@@ -10,6 +10,7 @@ COMMIT_SECONDS = Histogram(
 REPEATS = Counter("heliograph_sink_repeats_total", "Batches skipped because the lake had them.", ["table"])
 EXPIRED = Counter("heliograph_sink_expired_total", "Messages that the log forgot before the lake had them: data was lost.", ["table"])
 GAPS = Counter("heliograph_sink_gaps_total", "Batches that a producer numbered and that never came: data was lost.", ["table"])
+HOLES = Counter("heliograph_sink_holes_total", "Offsets without a message that were read twice and passed over.", ["table"])
 FAILURES = Counter("heliograph_sink_failures_total", "Commits that the lake did not take; they are tried again.")
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
@@ -25,5 +26,5 @@ def committed(table: str, rows: int, seconds: float) -> None:
 
 def expect(table: str) -> None:
     """Shows at 0 what may come to be counted: a series that begins with its first count has no rate to be alarmed by."""
-    for counter in (ROWS, COMMITS, REPEATS, EXPIRED, GAPS, CONFLICTS):
+    for counter in (ROWS, COMMITS, REPEATS, EXPIRED, GAPS, HOLES, CONFLICTS):
         counter.labels(table)

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from eventlog.codec import BatchId, Message, message_of
 from eventlog.embedded import EmbeddedLog
@@ -57,6 +58,22 @@ async def test_a_recreated_topic_begins_anew_and_its_first_messages_are_not_skip
         await append(log, *(calls_message("f", number - 4, [number]) for number in range(5, 8)))
         async with sinking(log, lake):
             assert await rows(lake, 8) == once(range(8))
+
+
+async def test_the_ends_of_transactions_are_passed_over_and_stop_no_sink(config: KafkaConfig, tmp_path: Path) -> None:
+    """They take offsets, and no reader is given them."""
+    lake = lake_at(tmp_path)
+    producer = AIOKafkaProducer(bootstrap_servers=config.bootstrap_servers, transactional_id=f"{config.topic_prefix}other-make")
+    await producer.start()
+    async with log_of(config) as log:
+        for turn in range(2):
+            for number in range(turn * 5, turn * 5 + 5):
+                message = calls_message("e", number + 1, [number])
+                async with producer.transaction():
+                    await producer.send_and_wait(config.on_cluster(CALLS.name), message.value, partition=0, headers=message.wire_headers())
+            async with sinking(log, lake):
+                assert await rows(lake, turn * 5 + 5) == once(range(turn * 5 + 5))
+    await producer.stop()
 
 
 async def test_a_lake_that_came_from_the_embedded_log_goes_on_over_kafka(config: KafkaConfig, tmp_path: Path) -> None:

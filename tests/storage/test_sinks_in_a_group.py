@@ -17,7 +17,6 @@ from storage import telemetry
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.sink import Holding, Sink
-from storage.table_sink import OffsetsMissing
 from tests.fakes.facts import calls_message
 from tests.fakes.memory_log import MemoryLog, MemoryReader
 from tests.fakes.sinking import away
@@ -101,13 +100,45 @@ async def test_any_order_of_hands_gives_each_row_once(tmp_path_factory: pytest.T
     assert call_ids(lake) == Counter(f"call-{number:06d}" for number in range(len(messages) * 2))
 
 
-async def test_a_record_that_leaves_others_out_is_refused(tmp_path: Path) -> None:
+def record(number: int, offset: int) -> Record:
+    return Record(message=calls_message("e", number + 1, [number]), offset=offset, appended_at=0.0)
+
+
+def test_what_was_left_out_is_read_from_where_it_begins(tmp_path: Path) -> None:
     log, lake = MemoryLog(), lake_at(tmp_path)
     sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
-    sink.hold({(CALLS.name, 0): Span(0, 3)})
-    sink.accept([Record(message=calls_message("e", 1, [0]), offset=0, appended_at=0.0)])
-    with pytest.raises(OffsetsMissing, match="offset 2 came, and 1 is to be read next"):
-        sink.accept([Record(message=calls_message("e", 3, [2]), offset=2, appended_at=0.0)])
+    sink.hold({PLACES[0]: Span(0, 4)})
+    assert sink.accept([record(0, 0), record(2, 2), record(3, 3)]) == {PLACES[0]: 1}
+    assert sink.accept([record(number, number) for number in (1, 2, 3)]) == {}
+    sink.commit_due(everything=True)
+    assert call_ids(lake) == Counter(f"call-{number:06d}" for number in range(4))
+
+
+def test_offsets_without_a_message_are_looked_at_twice_and_passed_over(tmp_path: Path) -> None:
+    """As after transactions: of all that came behind the first hole, none has to be looked at by itself."""
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
+    before = telemetry.HOLES.labels("calls")._value.get()
+    sink.hold({PLACES[0]: Span(0, 12)})
+    assert sink.accept([record(0, 0), record(1, 2), record(2, 4), record(3, 7)]) == {PLACES[0]: 1}
+    assert sink.accept([record(1, 2), record(2, 4), record(3, 7), record(4, 9)]) == {PLACES[0]: 8}
+    assert sink.accept([record(4, 9)]) == {}
+    sink.commit_due(everything=True)
+    assert call_ids(lake) == Counter(f"call-{number:06d}" for number in range(5))
+    assert sink.positions(PLACES[:1]) == {PLACES[0]: 10}
+    assert telemetry.HOLES.labels("calls")._value.get() == before + 5
+
+
+def test_a_hole_counts_only_where_it_was_found(tmp_path: Path) -> None:
+    """Another holder's reading may have been at fault in the same way, so a hole does not outlive a change of hands."""
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    sink = Sink(log, lake, lake.config, assemble=lambda event: None, clock=lambda: 1.8e9)
+    sink.hold({PLACES[0]: Span(0, 3)})
+    assert sink.accept([record(0, 0), record(2, 2)]) == {PLACES[0]: 1}
+    sink.commit_due(everything=True)
+    sink.let_go(frozenset(PLACES[:1]))
+    assert sink.hold({PLACES[0]: Span(0, 3)}) == {PLACES[0]: 0}
+    assert sink.accept([record(0, 0), record(2, 2)]) == {PLACES[0]: 1}
 
 
 async def test_a_message_that_does_not_tell_its_batch_is_a_dead_letter_and_no_row(tmp_path: Path) -> None:
