@@ -221,11 +221,12 @@ class Worker:
         due = sorted({partition for topic, partition in self._standing.owned if topic in READS})
         for partition in due:
             async with self._joining:
-                if all([await self._has_reached((topic, partition), ends[topic][partition]) for topic in READS]):
+                if all([await self._has_reached((topic, partition), ends[topic].get(partition)) for topic in READS]):
                     await self._carry_out([self._joins.expire(partition, until)])
 
-    async def _has_reached(self, place: Place, end: int) -> bool:
-        if place not in self._standing.owned:
+    async def _has_reached(self, place: Place, end: int | None) -> bool:
+        """None: a partition that came to the topic since we began. It expires in our next life, which `topics raise` asks for."""
+        if end is None or place not in self._standing.owned:
             return False
         done = self._feedback.done.get(place)
         return (await self._standing.start_of(place) if done is None else done) >= end

@@ -90,7 +90,7 @@ def told(sent: Sent, revision: int) -> str:
     if sent.at_rest:
         lines.append(f"{sent.at_rest} requests and feedbacks left: the lake has them by now.")
     if sent.unreadable:
-        lines.append(f"{sent.unreadable} dead letters left: they would be dead letters again.")
+        lines.append(f"{sent.unreadable} events left: they would be dead letters again.")
     if sent.gone:
         lines.append(f"{sent.gone} dead letters left: their events are cut off in the lake, and no longer on the log.")
     return "\n".join(lines)

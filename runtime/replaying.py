@@ -82,7 +82,7 @@ class Sent(Struct, kw_only=True):
     others: int = 0
     """Requests and feedback that the lake lacked."""
     unreadable: int = 0
-    """Dead letters that would be dead letters again."""
+    """Events that would be dead letters again."""
     gone: int = 0
     """Dead letters whose event is nowhere any more: cut off in the lake, and expired on the log."""
     at_rest: int = 0
@@ -118,7 +118,7 @@ async def replay_calls(events: Log, selection: Selection, replays: Replays, epoc
 
     Raises LogUnavailable; what was sent until then is sent.
     """
-    holder, sent = Beginning(first=True), Sent()
+    holder, sent, rates = Beginning(first=True), Sent(), RateBook.bundled()
     reader, writer = await events.reader([RESPONSES.name], group=f"replay.{epoch}", holder=holder), await events.writer()
     places = {place: span for place, span in holder.spans.items() if span.next > span.first}
     reached = {place: span.first for place, span in places.items()}
@@ -134,8 +134,10 @@ async def replay_calls(events: Log, selection: Selection, replays: Replays, epoc
                     continue
                 reached[record.place] = record.offset + 1
                 lines = list(_chosen(record, selection)) if seen.is_first(record) else []
-                await writer.append(replays.messages(record.place, lines))
-                sent.calls += len(lines)
+                good = understood(record.place, lines, rates, events.identity(RESPONSES.name))
+                await writer.append(replays.messages(record.place, good))
+                sent.calls += len(good)
+                sent.unreadable += len(lines) - len(good)
             progress(sum(reached.values()) - sum(span.first for span in places.values()), whole)
     finally:
         await reader.close()
@@ -238,8 +240,14 @@ def readable(letter: Letter, line: bytes, rates: RateBook, identity: str) -> boo
         return False
     if letter.topic != RESPONSES.name:
         return True
-    message = message_of_lines(*letter.place, BatchId("f" * 32, 1), [line])
-    return not step_of(Record(message=message, offset=letter.offset, appended_at=0.0), rates, identity).letters
+    return bool(understood(letter.place, [line], rates, identity))
+
+
+def understood(place: Place, lines: Sequence[bytes], rates: RateBook, identity: str) -> list[bytes]:
+    """Those completed calls of which no dead letter would come. There is one of the others already."""
+    message = message_of_lines(*place, BatchId("f" * 32, 1), lines)
+    poison = {letter.index for letter in step_of(Record(message=message, offset=0, appended_at=0.0), rates, identity).letters}
+    return [line for index, line in enumerate(lines) if index not in poison]
 
 
 class Finder:

@@ -64,6 +64,10 @@ def raise_(partitions: Annotated[int, typer.Option(min=1, help="Partitions that 
     for name, (before, after) in grown.items():
         typer.echo(f"{name}: {before} to {after}")
     typer.echo(f"Now set HELIOGRAPH_KAFKA__PARTITIONS={partitions} and restart the roles, processors first.")
+    if grown:
+        typer.echo(
+            "Until they are restarted, what is written to the new partitions waits on Kafka: it is neither understood nor in the lake."
+        )
 
 
 def _with_admin(work: Callable[[KafkaConfig, AIOKafkaAdminClient], Awaitable[T]]) -> T:

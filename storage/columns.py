@@ -95,6 +95,6 @@ DEAD_LETTERS: Mapping[str, str] = {
     "error": "Why it was put aside, in words.",
     "at": 'When the letter\'s message was appended to its topic. UTC. A word of SQL: write `"at"`.',
     "payload": "The event's line, cut to 64 KiB.",
-    "organization": "Whose event it is, when that could be read.",
+    "organization": "Whose event it is, when that could be read. Those of nobody known are shown to the organization `default`.",
     "call_id": "Which call it is of, when that could be read.",
 }

@@ -75,6 +75,18 @@ async def test_a_span_is_replaced_and_nothing_doubled(tmp_path: Path) -> None:
     assert asked(lake, "SELECT count(*) FROM dead_letters") == [(1,)]
 
 
+async def test_what_would_be_a_dead_letter_again_is_left(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    poison = encode_event(completed(1, text="no json"))
+    await append(log, message(1, call_number(0), poison))
+    await run_pipeline(log, lake)
+    assert asked(lake, "SELECT call_id, reason FROM dead_letters") == [("call-000001", "body_unreadable")]
+    assert await again(log, Selection()) == Sent(calls=1, unreadable=1)
+    await run_pipeline(log, lake)
+    assert asked(lake, CALLS_SQL) == [("call-000000", 1), ("call-000001", 0)]
+    assert asked(lake, "SELECT count(*) FROM dead_letters") == [(1,)]
+
+
 async def test_events_that_come_meanwhile_are_not_waited_for(tmp_path: Path) -> None:
     log = MemoryLog()
     await append(log, message(1, call_number(0)))

@@ -241,6 +241,16 @@ class TestOrganizations:
             message = ""
         assert "secret" not in message
 
+    def test_letters_of_nobody_known_are_the_operators(self, two: SmallLake, questions: Questions) -> None:
+        letter = {"topic": "t", "partition": 0, "index": 0, "reason": "r", "error": "secret", "at": "2026-01-03T00:00:00Z"}
+        two.add("dead_letters", letter | {"offset": 2}, letter | {"offset": 3, "organization": "default"})
+        sql = 'SELECT "offset" FROM dead_letters ORDER BY 1'
+        seen = {name: rows(questions, sql, organization=Organization(name)) for name in ("default", "a", "b")}
+        assert seen == {"default": [(2,), (3,)], "a": [], "b": [(1,)]}
+        assert rows(questions, sql) == [(1,), (2,), (3,)]
+        failing = "SELECT count(*) FROM dead_letters WHERE CASE WHEN organization = 'b' THEN error('b') ELSE true END"
+        assert rows(questions, failing, organization=Organization("default")) == [(2,)]
+
     def test_a_name_that_is_sql_is_a_name(self, two: SmallLake, questions: Questions) -> None:
         assert rows(questions, "SELECT count(*) FROM calls", organization=Organization("x' OR '1'='1")) == [(0,)]
 
