@@ -23,7 +23,7 @@ def test_every_reason_of_a_dead_letter_is_known() -> None:
     assert found == set(REASONS)
 
 
-@pytest.mark.parametrize("metric", ["rows", "commits", "repeats", "expired", "gaps", "conflicts"])
+@pytest.mark.parametrize("metric", ["rows", "commits", "repeats", "expired", "gaps", "holes", "conflicts"])
 def test_a_sinks_table(metric: str) -> None:
     telemetry.expect("a_table_of_no_rows")
     assert REGISTRY.get_sample_value(f"heliograph_sink_{metric}_total", {"table": "a_table_of_no_rows"}) == 0
