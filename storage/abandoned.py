@@ -37,22 +37,30 @@ class Window(Struct, frozen=True):
 
 
 class Watch:
-    """Which window is to be looked at next. The first reaches back two days; each later one overlaps the last by a deadline."""
+    """Which window is to be looked at next. Each overlaps the last by a deadline; the first, and another every so often, reaches back.
+
+    For a request may lie in a spill, and come to the lake when its time was looked at already.
+    """
 
     REACH = timedelta(days=2)
+    AGAIN = timedelta(hours=6)
 
     def __init__(self, deadline: timedelta) -> None:
         self._deadline = deadline
         self._seen: datetime | None = None
+        self._reached_back: datetime | None = None
 
     def window(self, now: datetime, behind: timedelta) -> Window:
         """`behind`: how far the slowest reader is. What it has not read yet may be the end of a call."""
         before = now - self._deadline - behind
-        since = before - self.REACH if self._seen is None else self._seen - self._deadline
-        return Window(min(since, before), before)
+        if self._seen is None or self._reached_back is None or before - self._reached_back >= self.AGAIN:
+            return Window(before - self.REACH, before)
+        return Window(min(self._seen - self._deadline, before), before)
 
     def looked(self, window: Window) -> None:
         self._seen = window.before
+        if window.before - window.since >= self.REACH:
+            self._reached_back = window.before
 
 
 def write_abandoned(lake: Lake, window: Window) -> int:
@@ -79,14 +87,18 @@ def write_abandoned(lake: Lake, window: Window) -> int:
 
 
 def abandoned(lake: Lake, window: Window) -> list[CallFacts]:
-    """The facts of the calls of which only a request is known. Blocks."""
-    requests = _table(lake, "bodies", ["call_id", "facts"], window, pc.field("side") == "request")
+    """The facts of the calls of which only a request is known. Blocks. Only theirs are read: of all calls of two days they are much."""
+    is_request = pc.field("side") == "request"
+    left = _table(lake, "bodies", ["call_id"], window, is_request).column("call_id")
     for name in ("calls", "amendments"):
-        if not requests.num_rows:
+        if not len(left):
             return []
-        known = _table(lake, name, ["call_id"], window)
-        requests = requests.filter(pc.invert(pc.is_in(requests.column("call_id"), value_set=known.column("call_id"))))
-    return [_facts.decode(text) for text in requests.column("facts").to_pylist() if text is not None]
+        known = _table(lake, name, ["call_id"], window).column("call_id")
+        left = left.filter(pc.invert(pc.is_in(left, value_set=known)))
+    if not len(left):
+        return []
+    facts = _table(lake, "bodies", ["facts"], window, is_request, pc.field("call_id").isin(left.combine_chunks()))
+    return [_facts.decode(text) for text in facts.column("facts").to_pylist() if text is not None]
 
 
 def _table(lake: Lake, name: str, columns: list[str], window: Window, *conditions: pc.Expression) -> pa.Table:
@@ -95,7 +107,7 @@ def _table(lake: Lake, name: str, columns: list[str], window: Window, *condition
     condition = (pc.field("created_at") >= since) & (pc.field("created_at") < before)
     for each in conditions:
         condition &= each
-    return lake.table(name).to_pyarrow_dataset(partitions=days).to_table(columns=columns, filter=condition)
+    return lake.table(name).to_pyarrow_dataset(file_pruning_predicate=days).to_table(columns=columns, filter=condition)
 
 
 def _naive(at: datetime) -> datetime:
