@@ -7,6 +7,8 @@ tests.
 
 import argparse
 import contextlib
+import errno
+import fcntl
 import hashlib
 import shutil
 import signal
@@ -16,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from msgspec import Struct
 
@@ -129,17 +132,23 @@ class Broker:
         self._scram_users = scram_users or {}
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Starts the broker, unless it runs, and waits until it serves. Raises BrokerFailed."""
+        """Starts the broker, unless it runs, and waits until it serves.
+
+        Raises BrokerFailed. Where another broker holds the folder or a port, nothing of it is touched.
+        """
         if self._process is not None and self._process.poll() is None:
             return
-        classpath = f"{jars(self._home).resolve()}/*"
+        self._check_ports()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = self._lock or _locked(self.folder)
+        classpath = f"{jars(self._home).resolve()}/*"
         config = self.folder / "server.properties"
         config.write_text("".join(f"{name}={value}\n" for name, value in self._configuration().items()))
         (self.folder / "log4j2.properties").write_text(_LOGGING)
@@ -152,6 +161,7 @@ class Broker:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                pass_fds=[self._lock.fileno()],  # a broker that outlives us keeps its folder
             )
         self._wait_until_ready()
 
@@ -172,7 +182,27 @@ class Broker:
     def wait(self) -> int:
         return 0 if self._process is None else self._process.wait()
 
+    def _check_ports(self) -> None:
+        """Raises BrokerFailed."""
+        ports = {self.port: "--port", self._controller_port: "--controller-port"} | {
+            each.port: "another listener" for each in self._listeners
+        }
+        for port, option in ports.items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are no hindrance
+                try:
+                    probe.bind(("127.0.0.1", port))
+                    probe.listen()
+                except OSError as error:
+                    why = "is in use, perhaps by another broker" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+                    raise BrokerFailed(
+                        f"Port {port} {why}. Stop what listens there, or choose another port ({option}) and another folder (--data-dir)."
+                    ) from error
+
     def _end(self, number: int) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
         process, self._process = self._process, None
         if process is None:
             return
@@ -239,6 +269,17 @@ class Broker:
         raise BrokerFailed(f"The broker did not come up on {self.address}:\n{(self.folder / 'broker.log').read_text()[-3000:]}")
 
 
+def _locked(folder: Path) -> IO[str]:
+    """Holds the folder until it is closed, by us and by the broker that inherits it. Raises BrokerFailed."""
+    lock = (folder / "heliograph.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise BrokerFailed(f"A broker runs on {folder.resolve()}. Stop it, or choose another folder (--data-dir).") from None
+    return lock
+
+
 @contextlib.contextmanager
 def running(broker: Broker) -> Iterator[Broker]:
     try:
@@ -266,7 +307,8 @@ def main() -> None:
                 f"Kafka listens on {broker.address}; Ctrl-C ends it.\n\n  export HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS={broker.address}",
                 flush=True,
             )
-            sys.exit(broker.wait())
+            if code := broker.wait():
+                sys.exit(f"make kafka: the broker ended with {code}; {broker.folder / 'broker.log'} says why.")
     except KeyboardInterrupt:
         sys.exit(0)
     except BrokerFailed as error:
