@@ -13,7 +13,7 @@ from eventlog.codec import BatchId
 from eventlog.port import OffsetOutOfRange, Place, Span
 
 
-class Beginning(Struct, frozen=True, kw_only=True):
+class Start(Struct, frozen=True, kw_only=True):
     """An offset to begin at, and what there is to know of it."""
 
     offset: int
@@ -30,22 +30,22 @@ def trace_of(batch: BatchId) -> int:
     return int.from_bytes(hashlib.blake2b(str(batch).encode(), digest_size=8).digest(), "big") >> 1
 
 
-def begin(place: Place, position: int | None, last: int | None, span: Span, *, skip_expired: bool) -> Beginning:
+def begin(place: Place, position: int | None, last: int | None, span: Span, *, skip_expired: bool) -> Start:
     """Where reading begins that the lake left off at `position`, the batch before it having the trace `last`.
 
     Raises OffsetOutOfRange when the log no longer has what comes next and nobody said to skip it.
     """
     if position is None:
-        return Beginning(offset=span.first)
+        return Start(offset=span.first)
     if position < span.first:
         if not skip_expired:
             raise OffsetOutOfRange(_told(place, position, span))
-        return Beginning(offset=span.first, anew=True, lost=span.first - position)
+        return Start(offset=span.first, anew=True, lost=span.first - position)
     if position > span.next:
-        return Beginning(offset=span.first, anew=True)
+        return Start(offset=span.first, anew=True)
     if last is None or position == span.first:
-        return Beginning(offset=position)
-    return Beginning(offset=position - 1, expects=last)
+        return Start(offset=position)
+    return Start(offset=position - 1, expects=last)
 
 
 def _told(place: Place, position: int, span: Span) -> str:

@@ -23,7 +23,7 @@ SORT_LIMIT_BYTES = 256 << 20
 """A closed day with more than this is merged but not sorted again: sorting holds it in memory."""
 
 
-class LiveFile(Struct, frozen=True):
+class SizedFile(Struct, frozen=True):
     """One file of a table's snapshot."""
 
     day: date
@@ -40,7 +40,7 @@ class Merge(Struct, frozen=True):
     """The day is over: its rows are put in order once and for all."""
 
 
-def plan(table: str, files: Sequence[LiveFile], config: StorageConfig, today: date) -> list[Merge]:
+def plan(table: str, files: Sequence[SizedFile], config: StorageConfig, today: date) -> list[Merge]:
     """The days worth merging: an open one when its small files are many, a closed one when it is not yet as few files as it could be."""
     merges = []
     for day in sorted({file.day for file in files}):
@@ -52,10 +52,10 @@ def plan(table: str, files: Sequence[LiveFile], config: StorageConfig, today: da
     return merges
 
 
-def live_files(snapshot: DeltaTable) -> list[LiveFile]:
+def live_files(snapshot: DeltaTable) -> list[SizedFile]:
     actions = snapshot.get_add_actions(flatten=True)
     columns = {name: actions.column(name).to_pylist() for name in ("partition.day", "size_bytes")}
-    return [LiveFile(day, size) for day, size in zip(columns["partition.day"], columns["size_bytes"], strict=True)]
+    return [SizedFile(day, size) for day, size in zip(columns["partition.day"], columns["size_bytes"], strict=True)]
 
 
 def merge(snapshot: DeltaTable, work: Merge, config: StorageConfig) -> None:

@@ -20,7 +20,7 @@ from eventlog.port import Place, Span
 from eventlog.replay import revision_of
 from storage import telemetry
 from storage.amendments import Amended, Amendments
-from storage.beginnings import Beginning, begin, trace_of
+from storage.beginnings import Start, begin, trace_of
 from storage.config import StorageConfig
 from storage.holes import Holes
 from storage.kinds import Kind
@@ -113,7 +113,7 @@ class TableSink:
             self._begin(place, beginning)
         return {place: beginning.offset for place, beginning in found.items()}
 
-    def _begin(self, place: Place, beginning: Beginning) -> None:
+    def _begin(self, place: Place, beginning: Start) -> None:
         self._placed.add(place)
         topic, partition = place
         if beginning.expects is not None:
@@ -138,7 +138,7 @@ class TableSink:
             return None
         first = self._spans[record.place].first
         self._waiting = [waiting for waiting in self._waiting if waiting.place != record.place]
-        self._begin(record.place, Beginning(offset=first, anew=True))
+        self._begin(record.place, Start(offset=first, anew=True))
         return first
 
     def _leave(self, places: Iterable[Place]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eventlog.port import OffsetOutOfRange, Span
 from eventlog.topics import CALLS
 from storage import telemetry
-from storage.beginnings import Beginning, begin
+from storage.beginnings import Start, begin
 from storage.config import StorageConfig
 from storage.lake import Lake
 from tests.fakes.facts import calls_message
@@ -29,18 +29,18 @@ class Case:
     position: int | None
     last: int | None
     span: Span
-    begins: Beginning
+    begins: Start
 
 
 CASES = {
-    "a lake that never read it": Case(None, None, Span(3, 9), Beginning(offset=3)),
-    "in the middle": Case(5, 77, Span(0, 9), Beginning(offset=4, expects=77)),
-    "at the end": Case(9, 77, Span(0, 9), Beginning(offset=8, expects=77)),
-    "nothing before it is left to compare": Case(5, 77, Span(5, 9), Beginning(offset=5)),
-    "a lake that left no trace": Case(5, None, Span(0, 9), Beginning(offset=5)),
-    "ahead of the log": Case(10, 77, Span(2, 9), Beginning(offset=2, anew=True)),
-    "an empty log": Case(0, None, Span(0, 0), Beginning(offset=0)),
-    "everything expired, and was read": Case(9, 77, Span(9, 9), Beginning(offset=9)),
+    "a lake that never read it": Case(None, None, Span(3, 9), Start(offset=3)),
+    "in the middle": Case(5, 77, Span(0, 9), Start(offset=4, expects=77)),
+    "at the end": Case(9, 77, Span(0, 9), Start(offset=8, expects=77)),
+    "nothing before it is left to compare": Case(5, 77, Span(5, 9), Start(offset=5)),
+    "a lake that left no trace": Case(5, None, Span(0, 9), Start(offset=5)),
+    "ahead of the log": Case(10, 77, Span(2, 9), Start(offset=2, anew=True)),
+    "an empty log": Case(0, None, Span(0, 0), Start(offset=0)),
+    "everything expired, and was read": Case(9, 77, Span(9, 9), Start(offset=9)),
 }
 
 
@@ -52,7 +52,7 @@ def test_beginnings(case: Case) -> None:
 def test_expired_messages_stop_with_the_remedy_or_are_given_up() -> None:
     with pytest.raises(OffsetOutOfRange, match=r"llm.calls.v1 partition 0.*2 messages.*HELIOGRAPH_SINK__SKIP_EXPIRED=true"):
         begin(PLACE, 3, 77, Span(5, 9), skip_expired=False)
-    assert begin(PLACE, 3, 77, Span(5, 9), skip_expired=True) == Beginning(offset=5, anew=True, lost=2)
+    assert begin(PLACE, 3, 77, Span(5, 9), skip_expired=True) == Start(offset=5, anew=True, lost=2)
 
 
 def lake_at(folder: Path, *, skip_expired: bool = False) -> Lake:

@@ -10,7 +10,7 @@ from eventlog.codec import BatchId, message_of
 from eventlog.topics import CALLS
 from storage.config import StorageConfig
 from storage.lake import Lake
-from storage.maintenance import LiveFile, Merge, live_files, maintain, plan, tidy
+from storage.maintenance import Merge, SizedFile, live_files, maintain, plan, tidy
 from storage.migration import LakeTooNew
 from storage.schema import CALLS as CALLS_SCHEMA
 from storage.schema import VERSION, VERSION_KEY
@@ -24,18 +24,18 @@ YESTERDAY = TODAY - timedelta(days=1)
 CONFIG = StorageConfig(lake_uri="unused", small_files=3, target_file_bytes=1000)
 SMALL, LARGE = 10, 900
 
-PLANS: dict[str, tuple[list[LiveFile], list[Merge]]] = {
+PLANS: dict[str, tuple[list[SizedFile], list[Merge]]] = {
     "nothing there": ([], []),
-    "an open day with few files": ([LiveFile(TODAY, SMALL)] * 3, []),
-    "an open day with many": ([LiveFile(TODAY, SMALL)] * 4, [Merge("calls", TODAY, 4, sort=False)]),
-    "large files are left alone": ([LiveFile(TODAY, LARGE)] * 9, []),
-    "a closed day with two": ([LiveFile(YESTERDAY, SMALL)] * 2, [Merge("calls", YESTERDAY, 2, sort=True)]),
-    "a closed day with one": ([LiveFile(YESTERDAY, SMALL)], []),
+    "an open day with few files": ([SizedFile(TODAY, SMALL)] * 3, []),
+    "an open day with many": ([SizedFile(TODAY, SMALL)] * 4, [Merge("calls", TODAY, 4, sort=False)]),
+    "large files are left alone": ([SizedFile(TODAY, LARGE)] * 9, []),
+    "a closed day with two": ([SizedFile(YESTERDAY, SMALL)] * 2, [Merge("calls", YESTERDAY, 2, sort=True)]),
+    "a closed day with one": ([SizedFile(YESTERDAY, SMALL)], []),
 }
 
 
 @pytest.mark.parametrize(("files", "merges"), PLANS.values(), ids=PLANS)
-def test_plan(files: list[LiveFile], merges: list[Merge]) -> None:
+def test_plan(files: list[SizedFile], merges: list[Merge]) -> None:
     assert plan("calls", files, CONFIG, TODAY) == merges
 
 
