@@ -61,7 +61,7 @@ def _ask_server(chosen: Settings, sql: str, form: Format) -> Answer:
     try:
         with opener.open(request, timeout=chosen.query.timeout_s + 10) as found:
             told = Told(rows=int(found.headers.get("heliograph-rows", 0)), truncated="heliograph-truncated" in found.headers)
-            return Answer(body=found.read(), told=told)
+            return Answer(pieces=(found.read(),), told=told)
     except urllib.error.HTTPError as error:
         with error:
             raise Refused(_refusal(error.read(), error.code)) from None

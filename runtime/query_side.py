@@ -45,4 +45,10 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
 def limits_of(chosen: Settings) -> Limits:
     """What a question may cost."""
     asked = chosen.query
-    return Limits(timeout_s=asked.timeout_s, rows=asked.rows, memory_bytes=asked.memory_bytes, at_once=asked.at_once)
+    return Limits(
+        timeout_s=asked.timeout_s,
+        rows=asked.rows,
+        result_bytes=asked.memory_bytes // 4,
+        memory_bytes=asked.memory_bytes,
+        at_once=asked.at_once,
+    )

@@ -108,8 +108,9 @@ def _answer(questions: Questions, asked: Asked, line: Line) -> None:
     except Exception as error:  # noqa: BLE001 - told to the asker, who raises it
         line.say(Kind.FAILED, f"{type(error).__name__}: {error}".encode(errors="replace"))
     else:
-        for piece in pieces(found.body):
-            line.say(Kind.PIECE, piece)
+        for written in found.pieces:
+            for piece in pieces(written):
+                line.say(Kind.PIECE, piece)
         line.say(Kind.ANSWERED, msgspec.json.encode(found.told))
 
 

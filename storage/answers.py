@@ -1,12 +1,14 @@
 """Questions in, bytes out: whatever can be asked, answered over a lake and written in the form asked for."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 import pyarrow as pa
 
-from storage.asked import Answer, Asked, CallAsked, SqlAsked, Told
+from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Told
 from storage.call_page import call_with_bodies
 from storage.formats import Format, json_rows, rendered
-from storage.query import QueryResult, Questions, too_large
+from storage.query import Limits, QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
 
 WIDTH = 200
@@ -23,25 +25,36 @@ def answer(questions: Questions, asked: Asked, *, width: int = WIDTH) -> Answer:
 def _answer(questions: Questions, asked: Asked, width: int) -> Answer:
     if isinstance(asked, CallAsked):
         found = call_with_bodies(questions, asked.key, organization=asked.organization)
-        return Answer(body=found or b"", told=Told(found=found is not None))
+        return Answer(pieces=(found or b"",), told=Told(found=found is not None))
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
-    body = _written(result, asked.form, width)
-    if len(body) > questions.limits.result_bytes:
-        raise Refused(too_large(questions.limits))
-    return Answer(body=body, told=Told(rows=result.table.num_rows, truncated=result.truncated))
+    pieces = tuple(_within(questions.limits, _written(result, asked.form, width)))
+    return Answer(pieces=pieces, told=Told(rows=result.table.num_rows, truncated=result.truncated))
 
 
-def _written(result: QueryResult, form: Format, width: int) -> bytes:
+def _written(result: QueryResult, form: Format, width: int) -> Iterator[bytes]:
     if form is not Format.JSON:
-        return rendered(result.table, form, width=width)
-    about = {
-        "columns": result.table.column_names,
-        "types": result.types,
-        "rows": msgspec.Raw(json_rows(result.table)),
-        "truncated": result.truncated,
-        "elapsed_ms": round(result.elapsed_ms, 1),
-    }
-    return msgspec.json.encode(about)
+        yield from rendered(result.table, form, width=width)
+        return
+    before = {"columns": result.table.column_names, "types": result.types}
+    after = {"truncated": result.truncated, "elapsed_ms": round(result.elapsed_ms, 1)}
+    yield msgspec.json.encode(before)[:-1] + b',"rows":'
+    yield from json_rows(result.table)
+    yield b"," + msgspec.json.encode(after)[1:]
+
+
+def _within(limits: Limits, written: Iterable[bytes]) -> Iterator[bytes]:
+    """The same, small pieces put together. Raises Refused as soon as it is too much."""
+    size, small = 0, bytearray()
+    for piece in written:
+        size += len(piece)
+        if size > limits.result_bytes:
+            raise Refused(too_large(limits))
+        small += piece
+        if len(small) >= PIECE_BYTES:
+            yield bytes(small)
+            small.clear()
+    if small:
+        yield bytes(small)
 
 
 def _unwritable(asked: Asked) -> Refusal:

@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +21,7 @@ from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answer
 from storage.asked import Answer, Asked, CallAsked, SqlAsked
 from storage.config import StorageConfig
 from storage.docs_page import install_docs_page
-from storage.door import Door
+from storage.door import Door, Receive, Scope, Send
 from storage.formats import Format
 from storage.lake import Lake
 from storage.pool import Pool
@@ -131,7 +132,7 @@ async def query(question: Question, request: Request) -> Response:
     asked = SqlAsked(sql=question.sql, parameters=question.parameters, form=question.format, organization=request.app.state.organization)
     answer = await _asked(request, asked)
     headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
-    return Response(answer.body, 200, headers, _MEDIA[question.format])
+    return Handed(answer, headers, _MEDIA[question.format])
 
 
 CallKey = Annotated[str, Path(description="A call id, or a request id: of several calls with it, the newest.", max_length=1000)]
@@ -151,7 +152,7 @@ async def call(id: CallKey, request: Request) -> Response:  # noqa: A002 the nam
                 status=404,
             )
         )
-    return Response(answer.body, media_type="application/json")
+    return Handed(answer, {}, "application/json")
 
 
 @router.get("/v1/tables", summary="The tables and their columns", tags=["tables"])
@@ -202,6 +203,20 @@ def metrics() -> Response:
 def _described(view: View) -> dict[str, Any]:
     listed = [{"name": column.name, "type": column.type, "description": column.description} for column in view.columns]
     return {"name": view.name, "description": view.description, "columns": listed}
+
+
+class Handed(Response):
+    """An answer on its way out: each piece is let go once the client's connection has room for it."""
+
+    def __init__(self, answer: Answer, headers: dict[str, str], media_type: str) -> None:
+        self._pieces = deque(answer.pieces or (b"",))
+        super().__init__(None, 200, headers | {"content-length": str(sum(map(len, self._pieces)))}, media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while self._pieces:
+            piece = self._pieces.popleft()
+            await send({"type": "http.response.body", "body": piece, "more_body": bool(self._pieces)})
 
 
 async def _asked(request: Request, asked: Asked, *, own: bool = False) -> Answer:

@@ -75,10 +75,15 @@ class Told(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """An answer, written out."""
+    """An answer, written out: in pieces, as they came. Whoever holds it may let them go one by one."""
 
-    body: bytes
+    pieces: tuple[bytes, ...]
     told: Told = Told()
+
+    @property
+    def body(self) -> bytes:
+        """All of it, once more."""
+        return b"".join(self.pieces)
 
 
 def encoded(asked: Asked) -> bytes:

@@ -8,7 +8,7 @@ import base64
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -34,20 +34,34 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def rendered(table: pa.Table, form: Format, *, width: int | None = None) -> bytes:
-    """`table` in one of the formats. JSON is a list of objects, one per row; columns of the same name get a number."""
+SLICE_BYTES = 1 << 20
+"""Of a table, as Arrow: so much is turned into Python's values at a time, which take several times as much."""
+
+
+def rendered(table: pa.Table, form: Format, *, width: int | None = None) -> Iterator[bytes]:
+    """`table` in one of the formats, in pieces. JSON is a list of objects, one per row; columns of the same name get a number."""
     if form is Format.JSON:
-        return json_objects(table)
-    if form is Format.CSV:
-        return csv_text(table).encode()
-    if form is Format.PARQUET:
-        return parquet(table)
-    return table_text(table, width=width).encode()
+        yield json_objects(table)
+    elif form is Format.CSV:
+        yield from csv_rows(table)
+    elif form is Format.PARQUET:
+        yield parquet(table)
+    else:
+        yield table_text(table, width=width).encode()
 
 
-def json_rows(table: pa.Table) -> bytes:
-    """The rows as a JSON list of lists."""
-    return _encoder.encode(rows_of(table))
+def json_rows(table: pa.Table) -> Iterator[bytes]:
+    """The rows as a JSON list of lists, in pieces."""
+    before = b"["
+    for part in _slices(table):
+        yield before + _encoder.encode(rows_of(part))[1:-1]
+        before = b","
+    yield b"]" if table.num_rows else b"[]"
+
+
+def _slices(table: pa.Table) -> Iterator[pa.Table]:
+    rows = max(1, table.num_rows * SLICE_BYTES // max(1, table.nbytes))
+    return (table.slice(start, rows) for start in range(0, table.num_rows, rows))
 
 
 def json_objects(table: pa.Table) -> bytes:
@@ -57,13 +71,17 @@ def json_objects(table: pa.Table) -> bytes:
     return b"[" + b",\n ".join(lines) + b"]\n"
 
 
-def csv_text(table: pa.Table) -> str:
-    """RFC 4180 with a header; null is empty, lists and objects are JSON."""
+def csv_rows(table: pa.Table) -> Iterator[bytes]:
+    """RFC 4180 with a header, in pieces; null is empty, lists and objects are JSON."""
+    yield _csv([table.column_names])
+    for part in _slices(table):
+        yield _csv([_csv_cell(cell) for cell in row] for row in rows_of(part))
+
+
+def _csv(rows: Iterable[Sequence[Cell]]) -> bytes:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.column_names)
-    writer.writerows([_csv_cell(cell) for cell in row] for row in rows_of(table))
-    return out.getvalue()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode()
 
 
 def parquet(table: pa.Table) -> bytes:

@@ -6,6 +6,7 @@ health and look-ups are answered whatever others ask.
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class Answerer:
             raise
         self._line = Line(ours)
         self._verdict: Refusal | None = None
-        self._base = 0
+        self._base = self._most_taken = self._given = 0
         self.number = 0
         """Of the question that was asked last."""
 
@@ -95,7 +96,7 @@ class Answerer:
         except HungUp as error:
             raise OSError("an answerer ended before it was ready") from error
         self._line.patient_for(None)
-        self._base = self._resident()
+        self._base, self._given = self._resident(), begin.limits.memory_bytes
 
     def ask(self, question: bytes) -> Answer:
         """Raises Refused, also when the process had to be ended, and Failed."""
@@ -107,13 +108,13 @@ class Answerer:
             raise Refused(self._verdict or self._breakdown()) from None
 
     def _answer(self) -> Answer:
-        body = bytearray()
+        taken: list[bytes] = []
         while True:
             kind, payload = self._hear()
             if kind is Kind.PIECE:
-                body += payload
+                taken.append(payload)
             elif kind is Kind.ANSWERED:
-                return Answer(body=bytes(body), told=msgspec.json.decode(payload, type=Told))
+                return Answer(pieces=tuple(taken), told=msgspec.json.decode(payload, type=Told))
             elif kind is Kind.REFUSED:
                 raise Refused(msgspec.json.decode(payload, type=Refusal))
             else:
@@ -131,7 +132,7 @@ class Answerer:
         """It ended and nobody here did it. Nearly always it was refused memory, and could not even say so."""
         code = self._process.wait()
         log.warning("answerer_died", exit_code=code)
-        return OUT_OF_MEMORY if code in _OF_HUNGER else CRASHED
+        return OUT_OF_MEMORY if of_hunger(code, self._most_taken, self._given) else CRASHED
 
     def stop(self, number: int) -> None:
         """Nobody waits for the answer to this question any more."""
@@ -154,7 +155,9 @@ class Answerer:
 
     def taken(self) -> int:
         """Bytes of memory that questions made it take."""
-        return max(0, self._resident() - self._base)
+        taken = max(0, self._resident() - self._base)
+        self._most_taken = max(self._most_taken, taken)
+        return taken
 
     def _resident(self) -> int:
         """Bytes of memory it takes; 0 where the system does not tell."""
@@ -168,12 +171,20 @@ class Answerer:
 def _started(line: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "storage.answerer", str(line)]
     environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}  # it counts nothing
+    environment |= _ALLOCATOR
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[line], env=environment)  # noqa: S603 - ourselves
 
 
+_ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own reserves 1 GiB at its first use, which the system counts as taken, and ends the process when it is refused more."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_OF_HUNGER = {-9, -6, 1}
-"""The system's own end of it (SIGKILL), an allocation that failed in native code (SIGABRT), one that failed in Python."""
+_OF_HUNGER = {-signal.SIGKILL, -signal.SIGABRT, 1}
+"""The system's own end of it, an allocation that failed in native code, one that failed in Python."""
+
+
+def of_hunger(exit_code: int, most_taken: int, given: int) -> bool:
+    """Whether it ended for want of memory. Native code may also write to where it was refused some: that is likely near the limit only."""
+    return exit_code in _OF_HUNGER or (exit_code == -signal.SIGSEGV and most_taken > given // 2)
 
 
 def _log(event: dict[str, Any]) -> None:

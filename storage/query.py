@@ -46,7 +46,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     rows: int = 100_000
     """More rows are cut off, and the answer says so."""
     result_bytes: int = 256 << 20
-    """An answer that is larger, as Arrow, is refused."""
+    """An answer that is larger, as Arrow or written out, is refused. It is held as both: give four times as much memory."""
     memory_bytes: int = 1 << 30
     """Of all questions together."""
     threads: int = 2

@@ -63,6 +63,12 @@ class TestQuery:
         answer = await api.post("/v1/query", json={"sql": "SELECT cost_usd FROM calls"})
         assert b"[[123456.123456789012]]" in answer.content
 
+    @pytest.mark.parametrize("length", [1, 3_000_000])
+    async def test_answers_of_any_length_come_whole(self, api: httpx.AsyncClient, length: int) -> None:
+        answer = await api.post("/v1/query", json={"sql": f"SELECT repeat('x', {length}) AS x FROM range(3)", "format": "csv"})
+        assert answer.text == "x\n" + ("x" * length + "\n") * 3
+        assert answer.headers["content-length"] == str(len(answer.content))
+
     async def test_parameters(self, world: SmallLake, api: httpx.AsyncClient) -> None:
         world.add("calls", *calls(3))
         assert (await ask(api, "SELECT call_id FROM calls WHERE call_id = $1", parameters=["c1"]))["rows"] == [["c1"]]

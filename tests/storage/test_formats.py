@@ -9,7 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.formats import Format, distinct_names, json_rows, rendered
+from storage import formats
+from storage.formats import SLICE_BYTES, Format, distinct_names, json_rows
+
+
+def rendered(table: pa.Table, form: Format, *, width: int | None = None) -> bytes:
+    return b"".join(formats.rendered(table, form, width=width))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ CELLS = {
 
 @pytest.mark.parametrize(("sql", "text"), CELLS.values(), ids=CELLS)
 def test_json(engine: duckdb.DuckDBPyConnection, sql: str, text: str) -> None:
-    assert json_rows(engine.sql(f"SELECT {sql}").to_arrow_table()).decode() == f"[[{text}]]"
+    assert b"".join(json_rows(engine.sql(f"SELECT {sql}").to_arrow_table())).decode() == f"[[{text}]]"
 
 
 @pytest.mark.parametrize("sql", [sql for sql, _ in CELLS.values()], ids=CELLS)
@@ -83,7 +88,7 @@ UNSTORABLE = ["TIMESTAMP_S 'infinity'", "[INTERVAL 1 DAY]", "{'u': union_value(a
 def test_what_parquet_cannot_store_is_the_text_that_json_shows(engine: duckdb.DuckDBPyConnection, sql: str) -> None:
     found = engine.sql(f"SELECT {sql} AS x").to_arrow_table()
     (stored,) = pq.read_table(io.BytesIO(rendered(found, Format.PARQUET))).column("x").to_pylist()
-    ((shown,),) = json.loads(json_rows(found))
+    ((shown,),) = json.loads(b"".join(json_rows(found)))
     assert stored == (shown if shown is None or isinstance(shown, str) else json.dumps(shown, separators=(",", ":")))
 
 
@@ -97,7 +102,18 @@ def test_nothing_found() -> None:
     assert json.loads(rendered(empty, Format.JSON)) == []
     assert rendered(empty, Format.CSV) == b"a\n"
     assert pq.read_table(io.BytesIO(rendered(empty, Format.PARQUET))).column_names == ["a"]
-    assert json_rows(empty) == b"[]"
+    assert b"".join(json_rows(empty)) == b"[]"
+
+
+@pytest.mark.parametrize("length", [1, 1_000, SLICE_BYTES // 2, 2 * SLICE_BYTES])
+def test_a_large_table_is_written_in_pieces_and_is_the_same(length: int) -> None:
+    texts = ["\u00fc" * (length // 2) + str(number) for number in range(max(7, 3 * SLICE_BYTES // length // 100))]
+    table = pa.concat_tables([pa.table({"a": texts, "b": [None] * len(texts)})] * 2).slice(1)
+    expected = [[text, None] for text in (texts + texts)[1:]]
+    written = list(json_rows(table))
+    assert json.loads(b"".join(written)) == expected
+    assert (table.nbytes < 2 * SLICE_BYTES) or len(written) > 2
+    assert rendered(table, Format.CSV).decode().splitlines() == ["a,b", *(f"{text}," for text, _ in expected)]
 
 
 def test_names_that_repeat() -> None:

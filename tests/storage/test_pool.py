@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from structlog.testing import capture_logs
 from eventlog.events import Organization
 from storage.asked import PIECE_BYTES, Asked, CallAsked, SqlAsked, decoded, encoded, pieces
 from storage.formats import Format
-from storage.pool import Pool, too_heavy
+from storage.pool import Pool, of_hunger, too_heavy
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
 from tests.fakes.small_lake import SmallLake, calls
@@ -284,6 +285,29 @@ async def test_an_answer_of_many_pieces_comes_whole(world: SmallLake) -> None:
         assert empty.body == b"range\n"
 
 
+@pytest.mark.parametrize("form", [Format.JSON, Format.CSV])
+async def test_an_answer_may_be_a_quarter_of_the_memory(world: SmallLake, form: Format) -> None:
+    async with asking(world, Limits(timeout_s=60)) as pool:
+        wide = "SELECT repeat('a', 10_000) || range FROM range({})"
+        answer = await pool.ask(SqlAsked(sql=wide.format(25_000), form=form))
+        assert 250_000_000 < sum(map(len, answer.pieces)) < 256 << 20
+        with pytest.raises(Refused) as caught:
+            await pool.ask(SqlAsked(sql=wide.format(28_000), form=form))
+        assert "larger than 256 MiB" in caught.value.refusal.message
+
+
+async def test_the_asker_holds_an_answer_once(world: SmallLake) -> None:
+    async with asking(world, Limits(timeout_s=60)) as pool:
+        await rows(pool, "SELECT 1")
+        tracemalloc.start()
+        try:
+            answer = await pool.ask(SqlAsked(sql="SELECT repeat('a', 10_000) FROM range(3_000)"))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert sum(map(len, answer.pieces)) < peak < 1.2 * sum(map(len, answer.pieces))
+
+
 async def test_an_answer_may_not_grow_as_it_is_written(world: SmallLake) -> None:
     async with asking(world, Limits(result_bytes=1 << 20)) as pool:
         refusal = await refusal_of(pool, "SELECT repeat(chr(1), 900_000)")  # as JSON, each is six characters
@@ -332,6 +356,21 @@ WEIGHTS: dict[str, tuple[dict[str, int], str | None]] = {
 @pytest.mark.parametrize(("taken", "ended"), WEIGHTS.values(), ids=WEIGHTS)
 def test_who_is_too_heavy(taken: dict[str, int], ended: str | None) -> None:
     assert too_heavy(taken, 100) == ended
+
+
+ENDS: dict[str, tuple[int, int, bool]] = {
+    "the system ended it": (-signal.SIGKILL, 0, True),
+    "native code was refused memory": (-signal.SIGABRT, 0, True),
+    "Python was": (1, 0, True),
+    "native code broke down near the limit": (-signal.SIGSEGV, 51, True),
+    "native code broke down far from it": (-signal.SIGSEGV, 50, False),
+    "a fault of ours": (2, 99, False),
+}
+
+
+@pytest.mark.parametrize(("exit_code", "most_taken", "hungry"), ENDS.values(), ids=ENDS)
+def test_what_an_end_is_told_as(exit_code: int, most_taken: int, hungry: bool) -> None:
+    assert of_hunger(exit_code, most_taken, 100) is hungry
 
 
 def test_an_answerer_lets_others_go_first(world: SmallLake) -> None:

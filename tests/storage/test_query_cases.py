@@ -20,7 +20,8 @@ def test_golden(case: Path, tmp_path: Path) -> None:
         world.add(row.pop("table"), row)
     answer = run_query(world.lake, (case / "query.sql").read_text())
     decimals = [index for index, kind in enumerate(answer.types) if kind.startswith("DECIMAL")]
-    found = json.loads(json_rows(answer.table), parse_float=str) if decimals else json.loads(json_rows(answer.table))
+    rows = b"".join(json_rows(answer.table))
+    found = json.loads(rows, parse_float=str) if decimals else json.loads(rows)
     expected = json.loads((case / "result.json").read_text())
     assert answer.table.column_names == expected["columns"]
     assert _as_text(found, decimals) == _as_text(expected["rows"], decimals)
