@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 from eventlog.events import Organization
 from storage.asked import PIECE_BYTES, Asked, CallAsked, SqlAsked, decoded, encoded, pieces
 from storage.formats import Format
-from storage.pool import Pool, of_hunger, too_heavy
+from storage.handle import of_hunger
+from storage.pool import Pool, too_heavy
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
 from tests.fakes.small_lake import SmallLake, calls

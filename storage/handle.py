@@ -1,0 +1,159 @@
+"""One of the processes that answer questions, as its asker holds it: started, asked, stopped, ended; and what its end is told as."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import structlog
+
+from storage.answerer import Begin
+from storage.asked import NUMBER, Answer, Kind, Told
+from storage.engine import OUT_OF_MEMORY
+from storage.line import HungUp, Line
+from storage.refusal import Refusal, Refused
+
+log = structlog.get_logger()
+
+CRASHED = Refusal(
+    code="question_failed",
+    message="The engine broke down over this question; others were not affected.",
+    fix="Write the question differently, and please report it.",
+    field="sql",
+    status=422,
+)
+STOPPING = Refusal(code="stopping", message="Heliograph is being stopped.", fix="Ask again once it runs.", status=503)
+
+
+class Failed(Exception):
+    """A fault of ours in an answerer."""
+
+
+class Answerer:
+    """One of the processes, as its asker holds it.
+
+    `begin`, `ask` and `wait` block, one of them at a time, in a thread; `stop` and `kill` come from elsewhere and end what they wait for.
+    """
+
+    def __init__(self) -> None:
+        """Starts the process. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = _started(theirs.fileno())
+        except OSError:
+            ours.close()
+            raise
+        self._line = Line(ours)
+        self._verdict: Refusal | None = None
+        self._base = self._most_taken = self._given = 0
+        self.number = 0
+        """Of the question that was asked last."""
+
+    def begin(self, begin: Begin) -> None:
+        """Until it is ready. Raises OSError."""
+        self._line.patient_for(begin.limits.start_s)
+        try:
+            self._line.say(Kind.BEGIN, msgspec.json.encode(begin))
+            self._hear()
+        except HungUp as error:
+            raise OSError("an answerer ended before it was ready") from error
+        self._line.patient_for(None)
+        self._base, self._given = self._resident(), begin.limits.memory_bytes
+
+    def ask(self, question: bytes) -> Answer:
+        """Raises Refused, also when the process had to be ended, and Failed."""
+        try:
+            self.number += 1
+            self._line.say(Kind.ASK, NUMBER.pack(self.number) + question)
+            return self._answer()
+        except HungUp:
+            raise Refused(self._verdict or self._breakdown()) from None
+
+    def _answer(self) -> Answer:
+        taken: list[bytes] = []
+        while True:
+            kind, payload = self._hear()
+            if kind is Kind.PIECE:
+                taken.append(payload)
+            elif kind is Kind.ANSWERED:
+                return Answer(pieces=tuple(taken), told=msgspec.json.decode(payload, type=Told))
+            elif kind is Kind.REFUSED:
+                raise Refused(msgspec.json.decode(payload, type=Refusal))
+            else:
+                raise Failed(payload.decode())
+
+    def _hear(self) -> tuple[Kind, bytes]:
+        """The next message that is no log line."""
+        while True:
+            kind, payload = self._line.hear()
+            if kind is not Kind.LOGGED:
+                return kind, payload
+            _log(msgspec.json.decode(payload))
+
+    def _breakdown(self) -> Refusal:
+        """It ended and nobody here did it. Nearly always it was refused memory, and could not even say so."""
+        code = self._process.wait()
+        log.warning("answerer_died", exit_code=code)
+        return OUT_OF_MEMORY if of_hunger(code, self._most_taken, self._given) else CRASHED
+
+    def stop(self, number: int) -> None:
+        """Nobody waits for the answer to this question any more."""
+        with suppress(HungUp):
+            self._line.say(Kind.STOP, NUMBER.pack(number))
+
+    def kill(self, verdict: Refusal = STOPPING) -> None:
+        """Ends it at once; whoever waits for its answer is told `verdict`, the first that was given."""
+        self._verdict = self._verdict or verdict
+        self._process.kill()
+
+    def wait(self) -> None:
+        """Until one that was killed is gone."""
+        self._process.wait()
+        self._line.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._verdict is None and self._process.poll() is None
+
+    def taken(self) -> int:
+        """Bytes of memory that questions made it take."""
+        taken = max(0, self._resident() - self._base)
+        self._most_taken = max(self._most_taken, taken)
+        return taken
+
+    def _resident(self) -> int:
+        """Bytes of memory it takes; 0 where the system does not tell."""
+        try:
+            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0
+
+
+def _started(line: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "storage.answerer", str(line)]
+    environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}  # it counts nothing
+    environment |= _ALLOCATOR
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[line], env=environment)  # noqa: S603 - ourselves
+
+
+_ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own reserves 1 GiB at its first use, which the system counts as taken, and ends the process when it is refused more."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_OF_HUNGER = {-signal.SIGKILL, -signal.SIGABRT, 1}
+"""The system's own end of it, an allocation that failed in native code, one that failed in Python."""
+
+
+def of_hunger(exit_code: int, most_taken: int, given: int) -> bool:
+    """Whether it ended for want of memory. Native code may also write to where it was refused some: that is likely near the limit only."""
+    return exit_code in _OF_HUNGER or (exit_code == -signal.SIGSEGV and most_taken > given // 2)
+
+
+def _log(event: dict[str, Any]) -> None:
+    level, name = event.pop("level"), event.pop("event")
+    getattr(log, level if level in {"debug", "info", "warning"} else "error")(name, **event)
