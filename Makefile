@@ -14,15 +14,16 @@ help:  ## Say what there is
 
 # uv where it is, pip otherwise; both from the lock, hashes checked.
 define install
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	if command -v uv >/dev/null; then \
+	@echo "Installing from the lock, once: this takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null; then \
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
-	touch $@
+	@touch $@
 endef
 
 .venv/.run: requirements.lock pyproject.toml
