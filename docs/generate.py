@@ -96,7 +96,43 @@ def tables_page() -> str:
         lines += [f"## `{view.name}`", "", view.description, "", "| column | type | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{column.name}` | {column.type} | {column.description} |" for column in view.columns]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, ON_DISK])
+
+
+ON_DISK = """## The files on disk
+
+In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `bodies`, `feedback` and `dead_letters` are Delta
+tables, to which rows are only appended. `heliograph lake files TABLE` prints the live Parquet files of one; other files in its
+folder are old.
+
+The table `calls` is not the view `calls`: a row of it may have been replaced. What replaces it is a whole row in `amendments`, with
+the same `call_id` and columns:
+
+| `revision` | in | what it is |
+| --- | --- | --- |
+| 0 | `calls` | the live row, as the call was understood when it ended |
+| 1, 2, … | `amendments` | what the first, second, … `heliograph replay` made of it; the highest replaces all below |
+| -1 | `amendments` | a call that began and never ended (`abandoned`); stands only where there is no other row |
+
+So of each call the row with the highest `revision` stands. Who reads `calls` alone has stale rows after a replay, and no abandoned calls.
+
+```python
+import duckdb
+import polars
+from deltalake import DeltaTable
+
+files = [uri for table in ("calls", "amendments") for uri in DeltaTable(f"data/lake/{table}").file_uris()]
+
+rows = duckdb.read_parquet(files)
+stands = "SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC) = 1"
+print(duckdb.sql(f"SELECT call_id, revision, outcome, cost_usd FROM ({stands}) ORDER BY call_id"))
+
+frame = polars.read_parquet(files).sort("revision").unique("call_id", keep="last")
+print(frame.select("call_id", "revision", "outcome", "cost_usd").sort("call_id"))
+```
+
+Ratings and scores are in `feedback` alone; the view `calls` joins the newest of each.
+"""
 
 
 def events_page() -> str:

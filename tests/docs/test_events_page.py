@@ -66,7 +66,7 @@ def test_its_validator_validates(stack: Stack) -> None:
 def test_its_parquet_is_the_lake(stack: Stack) -> None:
     run_python(CALL, stack)
     stack.rows("true")
-    assert "gpt-4o-mini" in run_python(snippet("tables/calls/files"), stack)
+    assert "gpt-4o-mini" in run_python(snippet("/v1/tables/{table}/files"), stack)
 
 
 def test_what_a_running_heliograph_says_fits(stack: Stack) -> None:
