@@ -39,6 +39,8 @@ class SpillingWriter:
         self._unusable = ""
         """Why the spill could not be opened."""
         self._since: float | None = None
+        self._drained_events = 0
+        """Of those spilled: how many were behind us when the last drain ended."""
         self._begun = asyncio.Event()
         self._orphans = Orphans(grounds, patient)
         self._tasks: list[asyncio.Task[None]] = []
@@ -192,7 +194,8 @@ class SpillingWriter:
         self._since = None
         self._begun.clear()
         self._tally.flows()
-        log.info("spill_drained", spilled_events=self._tally.spilled_events)
+        log.info("spill_drained", spilled_events=self._tally.spilled_events - self._drained_events)
+        self._drained_events = self._tally.spilled_events
 
     async def _start_anew(self, own: Spill, damage: LogCorrupt) -> None:
         """What was in a damaged spill is behind us: what comes now goes to Kafka, or into a new one."""
@@ -200,6 +203,7 @@ class SpillingWriter:
         await set_aside(own.claim, CORRUPT, str(damage), own.messages, self._tally)
         self._own, self._since = None, None
         self._begun.clear()
+        self._drained_events = self._tally.spilled_events
 
 
 async def _made(grounds: Grounds) -> Spill:

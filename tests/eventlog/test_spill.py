@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from eventlog import spill_drain, spill_orphans
 from eventlog.bodies import bare
@@ -94,6 +95,19 @@ async def test_what_is_not_acknowledged_is_spilled_with_all_behind_it_and_comes_
         assert writer.state.spilled_events == 10
     assert cluster.log.messages(REQUESTS.name, 0) == [batch(number) for number in range(1, 7)]
     assert cluster.log.messages(REQUESTS.name, 1) == [batch(number, 1) for number in range(1, 7)]
+
+
+async def test_a_drain_tells_what_it_drained_itself(tmp_path: Path) -> None:
+    cluster = Cluster()
+    with capture_logs() as told:
+        async with spilling(cluster, tmp_path) as writer:
+            for count in (3, 1):
+                cluster.up = False
+                for number in range(count):
+                    await writer.append([batch(number)])
+                cluster.up = True
+                await drained(writer)
+    assert [each["spilled_events"] for each in told if each["event"] == "spill_drained"] == [3, 1]
 
 
 async def test_what_was_acknowledged_is_not_spilled(tmp_path: Path) -> None:
