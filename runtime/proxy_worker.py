@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import socket
+import ssl
 from collections.abc import Callable
 
 from eventlog.spill import SpillingWriter
@@ -15,7 +16,7 @@ from ingress.upstream import Sender, Upstream
 from runtime.emitting import open_emitter
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
-from runtime.settings import Settings
+from runtime.settings import Misconfigured, Settings
 
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
 """Thresholds of the garbage collector. A call leaves no cycles behind; the usual 700 would look for them at every few calls."""
@@ -24,8 +25,8 @@ YOUNG, MIDDLE, OLD = 20_000, 20, 50
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Serves calls until `stop` is set, then drains."""
     telemetry, config = Telemetry(), chosen.ingress()
-    emitter, events = await open_emitter(chosen, telemetry)
     upstream = sender(chosen)
+    emitter, events = await open_emitter(chosen, telemetry)
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
     app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, organization=chosen.organization)
@@ -43,8 +44,17 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
 
 
 def sender(chosen: Settings) -> Sender:
-    """Our own connections, or an outgoing HTTP proxy's where the environment asks for one."""
-    ca_file = str(chosen.ca_file) if chosen.ca_file else None
+    """Our own connections, or an outgoing HTTP proxy's where the environment asks for one. Raises Misconfigured."""
+    try:
+        return _sender(chosen, str(chosen.ca_file) if chosen.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        if chosen.ca_file is None:
+            raise
+        why = error.strerror or str(error) or type(error).__name__
+        raise Misconfigured(f"HELIOGRAPH_CA_FILE={chosen.ca_file}: {why}. Name a readable file of certificates in PEM form.") from error
+
+
+def _sender(chosen: Settings, ca_file: str | None) -> Sender:
     if outgoing_proxy_wanted(os.environ):
         return OutgoingUpstream(limits=chosen.time_limits(), caps=chosen.caps(), target_hosts=chosen.target_hosts, ca_file=ca_file)
     return Upstream(limits=chosen.time_limits(), caps=chosen.caps(), allow_private_targets=chosen.allow_private_targets, ca_file=ca_file)

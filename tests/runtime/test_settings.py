@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.proxy_worker import sender
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 
 VARIABLES = [name for name, _, _ in variables()]
@@ -93,3 +94,12 @@ def test_a_name_in_env_that_is_no_setting_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HELIOGRAPH_PROT=1\nOTHER=2\n")
     with pytest.raises(Misconfigured, match=r"HELIOGRAPH_PROT \(in \.env\) is no setting.*HELIOGRAPH_PORT"):
         settings()
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_used_name_their_setting(tmp_path: Path, content: str | None) -> None:
+    there = tmp_path / "ca.pem"
+    if content is not None:
+        there.write_text(content)
+    with pytest.raises(Misconfigured, match=f"HELIOGRAPH_CA_FILE={there}: .*PEM"):
+        sender(Settings(ca_file=there))
