@@ -102,6 +102,7 @@ def root(
     ] = False,
 ) -> None:
     """Holds the options before the command."""
+    logs.hush()  # what comes of a command is told by it
 
 
 @app.command()
@@ -283,7 +284,7 @@ def demo_provider(
     faults: Annotated[bool, typer.Option("--faults", help="Obey `x-demo-fault` headers: stall, split, reset, fail.")] = False,
 ) -> None:
     """Run a small provider that speaks OpenAI's and Anthropic's dialects, for trying things without a key."""
-    uvloop.run(serve(port, "127.0.0.1", faults=faults))
+    uvloop.run(serve(listen("127.0.0.1", port, setting="--port"), faults=faults))
 
 
 @lake_app.command("files")

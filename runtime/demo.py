@@ -18,6 +18,7 @@ name or value that there is not is answered with 400.
 """
 
 import json
+import socket
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -191,6 +192,6 @@ def server(*, faults: bool, host: str = "127.0.0.1", port: int = 0) -> uvicorn.S
     return uvicorn.Server(config)
 
 
-async def serve(port: int, host: str, *, faults: bool) -> None:
-    """Serves until interrupted."""
-    await server(faults=faults, host=host, port=port).serve()
+async def serve(sockets: list[socket.socket], *, faults: bool) -> None:
+    """Serves on sockets that listen already, until interrupted."""
+    await server(faults=faults).serve(sockets=sockets)

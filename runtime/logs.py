@@ -13,9 +13,14 @@ CHATTER = ("aiokafka",)
 SELDOM_S, REMEMBERED = 10.0, 1024
 
 
+def is_text(form: LogFormat) -> bool:
+    """Whether people read it."""
+    return form is LogFormat.TEXT or (form is LogFormat.AUTO and sys.stderr.isatty())
+
+
 def configure(form: LogFormat, level: LogLevel, *, role: str) -> None:
     """Everything goes to standard error, what libraries log included."""
-    text = form is LogFormat.TEXT or (form is LogFormat.AUTO and sys.stderr.isatty())
+    text = is_text(form)
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -39,8 +44,12 @@ def configure(form: LogFormat, level: LogLevel, *, role: str) -> None:
     handler.addFilter(Seldom())
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
     if level is not LogLevel.DEBUG:
-        for name in CHATTER:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        hush()
+
+
+def hush() -> None:
+    for name in CHATTER:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Seldom(logging.Filter):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,15 @@ def test_asking_makes_nothing_where_nothing_is(stack: Stack, tmp_path: Path, com
         assert f"There is no lake in {tmp_path}/typo/lake" in asked.stderr
         assert "--data-dir" in asked.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_provider_whose_port_is_in_use_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        done = typed("demo", "provider", "--port", str(port))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Port {port} on 127.0.0.1 is in use" in done.stderr
+    assert "--port" in done.stderr
 
 
 def test_an_answer_that_is_cut_says_so(stack: Stack) -> None:
