@@ -10,9 +10,10 @@ from time import time
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
 
 from eventlog.kafka_config import KafkaConfig
-from eventlog.kafka_errors import naming
+from eventlog.kafka_errors import NO_COORDINATOR, naming
 from eventlog.kafka_metadata import TopicFound
 from eventlog.kafka_reader import KafkaReader
 from eventlog.kafka_start import started
@@ -21,6 +22,8 @@ from eventlog.kafka_writer import KafkaWriter
 from eventlog.port import Holder, Lag, Place, UnknownTopic
 from eventlog.topics import TOPICS
 
+COORDINATOR_S, COORDINATOR_LOOK_S = 5.0, 0.2
+"""A cluster that is young makes its topic of positions when somebody first asks for them."""
 PEEK_S = 2.0
 """How long a look at the oldest unread messages may take."""
 
@@ -112,16 +115,31 @@ class KafkaLog:
     async def _committed(self, group: str) -> dict[Place, int]:
         ours = {self._config.on_cluster(topic): topic for topic in TOPICS}
         with naming(self._config):
-            found = await self._admin.list_consumer_group_offsets(self._config.on_cluster(f"heliograph.{group}"))
+            found = await self._offsets(self._config.on_cluster(f"heliograph.{group}"))
         return {
             (ours[there.topic], there.partition): each.offset for there, each in found.items() if there.topic in ours and each.offset >= 0
         }
+
+    async def _offsets(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
+        """Waits for a coordinator of the group, for some seconds."""
+        deadline = asyncio.get_running_loop().time() + COORDINATOR_S
+        while True:
+            try:
+                return await self._admin.list_consumer_group_offsets(group)  # type: ignore[no-any-return]
+            except NO_COORDINATOR:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(COORDINATOR_LOOK_S)
 
     async def _observe(self) -> AIOKafkaConsumer:
         """A consumer of no group, which only looks."""
         if self._observer is None:
             observer = AIOKafkaConsumer(**self._config.connection(), group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=100)
-            await started(observer.start, self._config)
+            try:
+                await started(observer.start, self._config)
+            except BaseException:
+                await observer.stop()
+                raise
             self._observer = observer
         return self._observer
 

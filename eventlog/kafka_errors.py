@@ -17,6 +17,8 @@ _AUTHORIZATION = (
     errors.ClusterAuthorizationFailedError,
 )
 _TOO_OLD = (NotImplementedError, errors.UnsupportedVersionError, errors.IncompatibleBrokerVersion, errors.UnrecognizedBrokerVersion)
+NO_COORDINATOR = (errors.GroupCoordinatorNotAvailableError, errors.GroupLoadInProgressError, errors.NotCoordinatorForGroupError)
+"""A cluster that is young makes the topic of positions first; one that lost a broker hands its groups to another."""
 _ABSENT = (errors.UnknownTopicOrPartitionError,)
 
 
@@ -57,6 +59,16 @@ def _told(config: KafkaConfig, error: BaseException) -> str:
                 f"{where} does not speak TLS with us ({text}); see HELIOGRAPH_KAFKA__SECURITY_PROTOCOL,"
                 " __BOOTSTRAP_SERVERS (its port), __CERT_FILE and __KEY_FILE"
             )
+    if isinstance(error, errors.IllegalSaslStateError):
+        return (
+            f"{where} does not ask who we are: this port of it speaks no SASL; see HELIOGRAPH_KAFKA__SECURITY_PROTOCOL"
+            f" ({config.security.value}) and __BOOTSTRAP_SERVERS (its port)"
+        )
+    if isinstance(error, NO_COORDINATOR):
+        return (
+            f"{where} does not keep the positions of consumer groups yet ({text}), as in its first seconds; try again soon."
+            " If that goes on, see which brokers are down, and offsets.topic.replication.factor of the cluster"
+        )
     if isinstance(error, _AUTHENTICATION):
         return f"{where} does not accept who we are ({text}); see {_WHO_WE_ARE}"
     if isinstance(error, _AUTHORIZATION):

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
 from eventlog.kafka_config import KafkaConfig
@@ -143,8 +143,17 @@ def _of_counts(existing: Existing, topics: Sequence[Wanted]) -> Iterable[Differe
                 topic=topic.name,
                 severity=Severity.ADVICE,
                 what=f"has {most} partitions and HELIOGRAPH_KAFKA__PARTITIONS says {topic.partitions}",
-                remedy=f"set HELIOGRAPH_KAFKA__PARTITIONS={most}, or run `heliograph topics raise`",
+                remedy=f"set HELIOGRAPH_KAFKA__PARTITIONS={most}"
+                + (f", or run `heliograph topics raise --partitions {topic.partitions}`" if topic.partitions > most else ""),
             )
+
+
+def lines(found: Iterable[Difference]) -> list[str]:
+    """One for each thing that differs and its remedy, with all topics where it does."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in found:
+        alike.setdefault((each.what, each.remedy), []).append(each.topic)
+    return [f"{', '.join(names)}: {what}; {remedy}" for (what, remedy), names in alike.items()]
 
 
 async def examine(config: KafkaConfig, admin: AIOKafkaAdminClient) -> Existing:
@@ -175,9 +184,19 @@ async def create(config: KafkaConfig, admin: AIOKafkaAdminClient) -> list[str]:
         answer = await admin.create_topics(new)
     for name, code, message in answer.topic_errors:
         if code and code != TopicAlreadyExistsError.errno:
-            raise TopicsUnfit(f"{name} could not be made: {for_code(code).__name__}, {message}")
+            raise TopicsUnfit(_not_made(name, code, message, config))
     await _until_known(config, admin, {each.name: each.partitions for each in missing})
     return [each.name for each in missing]
+
+
+def _not_made(name: str, code: int, message: str | None, config: KafkaConfig) -> str:
+    told = f"{name} could not be made: {for_code(code).__name__}, {message}"
+    if code == InvalidReplicationFactorError.errno:
+        told += (
+            f"\nHELIOGRAPH_KAFKA__REPLICATION={config.replication} asks for as many brokers; this cluster has fewer that run. Set it to at"
+            " most their number."
+        )
+    return told
 
 
 async def raise_partitions(config: KafkaConfig, admin: AIOKafkaAdminClient, partitions: int) -> dict[str, tuple[int, int]]:
@@ -219,7 +238,7 @@ def _check_raise(there: Mapping[str, TopicFound], names: Sequence[str], partitio
 
 def check(existing: Existing, config: KafkaConfig) -> None:
     """Raises TopicsUnfit when readers must not start on these topics."""
-    fatal = [str(each) for each in differences(existing, wanted(config)) if each.severity is Severity.FATAL]
+    fatal = lines(each for each in differences(existing, wanted(config)) if each.severity is Severity.FATAL)
     if fatal:
         raise TopicsUnfit("The cluster's topics are not fit to be read:\n  " + "\n  ".join(fatal))
 
@@ -227,10 +246,6 @@ def check(existing: Existing, config: KafkaConfig) -> None:
 def check_shape(cluster: ClusterFound, config: KafkaConfig) -> None:
     """Raises TopicsUnfit when nothing must be written to these topics: some are missing, or coupled ones differ in their counts."""
     topics = [topic for topic in wanted(config) if topic.name != config.on_cluster(HELD.name)]
-    alike: dict[tuple[str, str], list[str]] = {}
-    for each in differences(Existing(cluster=cluster, configs={}), topics):
-        if each.severity is Severity.FATAL:
-            alike.setdefault((each.what, each.remedy), []).append(each.topic)
-    if alike:
-        told = "; ".join(f"{', '.join(names)} {what}; {remedy}" for (what, remedy), names in alike.items())
-        raise TopicsUnfit(f"Kafka at {config.bootstrap_servers} lacks what we write to: {told}")
+    fatal = lines(each for each in differences(Existing(cluster=cluster, configs={}), topics) if each.severity is Severity.FATAL)
+    if fatal:
+        raise TopicsUnfit(f"Kafka at {config.bootstrap_servers} lacks what we write to: {'; '.join(fatal)}")

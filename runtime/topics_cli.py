@@ -49,8 +49,9 @@ def check() -> None:
     """Say what differs from what the settings need. Ends with 1 when nothing could be read from these topics."""
     existing = _with_admin(kafka_topics.examine)
     found = kafka_topics.differences(existing, kafka_topics.wanted(kafka_config(settings())))
-    for each in found:
-        typer.echo(f"{each.severity.value}: {each}")
+    for severity in Severity:
+        for line in kafka_topics.lines(each for each in found if each.severity is severity):
+            typer.echo(f"{severity.value}: {line}")
     if any(each.severity is Severity.FATAL for each in found):
         raise typer.Exit(1)
     if not found:

@@ -56,15 +56,24 @@ def test_topics_are_made_checked_and_raised_by_command(broker: str) -> None:
         "HELIOGRAPH_KAFKA__PARTITIONS": "3",
     }
 
-    def topics(*words: str) -> subprocess.CompletedProcess[str]:
+    def topics(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "runtime.cli", "topics", *words]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=env | more, capture_output=True, text=True, timeout=60, check=False)
 
     missing = topics("check")
-    assert (missing.returncode, "fatal: " in missing.stdout) == (1, True)
+    assert (missing.returncode, missing.stdout.count("fatal: ")) == (1, 1)
+    alone = topics("create", HELIOGRAPH_KAFKA__REPLICATION="3").stderr
+    assert "HELIOGRAPH_KAFKA__REPLICATION=3 asks for as many brokers" in alone
+    secured = {"HELIOGRAPH_KAFKA__SASL_USERNAME": "u", "HELIOGRAPH_KAFKA__SASL_PASSWORD": "p"}
+    [plain] = topics("check", HELIOGRAPH_KAFKA__SECURITY_PROTOCOL="SASL_PLAINTEXT", **secured).stderr.splitlines()
+    assert "speaks no SASL; see HELIOGRAPH_KAFKA__SECURITY_PROTOCOL (SASL_PLAINTEXT)" in plain
     assert topics("create").stdout.count("made ") == 8
     assert "as the settings ask" in topics("check").stdout
     assert topics("raise", "--partitions", "5").stdout.count("3 to 5") == 7
     told = topics("check")
     assert (told.returncode, "HELIOGRAPH_KAFKA__PARTITIONS says 3" in told.stdout) == (0, True)
+    assert told.stdout.count("advice: ") == 1
+    assert "topics raise" not in told.stdout
+    more = topics("check", HELIOGRAPH_KAFKA__PARTITIONS="9").stdout
+    assert "set HELIOGRAPH_KAFKA__PARTITIONS=5, or run `heliograph topics raise --partitions 9`" in more
     assert "cannot be taken away" in topics("raise", "--partitions", "2").stderr
