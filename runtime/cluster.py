@@ -9,17 +9,15 @@ from pathlib import Path
 
 import certifi
 import httpx2
-import structlog
 from aiokafka.abc import AbstractTokenProvider
 
 from eventlog.embedded import EmbeddedLog
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import Credentials, KafkaConfig, Mechanism, Security
 from eventlog.kafka_errors import NoToken, TopicsUnfit
+from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
 from runtime.settings import Kafka, Misconfigured, Settings
-
-log = structlog.get_logger()
 
 ESCAPED = 6
 """A byte of a body becomes at most so many in JSON: `\\u0001`."""
@@ -55,21 +53,27 @@ def kafka_config(chosen: Settings) -> KafkaConfig:
     )
 
 
-async def open_log(chosen: Settings, stop: asyncio.Event, waiting: Callable[[], None]) -> EmbeddedLog | KafkaLog | None:
-    """The log to read from. A cluster that cannot be reached is waited for, until `stop`: then None. `waiting` hears that we wait.
+async def open_log(
+    chosen: Settings, stop: asyncio.Event, waiting: Callable[[], None], outage: Outage | None = None
+) -> EmbeddedLog | KafkaLog | None:
+    """The log to read from. A cluster that cannot be reached is waited for, until `stop`: then None.
+
+    `waiting` hears that we wait, and `outage` says why.
 
     Raises Misconfigured for topics that are not fit to be read, and what the embedded log raises.
     """
     if not chosen.on_kafka:
         return await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-    config = kafka_config(chosen)
+    config, outage = kafka_config(chosen), outage or Outage()
     while not stop.is_set():
         try:
-            return await KafkaLog.open(config)
+            found = await KafkaLog.open(config)
+            outage.over()
+            return found
         except TopicsUnfit as error:
             raise Misconfigured(str(error)) from error
         except LogUnavailable as error:
-            log.warning("log_unavailable", error=str(error), again_in_s=RETRY_S)
+            outage.goes_on(error)
             waiting()
         try:
             async with asyncio.timeout(RETRY_S):

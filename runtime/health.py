@@ -1,16 +1,26 @@
 """`/healthz`, `/readyz` and `/metrics` of a role that serves nothing else."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fastapi import FastAPI, Response
 
+from eventlog.outages import Outage
+from eventlog.port import Place
 from ingress.app import EXPOSITION
 from ingress.telemetry import exposition
 from runtime.guard import Guard, GuardedApp
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
+
+
+def of_group(outage: Outage, places: frozenset[Place] | None) -> str:
+    """The readiness of a member of a consumer group, whose partitions are None until the group has handed them out."""
+    if outage.reason:
+        return f"waiting for Kafka: {outage.reason}"
+    return "ready" if places is not None else "waiting for Kafka to hand out partitions"
 
 
 def health_app(readiness: Callable[[], str]) -> FastAPI:
@@ -34,10 +44,16 @@ def health_app(readiness: Callable[[], str]) -> FastAPI:
     return app
 
 
-async def serve_health(chosen: Settings, sockets: Sequence[socket.socket], stop: asyncio.Event, readiness: Callable[[], str]) -> None:
-    """Until `stop` is set. Without sockets, as in `up`, the two ports tell of everyone."""
+@contextlib.asynccontextmanager
+async def health_served(chosen: Settings, sockets: Sequence[socket.socket], readiness: Callable[[], str]) -> AsyncIterator[None]:
+    """For as long as the role works, its end included. Without sockets, as in `up`, the two ports tell of everyone."""
     if not sockets:
-        await stop.wait()
+        yield
         return
-    guarded = GuardedApp(health_app(readiness), Guard(chosen.allowed_hosts, chosen.allowed_origins))
-    await serve_asgi(guarded, sockets, stop, lambda: None, drain_s=1, limits=chosen.ingress().clients)
+    guarded, over = GuardedApp(health_app(readiness), Guard(chosen.allowed_hosts, chosen.allowed_origins)), asyncio.Event()
+    serving = asyncio.create_task(serve_asgi(guarded, sockets, over, lambda: None, drain_s=1, limits=chosen.ingress().clients))
+    try:
+        yield
+    finally:
+        over.set()  # a server that is cancelled instead prints a stack trace
+        await serving

@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-import structlog
 from prometheus_client import Gauge
 
+from eventlog.outages import Outage
 from eventlog.port import Lag, Log, LogUnavailable
-
-log = structlog.get_logger()
 
 EVERY_S = 2.0
 
@@ -24,10 +22,12 @@ AGE = Gauge(
 class Lags:
     """The newest measurement. `reads` says which topics each group reads."""
 
-    def __init__(self, events: Log, reads: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, events: Log, reads: Mapping[str, Sequence[str]], outage: Outage | None = None) -> None:
         self._events = events
         self._reads = reads
         self._newest: dict[str, list[Lag]] = {}
+        self.outage = Outage(reader="lag") if outage is None else outage
+        """Whether the log answers: it is asked all the time here, also while nobody has anything to read."""
 
     async def measure(self) -> None:
         """Raises LogUnavailable."""
@@ -50,8 +50,9 @@ async def keep_measuring(lags: Lags, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await lags.measure()
+            lags.outage.over()
         except LogUnavailable as error:
-            log.warning("log_unavailable", reader="lag", error=str(error))
+            lags.outage.goes_on(error)
         try:
             async with asyncio.timeout(EVERY_S):
                 await stop.wait()

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import structlog
 
 from eventlog.kafka import KafkaLog
+from eventlog.outages import Outage
 from eventlog.port import LogUnavailable, Place
 from eventlog.topics import RESPONSES
 from processors.rates import RateBook
 from processors.worker import WorkerConfig, run_worker
 from runtime.cluster import kafka_config, open_log
-from runtime.health import serve_health
+from runtime.health import health_served, of_group
 from runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -25,29 +26,25 @@ class Standing:
 
     def __init__(self) -> None:
         self._places: frozenset[Place] | None = None
-        self._away = "waiting for Kafka"
+        self.outage = Outage()
 
     def hear(self, places: frozenset[Place]) -> None:
+        if places != self._places:
+            log.info("ready", partitions=len(places))
         self._places = places
 
     @property
     def readiness(self) -> str:
-        if self._away:
-            return self._away
-        return "ready" if self._places is not None else "waiting for Kafka to hand out partitions"
+        return of_group(self.outage, self._places)
 
     async def keep_looking(self, events: KafkaLog) -> None:
         """A cluster that is away is waited for without a word, by faust's clients. So it is asked, and what it says is told once."""
         while True:
             try:
                 await events.ends(RESPONSES.name)
-                if self._away:
-                    log.info("log_available")
-                self._away = ""
+                self.outage.over()
             except LogUnavailable as error:
-                if not self._away:
-                    log.warning("log_unavailable", error=str(error))
-                self._away = f"waiting for Kafka: {error}"
+                self.outage.goes_on(error)
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -55,15 +52,14 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     """Until `stop` is set: what was begun is ended, and the rest waits on Kafka. Raises Misconfigured."""
     standing = Standing()
     config = WorkerConfig(kafka=kafka_config(chosen), directory=chosen.run_dir / "processors", join=chosen.join_limits())
-    health = asyncio.create_task(serve_health(chosen, sockets, stop, lambda: standing.readiness))
-    events = await open_log(chosen, stop, waiting=ready)
-    if not isinstance(events, KafkaLog):
-        return
-    ready()
-    looking = asyncio.create_task(standing.keep_looking(events))
-    try:
-        await run_worker(config, events, RateBook.bundled(), stop=stop, on_change=standing.hear)
-    finally:
-        looking.cancel()
-        await events.close()
-        health.cancel()
+    async with health_served(chosen, sockets, lambda: standing.readiness):
+        events = await open_log(chosen, stop, waiting=ready, outage=standing.outage)
+        if not isinstance(events, KafkaLog):
+            return
+        ready()
+        looking = asyncio.create_task(standing.keep_looking(events))
+        try:
+            await run_worker(config, events, RateBook.bundled(), stop=stop, on_change=standing.hear)
+        finally:
+            looking.cancel()
+            await events.close()

@@ -20,7 +20,7 @@ import uvloop
 
 from eventlog.port import LogCorrupt, LogUnavailable, OffsetOutOfRange
 from runtime import logs
-from runtime.settings import Misconfigured, Settings, settings
+from runtime.settings import LogFormat, Misconfigured, Settings, settings
 
 log = structlog.get_logger()
 
@@ -55,14 +55,25 @@ async def _live(role: Role, chosen: Settings, sockets: list[socket.socket], read
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal sends it to all: the supervisor decides the order
         watch_supervisor(loop, stop)
 
+    told = False
+
     def ready() -> None:
-        nonlocal ready_fd
-        if ready_fd is not None:
+        nonlocal ready_fd, told
+        if ready_fd is None:
+            if sockets and not told:
+                log.info("listening", at=address_of(sockets[0]))
+            told = True
+        else:
             os.write(ready_fd, b"ready\n")
             os.close(ready_fd)
-            ready_fd = None
+            ready_fd, told = None, True
 
     await role(chosen, sockets, stop, ready)
+
+
+def address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def watch_supervisor(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -78,22 +89,28 @@ def watch_supervisor(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> No
 
 def run(name: str, sockets: list[socket.socket], ready_fd: int | None = None) -> int:
     """Lives the role until it is told to stop. Answers the exit code; what the operator must change is said in a line."""
+    text = logs.is_text(LogFormat.AUTO)
     try:
         chosen = settings()
+        text = logs.is_text(chosen.log_format)
         logs.configure(chosen.log_format, chosen.log_level, role=name)
         uvloop.run(_live(role_named(name), chosen, sockets, ready_fd))
     except OPERATORS as error:
-        return _refused(name, error)
+        return _refused(name, error, text=text)
     except BaseExceptionGroup as group:
         cause = root_of(group)
         if not isinstance(cause, OPERATORS):
             raise
-        return _refused(name, cause)
+        return _refused(name, cause, text=text)
     return 0
 
 
-def _refused(name: str, error: BaseException) -> int:
-    log.error("cannot_start", role=name, reason=str(error))
+def _refused(name: str, error: BaseException, *, text: bool) -> int:
+    """What is to be mended may take several lines: a log line would escape them."""
+    if text:
+        sys.stderr.write(f"heliograph {name}: {error}\n")
+    else:
+        log.error("cannot_start", role=name, reason=str(error))
     return 2
 
 

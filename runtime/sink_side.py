@@ -5,17 +5,22 @@ import socket
 import time
 from collections.abc import Callable
 
+import structlog
+
+from eventlog.outages import Outage
 from eventlog.port import Log, Place
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.assembled import assemble
 from runtime.cluster import open_log
-from runtime.health import serve_health
+from runtime.health import health_served, of_group
 from runtime.lags import Lags, keep_measuring
 from runtime.settings import Misconfigured, Settings
 from storage.lake import Lake, LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
+
+log = structlog.get_logger()
 
 READS = {
     "processors": (RESPONSES.name, CALLS.name, FEEDBACK.name),
@@ -30,8 +35,11 @@ class Holdings:
 
     def __init__(self) -> None:
         self._places: frozenset[Place] | None = None
+        self.outage = Outage()
 
     def hear(self, places: frozenset[Place]) -> None:
+        if places != self._places:
+            log.info("ready", partitions=len(places))
         self._places = places
 
     @property
@@ -40,31 +48,25 @@ class Holdings:
 
     @property
     def readiness(self) -> str:
-        return "ready" if self._places is not None else "waiting for Kafka to hand out partitions"
+        return of_group(self.outage, self._places)
 
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until `stop` is set: then what was read is committed, and the rest waits on Kafka."""
     config, holdings = chosen.storage(), Holdings()
-    async with asyncio.TaskGroup() as group:
-        health = group.create_task(serve_health(chosen, sockets, stop, lambda: holdings.readiness))
+    async with health_served(chosen, sockets, lambda: holdings.readiness):
+        events = await open_log(chosen, stop, waiting=ready, outage=holdings.outage)
+        if events is None:
+            return
         try:
-            events = await open_log(chosen, stop, waiting=ready)
-            if events is None:
-                return
             try:
                 lake = await asyncio.to_thread(Lake.open, config)
             except (LakeTooNew, LakeUnreachable) as error:
                 raise Misconfigured(str(error)) from error
             ready()
-            lags = Lags(events, READS)
-            try:
-                await _work(events, lake, lags, holdings, stop)
-            finally:
-                await events.close()
+            await _work(events, lake, Lags(events, READS, holdings.outage), holdings, stop)
         finally:
-            if not stop.is_set():
-                health.cancel()
+            await events.close()
 
 
 async def _work(events: Log, lake: Lake, lags: Lags, holdings: Holdings, stop: asyncio.Event) -> None:

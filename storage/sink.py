@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError
 
 from eventlog.codec import Message, Positions, Record
 from eventlog.letters import lightened
+from eventlog.outages import Outage
 from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged, NotAssigned, Place, Span
 from storage import telemetry
 from storage.config import StorageConfig
@@ -164,13 +165,14 @@ async def run_sink(
     """
     sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
     holding = Holding(sink, patient=lambda: not stop.is_set())
+    outage = Outage(reader=GROUP)
     reader, writer = await events.reader(sink.topics, group=GROUP, holder=holding), await events.writer()
     try:
         while True:
             try:
                 records = await reader.poll(max_bytes=POLL_BYTES, timeout=timedelta(0) if stop.is_set() else sink.wait())
             except LogUnavailable as error:
-                log.warning("log_unavailable", reader=GROUP, error=str(error))
+                outage.goes_on(error)
                 if stop.is_set() and not drains:
                     return
                 await asyncio.sleep(RETRY_SECONDS)
@@ -180,6 +182,7 @@ async def run_sink(
                     raise
                 log.warning("left_where_the_lake_is", error=str(error))
                 return
+            outage.over()
             on_change(reader.assigned)
             last = stop.is_set() and (not records or not drains)
             if records:

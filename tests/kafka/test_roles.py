@@ -1,5 +1,7 @@
 """The roles as commands of their own, each a process: two ingress, processors, a sink, the query side."""
 
+import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -80,6 +82,69 @@ def wait_for_rows(world: Stack, count: int, where: str = "true") -> list[dict[st
         return world.rows(f"user_id = 'roles' AND {where}", count=count, seconds=40)
     except FileNotFoundError:
         raise AssertionError("\n".join(world.log(name)[-2000:] for name in ("ingress-1", "processors", "sink", "api"))) from None
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.needs("a broker of one's own")
+async def test_an_outage_is_told_once_and_until_it_is_over_no_role_is_ready(tmp_path: Path) -> None:
+    ports, names = {"processors": free_port(), "sink": free_port()}, ("processors", "sink")
+    with kafka.running_broker(kafka.local_broker(tmp_path / "broker")) as broker:
+        config = kafka.config(broker.address)
+        await kafka.create_topics(config)
+        quick = {"HELIOGRAPH_KAFKA__REQUEST_TIMEOUT_S": "3"}
+        world = Stack(folder=tmp_path, env=settings_of(config) | quick)
+        try:
+            for name in names:
+                world.spawn(name, name, "--health-port", str(ports[name]), "--data-dir", str(tmp_path / name))
+            await asyncio.gather(*(told(ports[name], "ready") for name in names))
+            broker.kill()
+            whys = await asyncio.gather(*(told(ports[name], "waiting for Kafka: ") for name in names))
+            assert all(f"Kafka at {broker.address} cannot be reached" in why for why in whys)
+            await asyncio.sleep(5)  # long enough for what is told each two seconds
+            await asyncio.to_thread(broker.start)
+            await asyncio.gather(*(told(ports[name], "ready") for name in names))
+            for name in names:
+                assert world.stop(name) == 0, world.log(name)
+        finally:
+            for name in list(world.processes):
+                world.kill_tree(name)
+    for name in names:
+        said = world.log(name)
+        assert said.count('"log_unavailable"') <= 2, said  # one for the lag, one for the reader
+        assert '"log_available"' in said
+        assert f'"at": "http://127.0.0.1:{ports[name]}", "event": "listening"' in said
+        for riddle in ("Traceback", "CancelledError", "Unclosed"):
+            assert riddle not in said, said
+
+
+async def told(port: int, wanted: str) -> str:
+    """What `/readyz` says, as soon as it begins so: 200 for ready, else 503."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(OSError):
+                try:
+                    status, said = 200, await asyncio.to_thread(get, f"http://127.0.0.1:{port}/readyz")
+                except urllib.error.HTTPError as refused:
+                    status, said = refused.code, refused.read()
+                why = str(json.loads(said)["status"])
+                assert (status == 200) == (why == "ready")
+                if why.startswith(wanted):
+                    return why
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("role", ["processors", "sink"])
+def test_missing_topics_are_named_in_lines_that_people_can_read(broker: str, role: str, tmp_path: Path) -> None:
+    config = kafka.config(broker)
+    world = Stack(folder=tmp_path, env=settings_of(config) | {"HELIOGRAPH_LOG_FORMAT": "text"})
+    command = [*COMMAND, role, "--health-port", str(free_port())]
+    done = subprocess.run(command, env=world.environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"heliograph {role}: The cluster's topics are not fit to be read:"
+    assert len(lines) == 2, done.stderr
+    assert f"{config.topic_prefix}llm.responses.v1, " in lines[1]
+    assert lines[1].endswith(": is missing; run `heliograph topics create`")
 
 
 def test_a_role_is_not_ready_while_kafka_is_away(tmp_path: Path) -> None:
