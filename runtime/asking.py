@@ -8,7 +8,7 @@ import msgspec
 
 from runtime.query_side import limits_of
 from runtime.settings import Misconfigured, Settings
-from storage.answers import WIDTH, answer
+from storage.answers import answer
 from storage.asked import Answer, SqlAsked, Told
 from storage.formats import Format
 from storage.lake import Lake, NoLake
@@ -16,13 +16,18 @@ from storage.query import Questions
 from storage.refusal import Refusal, Refused
 
 
-def ask(chosen: Settings, sql: str, form: Format, *, width: int | None, here: bool = False) -> Answer:
-    """The answer in the form asked for. `here`: of the lake in the data directory, whatever runs. Raises Refused and Misconfigured."""
+def ask(chosen: Settings, sql: str, form: Format, *, width: int | None, here: bool = False, there: bool = False) -> Answer:
+    """The answer in the form asked for. Raises Refused and Misconfigured.
+
+    `here`: of the lake in the data directory, whatever runs. `there`: of what listens on the query port, and of nothing else.
+    """
     if here:
         return _ask_lake(chosen, sql, form, width)
     try:
-        return _ask_server(chosen, sql, form)
+        return _ask_server(chosen, sql, form, width)
     except ConnectionRefusedError:
+        if there:
+            raise Refused(_nobody(chosen)) from None
         return _ask_lake(chosen, sql, form, width)
 
 
@@ -47,13 +52,14 @@ def told_of_cut(told: Told) -> str:
 def _ask_lake(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
     questions = Questions(existing_lake(chosen), limits_of(chosen))
     try:
-        return answer(questions, SqlAsked(sql=sql, form=form, organization=chosen.organization), width=width or WIDTH)
+        return answer(questions, SqlAsked(sql=sql, form=form, organization=chosen.organization, width=width))
     finally:
         questions.close()
 
 
-def _ask_server(chosen: Settings, sql: str, form: Format) -> Answer:
-    body = json.dumps({"sql": sql, "format": form.value}).encode()
+def _ask_server(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
+    said = {"sql": sql, "format": form.value} | ({} if width is None else {"width": min(max(width, 20), 10_000)})
+    body = json.dumps(said).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{chosen.api_port}/v1/query", body, {"content-type": "application/json"}, method="POST"
     )
@@ -71,6 +77,14 @@ def _ask_server(chosen: Settings, sql: str, form: Format) -> Answer:
         raise Refused(
             Refusal(code="unreachable", message=f"The query side does not answer: {error.reason}.", fix="Look at its log, or try again.")
         ) from None
+
+
+def _nobody(chosen: Settings) -> Refusal:
+    return Refusal(
+        code="unreachable",
+        message=f"Nothing listens on port {chosen.api_port}.",
+        fix="Name the port of a running query side, or leave --api-port away: then the lake itself is read where nothing runs.",
+    )
 
 
 class _Told(msgspec.Struct):

@@ -179,7 +179,7 @@ def query(
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         fail("Parquet is not for a terminal; say --output FILE.")
     width = Console().width if output is None and sys.stdout.isatty() else None
-    answer = ask(found, sql, form, width=width, here=data_dir is not None)
+    answer = ask(found, sql, form, width=width, here=data_dir is not None, there=api_port is not None)
     if answer.told.truncated:
         typer.echo(f"heliograph: {told_of_cut(answer.told)}", err=True)
     if output is not None:
@@ -204,7 +204,8 @@ def dead_letters(
 ) -> None:
     """List the events that could not be understood, by reason."""
     found = chosen(api_port=api_port, data_dir=data_dir)
-    sys.stdout.buffer.write(letters_cli.dead_letters(found, form, reason=reason, each=each, limit=limit, here=data_dir is not None))
+    which = letters_cli.Listed(reason, each, limit)
+    sys.stdout.buffer.write(letters_cli.dead_letters(found, form, which, here=data_dir is not None, there=api_port is not None))
 
 
 @app.command()

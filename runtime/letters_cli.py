@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
+from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -35,11 +36,21 @@ SELECT "at", topic, partition, "offset", index, reason, call_id, error
 FROM dead_letters{where} ORDER BY "at" DESC, topic, partition, "offset", index LIMIT {limit}"""
 
 
-def dead_letters(chosen: Settings, form: Format, *, reason: str | None, each: bool, limit: int, here: bool) -> bytes:
+class Listed(Struct, frozen=True):
+    """Which dead letters are listed, and how."""
+
+    reason: str | None
+    each: bool
+    limit: int
+
+
+def dead_letters(chosen: Settings, form: Format, listed: Listed, *, here: bool, there: bool) -> bytes:
     """The answer in the form asked for: by reason, or each of them. Raises Refused."""
-    where = "" if reason is None else f" WHERE reason = {literal(reason)}"
-    sql = EACH.format(where=where, limit=limit) if each or reason is not None else BY_REASON.format(where=where)
-    return ask(chosen, sql, form, width=Console().width if sys.stdout.isatty() else None, here=here).body
+    where = "" if listed.reason is None else f" WHERE reason = {literal(listed.reason)}"
+    by_one = listed.each or listed.reason is not None
+    sql = EACH.format(where=where, limit=listed.limit) if by_one else BY_REASON.format(where=where)
+    found = ask(chosen, sql, form, width=Console().width if sys.stdout.isatty() else None, here=here, there=there)
+    return b"No dead letters.\n" if form is Format.TABLE and not found.told.rows else found.body
 
 
 def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool) -> None:
@@ -84,7 +95,7 @@ def bar() -> Progress:
 
 def told(sent: Sent, revision: int) -> str:
     """What a replay did, in words."""
-    lines = [f"{sent.calls} calls sent through again; their rows get revision {revision}."]
+    lines = [f"{sent.calls} calls sent through again; their rows get revision {revision}."] if sent.calls else []
     if sent.others:
         lines.append(f"{sent.others} requests and feedbacks sent that the lake lacks.")
     if sent.at_rest:
@@ -93,7 +104,7 @@ def told(sent: Sent, revision: int) -> str:
         lines.append(f"{sent.unreadable} events left: they would be dead letters again.")
     if sent.gone:
         lines.append(f"{sent.gone} dead letters left: their events are cut off in the lake, and no longer on the log.")
-    return "\n".join(lines)
+    return "\n".join(lines or ["Nothing to replay."])
 
 
 def _wait(lake: Lake, revision: int, calls: int) -> None:

@@ -1,13 +1,14 @@
 """`heliograph topics …`: our topics on a Kafka cluster, made, looked at, compared with the settings, given more partitions."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from eventlog import kafka_topics
 from eventlog.kafka_config import KafkaConfig
@@ -19,6 +20,9 @@ from runtime.cluster import kafka_config
 from runtime.settings import Misconfigured, settings
 
 T = TypeVar("T")
+
+WIDE = 10_000
+"""Where nobody looks at a terminal nothing is cut, nor folded."""
 
 app = typer.Typer(help="The topics on Kafka.", no_args_is_help=True)
 
@@ -37,11 +41,11 @@ def create() -> None:
 def describe() -> None:
     """Print each topic with its partitions, replicas and settings."""
     existing = _with_admin(kafka_topics.examine)
-    table = Table("topic", "partitions", "replicas", "settings")
+    table = Table("topic", "partitions", "replicas", Column("settings", overflow="fold"))
     for name, topic in sorted(existing.cluster.topics.items()):
         configs = ", ".join(f"{key}={value}" for key, value in sorted(existing.configs.get(name, {}).items()))
         table.add_row(name, str(topic.partitions), str(topic.replication), configs)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 @app.command()

@@ -12,22 +12,23 @@ from storage.query import Limits, QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
 
 WIDTH = 200
+"""Of a table for people whose terminal nobody named."""
 
 
-def answer(questions: Questions, asked: Asked, *, width: int = WIDTH) -> Answer:
-    """`width`: of a table for people, in characters. Raises Refused."""
+def answer(questions: Questions, asked: Asked) -> Answer:
+    """Raises Refused."""
     try:
-        return _answer(questions, asked, width)
+        return _answer(questions, asked)
     except (pa.ArrowException, RecursionError, OverflowError, ValueError) as error:
         raise Refused(_unwritable(asked)) from error
 
 
-def _answer(questions: Questions, asked: Asked, width: int) -> Answer:
+def _answer(questions: Questions, asked: Asked) -> Answer:
     if isinstance(asked, CallAsked):
         found = call_with_bodies(questions, asked.key, organization=asked.organization)
         return Answer(pieces=(found or b"",), told=Told(found=found is not None))
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
-    pieces = tuple(_within(questions.limits, _written(result, asked.form, width)))
+    pieces = tuple(_within(questions.limits, _written(result, asked.form, asked.width or WIDTH)))
     return Answer(pieces=pieces, told=Told(rows=result.table.num_rows, truncated=result.truncated))
 
 

@@ -55,6 +55,7 @@ class Question(BaseModel):
         default=[], description="Values for `?` and `$1` as a list, for `$name` as an object.", examples=[[]]
     )
     format: Format = Field(default=Format.JSON, description="`json`, `csv`, `parquet` or `table` (plain text).")
+    width: int | None = Field(default=None, ge=20, le=10_000, description="Characters of a line of `table`; 200 unless said.")
 
 
 def create_api(
@@ -129,7 +130,13 @@ _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post("/v1/query", responses=_QUERY_ANSWERS, summary="Ask in SQL", tags=["asking"])
 async def query(question: Question, request: Request) -> Response:
     """One SELECT over `calls`, `bodies`, `feedback` and `dead_letters`; DESCRIBE, SUMMARIZE and SHOW TABLES too. Times are UTC."""
-    asked = SqlAsked(sql=question.sql, parameters=question.parameters, form=question.format, organization=request.app.state.organization)
+    asked = SqlAsked(
+        sql=question.sql,
+        parameters=question.parameters,
+        form=question.format,
+        organization=request.app.state.organization,
+        width=question.width,
+    )
     answer = await _asked(request, asked)
     headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
     return Handed(answer, headers, _MEDIA[question.format])

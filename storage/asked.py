@@ -52,6 +52,8 @@ class SqlAsked(Struct, frozen=True, kw_only=True, tag="sql"):
     parameters: list[Any] | dict[str, Any] = []
     form: Format = Format.JSON
     organization: Organization | None = None
+    width: int | None = None
+    """Of a table for people, in characters."""
 
 
 class CallAsked(Struct, frozen=True, kw_only=True, tag="call"):

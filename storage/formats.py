@@ -18,7 +18,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich import box
+from rich.cells import chop_cells
 from rich.console import Console
+from rich.control import strip_control_codes
 from rich.table import Table
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -91,16 +93,46 @@ def parquet(table: pa.Table) -> bytes:
 
 
 def table_text(table: pa.Table, *, width: int | None = None) -> str:
-    """For people: boxed, numbers to the right, as wide as the terminal, or as `width`."""
+    """For people: boxed, numbers to the right, as wide as the terminal, or as `width`; where that is too narrow, a column a line."""
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
+    rows = [[_shown(cell) for cell in row] for row in rows_of(table)]
+    if rows and not _fits(table.column_names, rows, console.width):
+        return _upright(table.column_names, rows, console.width)
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in table.schema:
         grid.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
-    for row in rows_of(table):
-        grid.add_row(*(_shown(cell) for cell in row))
+    for row in rows:
+        grid.add_row(*row)
     console.print(grid)
     return out.getvalue()
+
+
+READABLE = 16
+"""A column that is narrower than its values stays readable from so many characters on."""
+GAP = 2
+
+
+def _fits(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether each column has its name on one line, and its values as a whole or in readable pieces."""
+    longest = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return (
+        len(names) == 1 or sum(max(len(name), min(most, READABLE)) + GAP for name, most in zip(names, longest, strict=True)) <= width + GAP
+    )
+
+
+def _upright(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """A line for each column of each row, as psql has it when told to expand."""
+    margin = max(map(len, names)) + len(" | ")
+    room = max(width - margin, READABLE)
+    lines: list[str] = []
+    for number, row in enumerate(rows, 1):
+        lines.append(f"-[ row {number} ]".ljust(min(width, margin + READABLE), "-"))
+        for name, text in zip(names, row, strict=True):
+            first, *rest = [piece for line in strip_control_codes(text).split("\n") for piece in chop_cells(line, room) or [""]]
+            lines.append(f"{name:{margin - 3}} | {first}".rstrip())
+            lines += [f"{'':{margin - 3}} | {piece}".rstrip() for piece in rest]
+    return "\n".join([*lines, ""])
 
 
 def rows_of(table: pa.Table) -> list[list[Cell]]:

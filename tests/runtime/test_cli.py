@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -25,8 +26,6 @@ def typed(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     with running(tmp_path_factory.mktemp("cli")) as made:
-        import httpx  # noqa: PLC0415
-
         body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
         httpx.post(f"{made.proxy}/v1/chat/completions", json=body, headers={"authorization": "Bearer sk-test"})
         made.rows("true")
@@ -63,6 +62,21 @@ def test_a_question_in_every_format(stack: Stack, tmp_path: Path) -> None:
 def test_a_question_without_a_server_asks_the_lake(stack: Stack) -> None:
     asked = typed("query", SQL, "--format", "csv", **here(stack) | {"HELIOGRAPH_API_PORT": "1"})
     assert asked.stdout.split() == ["model,calls", "gpt-4o-mini,1"]
+
+
+def test_a_port_that_is_named_is_asked_or_nothing(stack: Stack) -> None:
+    for command in (("query", SQL), ("dead-letters",)):
+        asked = typed(*command, "--api-port", "1", **here(stack))
+        assert (asked.returncode, asked.stdout) == (1, "")
+        assert "Nothing listens on port 1." in asked.stderr
+        assert "(unreachable)" in asked.stderr
+
+
+def test_the_server_writes_a_table_of_the_width_asked_for(stack: Stack) -> None:
+    question = {"sql": "SELECT * FROM calls", "format": "table", "width": 60}
+    told = httpx.post(f"{stack.api}/v1/query", json=question).text
+    assert told.startswith("-[ row 1 ]")
+    assert max(map(len, told.splitlines())) <= 60
 
 
 def test_a_data_directory_that_is_named_is_read_whatever_runs(stack: Stack, tmp_path: Path) -> None:

@@ -122,3 +122,17 @@ def test_names_that_repeat() -> None:
 
 def test_markup_in_a_prompt_is_text() -> None:
     assert "[red]hello[/red]" in rendered(pa.table({"a": ["[red]hello[/red]"]}), Format.TABLE, width=80).decode()
+
+
+def test_columns_that_do_not_fit_are_a_line_each() -> None:
+    table = pa.table({f"column_{number}": ["value\nof two lines", "x" * 100] for number in range(30)})
+    told = rendered(table, Format.TABLE, width=80).decode()
+    assert told.splitlines()[:4] == ["-[ row 1 ]".ljust(28, "-"), "column_0  | value", "          | of two lines", "column_1  | value"]
+    assert f"column_0  | {'x' * 68}\n          | {'x' * 32}\n" in told
+    assert max(map(len, told.splitlines())) == 80
+    assert "-[" not in rendered(table, Format.TABLE, width=1000).decode()
+
+
+def test_what_fits_is_a_table_and_so_is_one_long_column() -> None:
+    for table in (pa.table({"model": ["gpt-4o-mini"], "calls": [3]}), pa.table({"text": ["word " * 100]})):
+        assert "-[" not in rendered(table, Format.TABLE, width=40).decode()
