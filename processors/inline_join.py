@@ -122,6 +122,7 @@ class _Join:
                 if record.offset < self._done[record.place]:
                     self._remembered.follow(self._joins.take(record), record)
                     at[record.place] = record.offset + 1
+                await asyncio.sleep(0)  # the sink shares this loop
         self._reader.seek(self._done)
 
     async def given(self, spans: Mapping[Place, Span]) -> Positions:
