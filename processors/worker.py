@@ -31,6 +31,7 @@ from eventlog.codec import Record, record_of
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import Compression, KafkaConfig, Mechanism
 from eventlog.kafka_writer import ENVELOPE_BYTES, KafkaWriter
+from eventlog.outages import Outage
 from eventlog.port import LogUnavailable, Place
 from eventlog.topics import HELD, RESPONSES
 from processors import telemetry
@@ -205,14 +206,16 @@ class Worker:
     # Time passes
 
     async def _keep_waking(self) -> None:
+        outage = Outage(step="expiry")
         while True:
             await asyncio.sleep(self._config.wake_every_s / 2)
             until = datetime.fromtimestamp(self._clock() - CLOCKS_S, UTC)
             try:
                 ends = {topic: await self._events.ends(topic) for topic in READS}
             except LogUnavailable as error:
-                log.warning("log_unavailable", step="expiry", error=str(error))
+                outage.goes_on(error)
                 continue
+            outage.over()
             await asyncio.sleep(self._config.wake_every_s / 2)  # meanwhile what lay there is taken
             await self._expire(ends, until)
 

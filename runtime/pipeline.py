@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-import structlog
 from prometheus_client import Gauge
 
 from eventlog.embedded import EmbeddedLog
+from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES, SCORED_CALLS
 from processors.assembled import assemble
@@ -22,8 +22,6 @@ from storage.lake import Lake, LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
-
-log = structlog.get_logger()
 
 RETENTION_EVERY = 30
 """Rounds of lag between two of retention."""
@@ -62,15 +60,16 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
 
 async def _keep_log(events: EmbeddedLog, chosen: Settings, lags: Lags, stop: asyncio.Event) -> None:
     """Tells how far behind everyone is, and lets the log forget what everyone has read."""
-    rounds = 0
+    rounds, outage = 0, Outage(reader="retention")
     while not stop.is_set():
         try:
             await lags.measure()
             LOG_BYTES.set(await events.size_bytes())
             if rounds % RETENTION_EVERY == RETENTION_EVERY - 1:
                 await retain(events, max_age=chosen.log_max_age(), max_bytes=chosen.log.bytes, now=time.time())
+            outage.over()
         except LogUnavailable as error:
-            log.warning("log_unavailable", reader="retention", error=str(error))
+            outage.goes_on(error)
         rounds += 1
         try:
             async with asyncio.timeout(EVERY_S):
