@@ -50,6 +50,7 @@ async def test_every_role_runs_alone_and_says_how_it_is(broker: str, tmp_path: P
         world.spawn("api", "api", "--api-port", str(world.api_port), "--data-dir", str(tmp_path / "api"))
         for name, port in {**ports, "api": world.api_port}.items():
             wait_until_ready(f"http://127.0.0.1:{port}/readyz", world.processes[name], tmp_path / f"{name}.log", seconds=60)
+            assert f'"at": "http://127.0.0.1:{port}", "event": "listening"' in world.log(name)
         ids = {call(ports["ingress-1"], "roles"), call(ports["ingress-2"], "roles")}
         assert {row["call_id"] for row in wait_for_rows(world, 2)} == ids
         judged = sorted(ids)
