@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from msgspec import Struct, to_builtins
+from starlette.exceptions import HTTPException
 
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.spill_state import SpillState
@@ -110,6 +112,7 @@ def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
 
 def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry, spill: Spilling | None) -> FastAPI:
     app = FastAPI(title="Heliograph proxy", docs_url=None, redoc_url=None)
+    app.add_exception_handler(405, _other_method)
 
     @app.get("/healthz", summary="Alive")
     async def healthz() -> dict[str, str]:
@@ -128,6 +131,13 @@ def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry, s
         return Response(exposition(), media_type=EXPOSITION)
 
     return app
+
+
+async def _other_method(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 the handler of this class
+    allowed = ", ".join(dict(error.headers or {}).values())
+    told = {"code": "method_not_allowed", "message": f"{request.method} is not answered here.", "fix": f"Use {allowed}."}
+    return JSONResponse({"error": told}, 405, error.headers)
 
 
 def readiness(config: IngressConfig, emitter: Emitter, spill: SpillState | None = None) -> Ready:

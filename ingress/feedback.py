@@ -85,6 +85,8 @@ def feedback_routes(judge: Judge, organization: Organization, clock: Callable[[]
     async def take(request: Request, request_id: str, said: Callable[[bytes], dict[str, Any]]) -> Response:
         if _UUID.fullmatch(request_id) is None:
             return _answer(500, {"data": None, "error": "Invalid requestId: must be a valid UUID"})
+        if not _is_json(request.headers.get("content-type", "")):
+            return _answer(415, {"data": None, "error": "The body must be JSON. Send Content-Type: application/json."})
         body = await _body(request)
         if body is None:
             return _answer(413, {"data": None, "error": f"The body is larger than {BODY_LIMIT} bytes."})
@@ -116,6 +118,11 @@ def feedback_routes(judge: Judge, organization: Organization, clock: Callable[[]
         return await take(request, request_id, lambda body: {"scores": scores_of(body)})
 
     return routes
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 async def _body(request: Request) -> bytes | None:

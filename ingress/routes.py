@@ -117,7 +117,8 @@ class Router:
             return _V1
         place = self._places.get(ALIASES.get(name, name))
         if place is None:
-            raise UnknownRoute(f"No provider is named {name[:60]!r}. {self._advice()}", field="path")
+            what = f"No provider is named {name[:60]!r}." if name else "This is the proxy of Heliograph; a path leads to a provider."
+            raise UnknownRoute(f"{what} {self._advice()}", field="path")
         return _Crossing(place, 1 + len(segment))
 
     def _advice(self) -> str:

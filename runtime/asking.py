@@ -9,7 +9,7 @@ import msgspec
 from runtime.query_side import limits_of
 from runtime.settings import Misconfigured, Settings
 from storage.answers import answer
-from storage.asked import Answer, SqlAsked, Told
+from storage.asked import WIDTH, Answer, SqlAsked, Told
 from storage.formats import Format
 from storage.lake import Lake, NoLake
 from storage.query import Questions
@@ -52,7 +52,7 @@ def told_of_cut(told: Told) -> str:
 def _ask_lake(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
     questions = Questions(existing_lake(chosen), limits_of(chosen))
     try:
-        return answer(questions, SqlAsked(sql=sql, form=form, organization=chosen.organization, width=width))
+        return answer(questions, SqlAsked(sql=sql, form=form, organization=chosen.organization, width=width or WIDTH))
     finally:
         questions.close()
 

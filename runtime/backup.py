@@ -65,7 +65,7 @@ def back_up(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
     lake = _existing_lake(chosen)
     with _naming(folder):
         refuse_unless_empty(fs.LocalFileSystem(), str(folder.resolve()))
-        folder.mkdir(parents=True, exist_ok=True)
+        _made(folder)
         log_bytes = None
         if chosen.on_kafka:
             (folder / CONTROL_FILE).write_bytes(b"".join(asyncio.run(_with_log(chosen, _control))))
@@ -93,6 +93,13 @@ def restore(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
         elif has_log(folder / "log"):
             copy_log(folder / "log", chosen.log_dir)
     return manifest
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"DIR {folder} cannot be made: {error.strerror}. Name a directory on a disk that can be written.") from error
 
 
 def _existing_lake(chosen: Settings) -> Lake:

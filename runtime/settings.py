@@ -214,7 +214,11 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Names = Field((), description="Host names besides loopback that requests may name: `a.example`, `*.b.example`, `*`.")
     allowed_origins: Names = Field((), description="Web origins whose pages may use both ports: `https://app.example`.")
-    upstreams: dict[str, str] = Field({}, description="Base URL of a provider: `HELIOGRAPH_UPSTREAMS__OPENAI=http://127.0.0.1:9000`.")
+    upstreams: dict[str, str] = Field(
+        {},
+        description="Base URL of a provider: `HELIOGRAPH_UPSTREAMS__OPENAI=http://127.0.0.1:9000`. A new name makes a new route: "
+        "`HELIOGRAPH_UPSTREAMS__MINE` is reached at `/mine/…`.",
+    )
     allow_private_targets: bool = Field(False, description="Whether `Helicone-Target-URL` may lead to private addresses.")
     target_hosts: Names = Field((), description="Hosts that callers may name as targets when calls leave through an outgoing HTTP proxy.")
     ca_file: Path | None = Field(None, description="Certificates (PEM) to trust for providers besides the well-known ones.")
@@ -242,6 +246,24 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", "target_hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if re.fullmatch(r"\*|(\*\.)?[^\s:/@?#*\[\]]+|\[?[0-9A-Fa-f:.]+\]?", name) is None:
+                raise ValueError(f"{name!r} is no host name; expected `a.example`, without scheme, port or path")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/@?#*]+/?", origin, re.IGNORECASE) is None:
+                raise ValueError(
+                    f"{origin!r} is no web origin; expected `https://app.example`, with its port where it has one, without path"
+                )
+        return value
 
     @field_validator("lake_uri")
     @classmethod
@@ -412,7 +434,18 @@ def _check_names(environment: Mapping[str, str | None], where: str = "") -> None
 
 def _told(error: Any) -> str:
     variable = PREFIX + "__".join(str(part) for part in error["loc"]).upper()
+    if variable == f"{PREFIX}UPSTREAMS" and isinstance(error["input"], dict):
+        return "\n".join(_wrong_upstreams(error["input"]))
     return f"{variable}: {error['msg'].removeprefix('Value error, ')} (got {str(error['input'])[:80]!r})"
+
+
+def _wrong_upstreams(found: Mapping[str, str]) -> Iterator[str]:
+    """Each by its own variable. What the URL holds is not said again: it may be a key."""
+    for name, url in found.items():
+        try:
+            IngressConfig(upstreams={name.lower(): url})
+        except ValueError as error:
+            yield f"{PREFIX}UPSTREAMS__{name.upper()}: {str(error).partition(': ')[2]}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,9 +11,6 @@ from storage.formats import Format, json_rows, rendered
 from storage.query import Limits, QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
 
-WIDTH = 200
-"""Of a table for people whose terminal nobody named."""
-
 
 def answer(questions: Questions, asked: Asked) -> Answer:
     """Raises Refused."""
@@ -28,11 +25,11 @@ def _answer(questions: Questions, asked: Asked) -> Answer:
         found = call_with_bodies(questions, asked.key, organization=asked.organization)
         return Answer(pieces=(found or b"",), told=Told(found=found is not None))
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
-    pieces = tuple(_within(questions.limits, _written(result, asked.form, asked.width or WIDTH)))
+    pieces = tuple(_within(questions.limits, _written(result, asked.form, asked.width)))
     return Answer(pieces=pieces, told=Told(rows=result.table.num_rows, truncated=result.truncated))
 
 
-def _written(result: QueryResult, form: Format, width: int) -> Iterator[bytes]:
+def _written(result: QueryResult, form: Format, width: int | None) -> Iterator[bytes]:
     if form is not Format.JSON:
         yield from rendered(result.table, form, width=width)
         return

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from eventlog.events import Organization
 from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answers
-from storage.asked import Answer, Asked, CallAsked, SqlAsked
+from storage.asked import WIDTH, Answer, Asked, CallAsked, SqlAsked
 from storage.config import StorageConfig
 from storage.docs_page import install_docs_page
 from storage.door import Door, Receive, Scope, Send
@@ -55,7 +55,7 @@ class Question(BaseModel):
         default=[], description="Values for `?` and `$1` as a list, for `$name` as an object.", examples=[[]]
     )
     format: Format = Field(default=Format.JSON, description="`json`, `csv`, `parquet` or `table` (plain text).")
-    width: int | None = Field(default=None, ge=20, le=10_000, description="Characters of a line of `table`; 200 unless said.")
+    width: int = Field(default=WIDTH, ge=20, le=10_000, description="Characters of a line of `table`.")
 
 
 def create_api(

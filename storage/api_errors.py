@@ -87,7 +87,7 @@ _UNPARSED = "There was an error parsing the body"
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 the handler of this class
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 404:
         refusal = Refusal(
             code="not_found", message=f"There is nothing at {request.url.path[:200]}.", fix="/docs lists what there is.", status=404

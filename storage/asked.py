@@ -24,6 +24,10 @@ NUMBER = struct.Struct(">I")
 PIECE_BYTES = 256 << 10
 
 
+WIDTH = 200
+"""Of a table for people whose terminal nobody named."""
+
+
 class Kind(IntEnum):
     """What a message says."""
 
@@ -52,7 +56,7 @@ class SqlAsked(Struct, frozen=True, kw_only=True, tag="sql"):
     parameters: list[Any] | dict[str, Any] = []
     form: Format = Format.JSON
     organization: Organization | None = None
-    width: int | None = None
+    width: int = WIDTH
     """Of a table for people, in characters."""
 
 

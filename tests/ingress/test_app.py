@@ -151,3 +151,9 @@ def test_every_reason_for_a_loss_is_known() -> None:
             if re.search(r"_count_lost\(|events_dropped\(|dropped\[|give_up, reason", line):
                 found |= set(re.findall(r'"([a-z_]+)"', line))
     assert found == {*LOSSES, *SPILL_LOSSES}
+
+
+async def test_another_method_names_those_there_are() -> None:
+    async with running() as world:
+        status, body = await get(world, "/v1/request/x/feedback")
+    assert (status, json.loads(body)["error"]["fix"]) == (405, "Use POST.")

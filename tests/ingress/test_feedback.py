@@ -95,3 +95,11 @@ async def test_what_is_not_durable_is_not_answered_as_if_it_were(world: World) -
 
 async def test_a_body_without_end_is_refused(world: World) -> None:
     assert (await world.post("feedback", b" " * (BODY_LIMIT + 1))).status_code == 413
+
+
+@pytest.mark.parametrize(("kind", "status"), [("text/plain", 415), ("", 415), ("application/json; charset=utf-8", 201)])
+async def test_a_body_is_json_by_its_type(world: World, kind: str, status: int) -> None:
+    answer = await world.client.post(f"/v1/request/{ID}/feedback", content=b'{"rating": true}', headers={"content-type": kind})
+    assert answer.status_code == status
+    assert len(world.given) == (status == 201)
+    assert status == 201 or "Content-Type: application/json" in answer.json()["error"]

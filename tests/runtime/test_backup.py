@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.fakes.small_lake import SmallLake
 from tests.fakes.stack import Stack
 
 BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
@@ -70,6 +71,10 @@ def test_what_is_no_backup_and_what_has_no_lake_is_said(tmp_path: Path) -> None:
     assert "holds no lake" in nothing.stderr
     assert not (tmp_path / "copy").exists()
     assert not (tmp_path / "nowhere").exists()
+    SmallLake(tmp_path / "small" / "lake")
+    unmade = command(made, "backup", "/proc/nope", "--data-dir", str(tmp_path / "small"))
+    assert unmade.returncode == 2
+    assert "DIR /proc/nope cannot be made" in unmade.stderr
     no_backup = command(made, "restore", str(tmp_path), "--data-dir", str(tmp_path / "nowhere"))
     assert no_backup.returncode == 2
     assert "backup.json is missing" in no_backup.stderr

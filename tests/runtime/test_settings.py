@@ -58,7 +58,12 @@ WRONG = {
     "a port too high": ("HELIOGRAPH_PORT", "70000", "HELIOGRAPH_PORT"),
     "a word that is not among them": ("HELIOGRAPH_DURABILITY", "maybe", "strict"),
     "a time that is none": ("HELIOGRAPH_LIMITS__IDLE_S", "0", "HELIOGRAPH_LIMITS__IDLE_S"),
-    "an upstream that is no URL": ("HELIOGRAPH_UPSTREAMS__OPENAI", "localhost", "HELIOGRAPH_UPSTREAMS"),
+    "an upstream that is no URL": ("HELIOGRAPH_UPSTREAMS__OPENAI", "localhost", "HELIOGRAPH_UPSTREAMS__OPENAI: "),
+    "a host with a scheme": ("HELIOGRAPH_ALLOWED_HOSTS", "a.example,http://foo", "'http://foo' is no host name; expected `a.example`"),
+    "a host with a port": ("HELIOGRAPH_ALLOWED_HOSTS", "foo:8787", "'foo:8787' is no host name"),
+    "an origin without a scheme": ("HELIOGRAPH_ALLOWED_ORIGINS", "foo", "'foo' is no web origin; expected `https://app.example`"),
+    "an origin with a path": ("HELIOGRAPH_ALLOWED_ORIGINS", "https://foo/app", "'https://foo/app' is no web origin"),
+    "every origin": ("HELIOGRAPH_ALLOWED_ORIGINS", "*", "'*' is no web origin"),
     "a name that is none": ("HELIOGRAPH_PROT", "1", "Did you mean HELIOGRAPH_PORT"),
     "a group's member that is none": ("HELIOGRAPH_SINK__FLUSH_SECS", "1", "HELIOGRAPH_SINK__FLUSH_SECONDS"),
     "a broker without a port's number": ("HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS", "a:9092, b:kafka", "'b:kafka' is no address of a broker"),
@@ -72,6 +77,24 @@ def test_what_is_wrong_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch, va
     with pytest.raises(Misconfigured) as refused:
         settings()
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("hosts", ["*", "*.b.example,a.example", "10.0.0.1", "::1", "[::1]", "my_host"])
+def test_hosts_that_may_be_named(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    monkeypatch.setenv("HELIOGRAPH_ALLOWED_HOSTS", hosts)
+    monkeypatch.setenv("HELIOGRAPH_ALLOWED_ORIGINS", "https://app.example:8443/, http://[::1]:3000, chrome-extension://abc")
+    assert settings().allowed_hosts == tuple(hosts.split(","))
+
+
+def test_an_upstream_that_is_wrong_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_UPSTREAMS__MINE", "sk-secret")
+    monkeypatch.setenv("HELIOGRAPH_UPSTREAMS__OPENAI", "https://right.example")
+    with pytest.raises(Misconfigured) as refused:
+        settings()
+    assert str(refused.value).startswith("HELIOGRAPH_UPSTREAMS__MINE: ")
+    assert "http(s)://host" in str(refused.value)
+    assert "OPENAI" not in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 def test_listening_elsewhere_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -335,3 +335,14 @@ class TestSchemas:
             error = answer.json()["error"]
             assert (answer.status_code, error["code"], error["field"]) == (404, "unknown_schema", "name")
             assert "llm.calls.v1" in error["fix"]
+
+
+async def test_another_method_names_those_there_are(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/v1/query")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["fix"] == "Use POST."
+
+
+async def test_the_root_leads_to_the_page(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
