@@ -41,7 +41,7 @@ kafka: .venv/.run  ## Run a Kafka broker on this machine, without Docker (Java a
 	$(BIN)/python -m runtime.local_kafka
 
 test: .venv/.dev  ## Run the tests; what a missing part leaves out is listed at the end
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.run
 
 check: .venv/.dev  ## Lint, format, types, the rule of the rooms, the docs' own tests
 	$(BIN)/ruff check .

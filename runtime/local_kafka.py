@@ -66,13 +66,18 @@ def missing_part() -> str | None:
 
 def jars(home: Path = HOME) -> Path:
     """The folder of Kafka's jars, copied by Maven when it is not complete. Raises BrokerFailed."""
-    folder = home / "jars"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "jars.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs may begin on a fresh clone
+        return _jars(home, home / "jars")
+
+
+def _jars(home: Path, folder: Path) -> Path:
     if _complete(folder):
         return folder
     if shutil.which("mvn") is None:
         raise BrokerFailed("mvn is missing: install Maven, it copies Kafka's jars once.")
     shutil.rmtree(folder, ignore_errors=True)
-    home.mkdir(parents=True, exist_ok=True)
     (home / "pom.xml").write_text(_POM.format("".join(_DEPENDENCY.format(*each) for each in (KAFKA, LOGGING))))
     command = ["mvn", "-q", "-B", "-f", str(home / "pom.xml"), f"{PLUGIN}:copy-dependencies", f"-DoutputDirectory={folder.resolve()}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
