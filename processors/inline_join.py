@@ -12,6 +12,7 @@ import structlog
 
 from eventlog.codec import Positions, Record
 from eventlog.port import Log, LogReader, LogWriter, OffsetOutOfRange, Place, Span
+from eventlog.waiting import stopped_within
 from processors import telemetry
 from processors.feedback import JoinLimits
 from processors.inline import LAST_POLL, POLL, POLL_BYTES
@@ -60,11 +61,7 @@ async def keep_joining(
             logger.error("join_failed", error=f"{type(error).__name__}: {error}", again_in_s=None if stopping else again_after_s)
         if stopping:
             return None
-        try:
-            async with asyncio.timeout(again_after_s):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await stopped_within(stop, again_after_s)
 
 
 async def run_join(

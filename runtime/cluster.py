@@ -17,6 +17,7 @@ from eventlog.kafka_config import Credentials, KafkaConfig, Mechanism, Security
 from eventlog.kafka_errors import NoToken, TopicsUnfit
 from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
+from eventlog.waiting import stopped_within
 from runtime.settings import Kafka, Misconfigured, Settings
 
 ESCAPED = 6
@@ -75,11 +76,7 @@ async def open_log(
         except LogUnavailable as error:
             outage.goes_on(error)
             waiting()
-        try:
-            async with asyncio.timeout(RETRY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await stopped_within(stop, RETRY_S)
     return None
 
 

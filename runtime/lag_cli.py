@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from eventlog.port import Log, LogUnavailable
+from eventlog.waiting import stopped_within
 from runtime.lag_table import Behind, Progress, as_json, as_progress, as_table, behind
 from runtime.observing import observed
 from runtime.settings import Settings, settings
@@ -70,9 +70,7 @@ async def _watch(chosen: Settings, every_s: float) -> None:
                     looked = now
                 except LogUnavailable as error:
                     view.update(Text(f"{error}; trying again", style="red"), refresh=True)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(every_s):
-                        await stop.wait()
+                await stopped_within(stop, every_s)
 
 
 async def _measured(log: Log, chosen: Settings) -> list[Behind]:

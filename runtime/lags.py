@@ -8,6 +8,7 @@ from prometheus_client import Gauge
 
 from eventlog.outages import Outage
 from eventlog.port import Lag, Log, LogUnavailable
+from eventlog.waiting import stopped_within
 
 EVERY_S = 2.0
 
@@ -53,8 +54,4 @@ async def keep_measuring(lags: Lags, stop: asyncio.Event) -> None:
             lags.outage.over()
         except LogUnavailable as error:
             lags.outage.goes_on(error)
-        try:
-            async with asyncio.timeout(EVERY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await stopped_within(stop, EVERY_S)

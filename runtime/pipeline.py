@@ -12,6 +12,7 @@ from eventlog.embedded import EmbeddedLog
 from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES, SCORED_CALLS
+from eventlog.waiting import stopped_within
 from processors.assembled import assemble
 from processors.inline import run_calls
 from processors.inline_join import keep_joining
@@ -71,11 +72,7 @@ async def _keep_log(events: EmbeddedLog, chosen: Settings, lags: Lags, stop: asy
         except LogUnavailable as error:
             outage.goes_on(error)
         rounds += 1
-        try:
-            async with asyncio.timeout(EVERY_S):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await stopped_within(stop, EVERY_S)
 
 
 async def retain(events: EmbeddedLog, *, max_age: timedelta, max_bytes: int, now: float) -> None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from eventlog.codec import Positions, Record
 from eventlog.port import LogReader, LogUnavailable, Place, Span
 from eventlog.topics import TOPICS
+from eventlog.waiting import stopped_within
 from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
 from runtime.filters import BadFilter, Filter, all_match, parse_filter
 from runtime.observing import observed
@@ -137,9 +138,7 @@ async def _next(reader: LogReader, stop: asyncio.Event) -> list[Record]:
         return await reader.poll(max_bytes=POLL_BYTES, timeout=POLL)
     except LogUnavailable as error:
         typer.echo(f"heliograph: {error}; trying again", err=True)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(AGAIN_S):
-            await stop.wait()
+    await stopped_within(stop, AGAIN_S)
     return []
 
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from deltalake.exceptions import DeltaError
 
+from eventlog.waiting import stopped_within
 from storage import telemetry
 from storage.abandoned import Watch, Window, write_abandoned
 from storage.config import StorageConfig
@@ -64,7 +65,7 @@ async def run_upkeep(
     """
     deadline = lake.config.call_deadline
     watch, last_tidy, last_look = Watch(deadline), clock(), 0.0
-    while not await _stopped(stop, lake.config.maintenance_seconds):
+    while not await stopped_within(stop, lake.config.maintenance_seconds):
         if not ours():
             continue
         now = clock()
@@ -116,15 +117,6 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Without the folder of metrics: a process this short would only leave files there."""
     return {name: value for name, value in environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
-
-
-async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def main(given: bytes) -> Done:
