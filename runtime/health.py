@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import structlog
 from fastapi import FastAPI, Response
 
 from eventlog.outages import Outage
@@ -15,12 +16,31 @@ from runtime.guard import Guard, GuardedApp
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
 
+log = structlog.get_logger()
 
-def of_group(outage: Outage, places: frozenset[Place] | None) -> str:
-    """The readiness of a member of a consumer group, whose partitions are None until the group has handed them out."""
-    if outage.reason:
-        return f"waiting for Kafka: {outage.reason}"
-    return "ready" if places is not None else "waiting for Kafka to hand out partitions"
+
+class Membership:
+    """How a member of a consumer group stands with its cluster."""
+
+    def __init__(self) -> None:
+        self._places: frozenset[Place] | None = None
+        """None until the group has handed them out."""
+        self.outage = Outage()
+
+    def hear(self, places: frozenset[Place]) -> None:
+        """These partitions are ours now."""
+        if places != self._places:
+            log.info("ready", partitions=len(places))
+        self._places = places
+
+    def holds(self, place: Place) -> bool:
+        return self._places is not None and place in self._places
+
+    @property
+    def readiness(self) -> str:
+        if self.outage.reason:
+            return f"waiting for Kafka: {self.outage.reason}"
+        return "ready" if self._places is not None else "waiting for Kafka to hand out partitions"
 
 
 def health_app(readiness: Callable[[], str]) -> FastAPI:
