@@ -10,14 +10,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
 from eventlog.events import CallFacts, CallPriced, Outcome
 from storage.lake import Lake
 from storage.rows import calls_table
-from storage.writing import HOOKS, WRITING
+from storage.writing import append
 
 log = structlog.get_logger()
 
@@ -71,14 +71,7 @@ def write_abandoned(lake: Lake, window: Window) -> int:
         return 0
     table = calls_table([_row(facts) for facts in found], revision=REVISION, unknown=UNKNOWN)
     try:
-        write_deltalake(
-            amendments,
-            table,
-            mode="append",
-            commit_properties=CommitProperties(max_commit_retries=0),
-            post_commithook_properties=HOOKS,
-            writer_properties=WRITING,
-        )
+        append(amendments, table, CommitProperties(max_commit_retries=0))
     except CommitFailedError as error:
         log.info("abandoned_calls_left_for_later", error=str(error))
         return 0

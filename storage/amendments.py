@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ from storage import telemetry
 from storage.lake import Lake
 from storage.marks import Mark, Seen
 from storage.rows import calls_table
-from storage.writing import HOOKS, WRITING
+from storage.writing import append
 
 TABLE = "amendments"
 
@@ -57,14 +57,8 @@ class Amendments:
         marks = {Mark(each.batch_id.epoch, *each.place) for each in new}
         table = amendments_table((each.revision, call) for each in new for call in each.calls)
         try:
-            write_deltalake(
-                snapshot,
-                table,
-                mode="append",
-                commit_properties=CommitProperties(app_transactions=seen.transactions((), marks, now=self._clock()), max_commit_retries=5),
-                post_commithook_properties=HOOKS,
-                writer_properties=WRITING,
-            )
+            properties = CommitProperties(app_transactions=seen.transactions((), marks, now=self._clock()), max_commit_retries=5)
+            append(snapshot, table, properties)
         except CommitFailedError:
             return False
         telemetry.committed(TABLE, table.num_rows, time.monotonic() - began)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
@@ -27,7 +27,7 @@ from storage.kinds import Kind
 from storage.lake import Lake
 from storage.letters import letter_of_unsound, letters_of
 from storage.marks import Mark, Seen, Verdict
-from storage.writing import HOOKS, WRITING
+from storage.writing import HOOKS, append
 
 log = structlog.get_logger()
 
@@ -291,14 +291,7 @@ class TableSink:
             max_commit_retries=5,
         )
         if rows:
-            write_deltalake(
-                self._snapshot,
-                self.kind.rows(rows),
-                mode="append",
-                commit_properties=properties,
-                post_commithook_properties=HOOKS,
-                writer_properties=WRITING,
-            )
+            append(self._snapshot, self.kind.rows(rows), properties)
         else:
             self._snapshot.create_write_transaction(
                 [], "append", self._snapshot.schema(), ["day"], commit_properties=properties, post_commithook_properties=HOOKS

@@ -1,6 +1,7 @@
 """How files of the lake are written, whoever writes them."""
 
-from deltalake import ColumnProperties, PostCommitHookProperties, WriterProperties
+import pyarrow as pa
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, PostCommitHookProperties, WriterProperties, write_deltalake
 
 WRITING = WriterProperties(
     compression="ZSTD",
@@ -11,3 +12,10 @@ WRITING = WriterProperties(
     },
 )
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+def append(snapshot: DeltaTable, rows: pa.Table, properties: CommitProperties) -> None:
+    """In one commit on `snapshot`, which then is the newest. Blocks. Raises CommitFailedError when another commit stands in its way."""
+    write_deltalake(
+        snapshot, rows, mode="append", commit_properties=properties, post_commithook_properties=HOOKS, writer_properties=WRITING
+    )
