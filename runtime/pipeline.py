@@ -18,9 +18,9 @@ from processors.inline import run_calls
 from processors.inline_join import keep_joining
 from processors.rates import RateBook
 from runtime.lags import EVERY_S, Lags
-from runtime.settings import Misconfigured, Settings
-from storage.lake import Lake, LakeUnreachable
-from storage.migration import LakeTooNew
+from runtime.lakes import lake_opened
+from runtime.settings import Settings
+from storage.lake import Lake
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
 
@@ -40,10 +40,8 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
     """Until `stop` is set; then in order: what is on the log is understood, what was understood comes to rest."""
     config = chosen.storage()
     events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-    try:
+    with lake_opened():
         lake = await asyncio.to_thread(Lake.open, config)
-    except (LakeTooNew, LakeUnreachable) as error:
-        raise Misconfigured(str(error)) from error
     understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
     ready()
     try:

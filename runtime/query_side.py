@@ -8,11 +8,10 @@ from ingress.emitter import now
 from ingress.feedback import feedback_routes
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
+from runtime.lakes import lake_opened
 from runtime.serving import serve_asgi
-from runtime.settings import Misconfigured, Settings
+from runtime.settings import Settings
 from storage.api import create_api, end_questions
-from storage.lake import LakeUnreachable
-from storage.migration import LakeTooNew
 from storage.query import Limits
 
 QUESTIONS_S = 5.0
@@ -27,17 +26,16 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     app.include_router(feedback_routes(judging.emit_durably, chosen.organization, now))
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
-        await serve_asgi(
-            guarded,
-            sockets,
-            stop,
-            ready,
-            drain_s=chosen.shutdown_s,
-            limits=chosen.ingress().clients,
-            before_end=lambda: end_questions(app, min(QUESTIONS_S, chosen.shutdown_s / 2)),
-        )
-    except (LakeTooNew, LakeUnreachable) as error:
-        raise Misconfigured(str(error)) from error
+        with lake_opened():
+            await serve_asgi(
+                guarded,
+                sockets,
+                stop,
+                ready,
+                drain_s=chosen.shutdown_s,
+                limits=chosen.ingress().clients,
+                before_end=lambda: end_questions(app, min(QUESTIONS_S, chosen.shutdown_s / 2)),
+            )
     finally:
         await judging.close()
 

@@ -11,9 +11,9 @@ from processors.assembled import assemble
 from runtime.cluster import open_log
 from runtime.health import Membership, health_served
 from runtime.lags import Lags, keep_measuring
-from runtime.settings import Misconfigured, Settings
-from storage.lake import Lake, LakeUnreachable
-from storage.migration import LakeTooNew
+from runtime.lakes import lake_opened
+from runtime.settings import Settings
+from storage.lake import Lake
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
 
@@ -33,10 +33,8 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         if events is None:
             return
         try:
-            try:
+            with lake_opened():
                 lake = await asyncio.to_thread(Lake.open, config)
-            except (LakeTooNew, LakeUnreachable) as error:
-                raise Misconfigured(str(error)) from error
             ready()
             await _work(events, lake, Lags(events, READS, member.outage), member, stop)
         finally:
