@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +24,10 @@ from rich.progress import Progress, TaskID
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.embedded_copy import copy_log, has_log
-from eventlog.port import Log, LogUnavailable, Place
+from eventlog.port import Log, Place
+from eventlog.retained import retained
 from eventlog.topics import CONTROL
-from runtime.cluster import open_log
-from runtime.replaying import PATIENCE, POLL_BYTES, Beginning
+from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings
 from storage.backup import NotEmpty, TableCopied, copy_lake, put_back, refuse_unless_empty, restoring
 from storage.lake import Lake
@@ -149,39 +149,16 @@ def _step(bar: Progress) -> Callable[[str, int, int], None]:
 
 
 async def _with_log(chosen: Settings, work: Callable[[Log], Awaitable[T]]) -> T:
-    unreachable = asyncio.Event()
-    events = await open_log(chosen, unreachable, waiting=unreachable.set)
-    if events is None:
-        raise Misconfigured(f"No Kafka answers at HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS={chosen.kafka.bootstrap_servers}.")
-    try:
+    async with observed(chosen) as events:
         return await work(events)
-    except LogUnavailable as error:
-        raise Misconfigured(str(error)) from error
-    finally:
-        await events.close()
 
 
 async def _control(events: Log) -> list[bytes]:
-    newest = {(record.place, record.message.key): record for record in await _all_control(events)}
-    kept = [_kept(record) for record in newest.values() if record.message.value]
-    return [msgspec.json.encode(each) + b"\n" for each in kept]
-
-
-async def _all_control(events: Log) -> list[Record]:
-    holder, found = Beginning(first=True), []
-    reader = await events.reader([CONTROL.name], group=f"backup.{secrets.token_hex(8)}", holder=holder)
-    left: dict[Place, int] = {place: span.next for place, span in holder.spans.items() if span.next > span.first}
-    try:
-        while left and (records := await reader.poll(max_bytes=POLL_BYTES, timeout=PATIENCE)):
-            found += records
-            for record in records:
-                if record.offset + 1 >= left.get(record.place, 0):
-                    left.pop(record.place, None)
-    finally:
-        await reader.close()
-    if left:
-        raise LogUnavailable(f"{CONTROL.name} gave nothing for {PATIENCE.total_seconds():.0f} s, and has more to give.")
-    return found
+    newest: dict[tuple[Place, str | None], Record] = {}
+    async with aclosing(retained(events, CONTROL.name, group=f"backup.{secrets.token_hex(8)}")) as parts:
+        async for part in parts:
+            newest |= {(record.place, record.message.key): record for record in part.records}
+    return [msgspec.json.encode(_kept(record)) + b"\n" for record in newest.values() if record.message.value]
 
 
 def _kept(record: Record) -> Kept:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eventlog.port import LogCorrupt, LogUnavailable
 from eventlog.replay import Replays
 from runtime.asking import ask
-from runtime.cluster import open_log
+from runtime.observing import observed
 from runtime.replaying import Selection, Sent, at_rest, replay_calls, replay_letters
 from runtime.settings import Misconfigured, Settings
 from storage.amendments import newest_revision
@@ -55,32 +55,26 @@ def dead_letters(chosen: Settings, form: Format, listed: Listed, *, here: bool, 
 
 def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool) -> None:
     """Sends events through again, and tells what became of them. Raises Misconfigured for what an operator can change."""
-    if not chosen.on_kafka and not chosen.log_dir.exists():
-        raise Misconfigured(f"{chosen.log_dir} holds no event log. Name the directory with --data-dir (HELIOGRAPH_DATA_DIR).")
-    lake = Lake.open(chosen.storage())
-    revision = newest_revision(lake) + 1
     with bar() as shown:
-        try:
-            sent = asyncio.run(_send(chosen, lake, selection, Replays(secrets.token_hex(16), revision), letters, shown))
-        except (LogUnavailable, LogCorrupt) as error:
-            raise Misconfigured(f"{error} What was sent until then is sent; the same command may be given again.") from error
+        lake, revision, sent = asyncio.run(_send(chosen, selection, letters, shown))
     typer.echo(told(sent, revision))
     if sent.calls and wait:
         _wait(lake, revision, sent.calls)
 
 
-async def _send(chosen: Settings, lake: Lake, selection: Selection, replays: Replays, letters: bool, shown: Progress) -> Sent:
-    unreachable = asyncio.Event()
-    events = await open_log(chosen, unreachable, waiting=unreachable.set)
-    if events is None:
-        raise LogUnavailable(f"No Kafka answers at HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS={chosen.kafka.bootstrap_servers}.")
+async def _send(chosen: Settings, selection: Selection, letters: bool, shown: Progress) -> tuple[Lake, int, Sent]:
+    """The lake, the revision that rows get there, and what was sent."""
     task = shown.add_task("dead letters" if letters else "messages read", total=None)
-    try:
-        if letters:
-            return await replay_letters(events, lake, selection, replays, secrets.token_hex(8), _step(shown, task))
-        return await replay_calls(events, selection, replays, secrets.token_hex(8), _step(shown, task))
-    finally:
-        await events.close()
+    async with observed(chosen) as events:
+        lake = await asyncio.to_thread(Lake.open, chosen.storage())
+        revision = newest_revision(lake) + 1
+        replays, name = Replays(secrets.token_hex(16), revision), secrets.token_hex(8)
+        try:
+            if letters:
+                return lake, revision, await replay_letters(events, lake, selection, replays, name, _step(shown, task))
+            return lake, revision, await replay_calls(events, selection, replays, name, _step(shown, task))
+        except (LogUnavailable, LogCorrupt) as error:
+            raise Misconfigured(f"{error} What was sent until then is sent; the same command may be given again.") from error
 
 
 def _step(shown: Progress, task: Any) -> Callable[[int, int], None]:

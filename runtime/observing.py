@@ -1,4 +1,4 @@
-"""The log, opened by a command that only looks: an absent one is told at once instead of waited for."""
+"""The log, opened by a command: an absent one is told at once instead of waited for, and none is made."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -31,4 +31,4 @@ async def _open(chosen: Settings) -> EmbeddedLog | KafkaLog:
         raise Misconfigured(
             f"There is no event log in {chosen.log_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR)."
         )
-    return await EmbeddedLog.open(chosen.log_dir)
+    return await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)

@@ -6,28 +6,27 @@ Only what an event of its topic can be read from is sent: a dead letter that wou
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pyarrow.compute as pc
 from msgspec import Struct
 
-from eventlog.codec import BatchId, Positions, Record, lines_of, message_of_lines
+from eventlog.codec import BatchId, Record, lines_of, message_of_lines
 from eventlog.events import CallFacts, FeedbackGiven, RequestReceived, ResponseCompleted
 from eventlog.letters import PAYLOAD_LIMIT, beginning_of
-from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, Place, Span
+from eventlog.port import Log, LogReader, LogWriter, Place, Span
 from eventlog.replay import Replays, revision_of
+from eventlog.retained import PATIENCE, Beginning, retained
 from eventlog.topics import FEEDBACK, REQUESTS, RESPONSES
 from processors.rates import RateBook
 from processors.steps import step_of
 from storage.lake import Lake
 
-POLL_BYTES = 4 << 20
 TOGETHER = 200
 """Dead letters that are looked at in one go."""
-PATIENCE = timedelta(seconds=20)
-"""How long a message that the log holds may take to come."""
 
 Progress = Callable[[int, int], None]
 """Hears how much is done, of how much."""
@@ -98,49 +97,23 @@ _kinds: Mapping[str, type[Any]] = {REQUESTS.name: RequestReceived, RESPONSES.nam
 _SIDES = {REQUESTS.name: "request", FEEDBACK.name: "feedback"}
 
 
-class Beginning:
-    """A holder that reads everything, or nothing until it is told where."""
-
-    def __init__(self, *, first: bool) -> None:
-        self._first = first
-        self.spans: dict[Place, Span] = {}
-
-    async def given(self, spans: Mapping[Place, Span]) -> Positions:
-        self.spans |= spans
-        return {place: span.first if self._first else span.next for place, span in spans.items()}
-
-    async def taken(self, places: frozenset[Place]) -> None:
-        """Nothing waits here."""
-
-
 async def replay_calls(events: Log, selection: Selection, replays: Replays, epoch: str, progress: Progress) -> Sent:
     """Sends the completed calls that began in the span of `selection` through again, as far as the log still has them.
 
     Raises LogUnavailable; what was sent until then is sent.
     """
-    holder, sent, rates = Beginning(first=True), Sent(), RateBook.bundled()
-    reader, writer = await events.reader([RESPONSES.name], group=f"replay.{epoch}", holder=holder), await events.writer()
-    places = {place: span for place, span in holder.spans.items() if span.next > span.first}
-    reached = {place: span.first for place, span in places.items()}
-    whole = sum(span.next - span.first for span in places.values())
-    seen = Highest()
+    sent, rates, seen, writer = Sent(), RateBook.bundled(), Highest(), await events.writer()
     try:
-        while any(reached[place] < places[place].next for place in places):
-            records = await reader.poll(max_bytes=POLL_BYTES, timeout=PATIENCE)
-            if not records:
-                raise LogUnavailable(f"{RESPONSES.name} gave nothing for {PATIENCE.total_seconds():.0f} s, and has more to give.")
-            for record in records:
-                if record.place not in places or record.offset >= places[record.place].next:
-                    continue
-                reached[record.place] = record.offset + 1
-                lines = list(_chosen(record, selection)) if seen.is_first(record) else []
-                good = understood(record.place, lines, rates, events.identity(RESPONSES.name))
-                await writer.append(replays.messages(record.place, good))
-                sent.calls += len(good)
-                sent.unreadable += len(lines) - len(good)
-            progress(sum(reached.values()) - sum(span.first for span in places.values()), whole)
+        async with aclosing(retained(events, RESPONSES.name, group=f"replay.{epoch}")) as parts:
+            async for part in parts:
+                for record in part.records:
+                    lines = list(_chosen(record, selection)) if seen.is_first(record) else []
+                    good = understood(record.place, lines, rates, events.identity(RESPONSES.name))
+                    await writer.append(replays.messages(record.place, good))
+                    sent.calls += len(good)
+                    sent.unreadable += len(lines) - len(good)
+                progress(part.done, part.whole)
     finally:
-        await reader.close()
         await writer.close()
     return sent
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import msgspec
+import pytest
 
+from eventlog.codec import BatchId, Message
+from eventlog.topics import CONTROL
+from runtime import backup
+from runtime.settings import Misconfigured
+from tests.fakes.memory_log import MemoryLog
 from tests.fakes.small_lake import SmallLake
 from tests.fakes.stack import Stack
 
@@ -78,3 +85,23 @@ def test_what_is_no_backup_and_what_has_no_lake_is_said(tmp_path: Path) -> None:
     no_backup = command(made, "restore", str(tmp_path), "--data-dir", str(tmp_path / "nowhere"))
     assert no_backup.returncode == 2
     assert "backup.json is missing" in no_backup.stderr
+
+
+def decided(key: str, value: bytes, sequence: int) -> Message:
+    return Message(
+        topic=CONTROL.name, partition=0, batch_id=BatchId("a" * 32, sequence), count=1, value=value, headers=(("by", "ü"),), key=key
+    )
+
+
+async def test_what_people_decided_is_kept_as_it_stands_and_given_back() -> None:
+    """The newest of each key, and nothing of one that was taken back."""
+    first, second = MemoryLog(), MemoryLog()
+    written = [decided("a", b"1", 1), decided("b", b"\x00\xff", 2), decided("a", b"2", 3), decided("c", b"3", 4), decided("c", b"", 5)]
+    await (await first.writer()).append(written)
+    lines = await backup._control(first)
+    await backup._give_back(second, [msgspec.json.decode(line, type=backup.Kept) for line in lines])
+    found = second.messages(CONTROL.name)
+    assert [(each.key, each.value, each.headers) for each in found] == [("a", b"2", (("by", "ü"),)), ("b", b"\x00\xff", (("by", "ü"),))]
+    assert [each.batch_id.sequence for each in found] == [1, 2]
+    with pytest.raises(Misconfigured, match="is not empty on this cluster"):
+        await backup._give_back(second, [])
