@@ -180,7 +180,13 @@ class Spill:
             self._left[:1] = instead
 
     async def _refused(self, message: Message, reason: str) -> list[Message]:
-        """Kafka will never take this message. The facts are offered without the bodies; when that is refused too, they are put aside."""
+        """What is to be sent instead of a message that Kafka will never take.
+
+        Its parts, when the count of partitions came to be known while it was on its way; else its facts without the bodies. When those are
+        refused too, they are put aside.
+        """
+        if (parts := self._existing([message])) != [message]:
+            return parts
         light, bodies = bare(message)
         config, tally = self._grounds.config, self.tally
         try:

@@ -289,6 +289,23 @@ async def test_batches_for_partitions_that_turn_out_not_to_be_there_go_where_the
         assert any(f'"{facts(number).call_id}"'.encode() in line for line in lines)
 
 
+async def test_a_batch_on_its_way_when_the_partitions_become_known_goes_where_its_calls_belong(tmp_path: Path) -> None:
+    cluster = Cluster(partitions=3)
+    counts: dict[str, int] = {}
+    cluster.up = False
+    async with spilling(cluster, tmp_path, counts=lambda: counts) as writer:
+        await writer.append([message_of(REQUESTS, 7, BatchId("e", 1), [received(number, "hi") for number in range(6)])])
+        cluster.hold()
+        appends = cluster.appends
+        await until(lambda: cluster.appends > appends)
+        counts[REQUESTS.name] = 3
+        cluster.up = True
+        cluster.let_go()
+        await drained(writer)
+        assert writer.state.dropped == {}
+    assert sum(message.count for message in cluster.log.messages(REQUESTS.name)) == 6
+
+
 def test_a_batch_that_is_spread_again_has_the_same_ids() -> None:
     message = message_of(REQUESTS, 7, BatchId("e", 1), [received(number, "hi") for number in range(6)])
     parts = spread(message, 3)
