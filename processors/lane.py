@@ -61,6 +61,11 @@ class Lane:
         """The offset of the partition's next record, where that is known."""
         return self._next.get(place)
 
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, and nothing is being carried out."""
+        return not self._waiting and not self._busy
+
     async def put(self, record: Record, assignment: int) -> int | None:
         """Waits for room. Answers the offset that has to come first when this one is too far on: it was not taken then.
 

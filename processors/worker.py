@@ -4,8 +4,8 @@ What faust 0.15 does behind one's back, and what is done about it here (its sour
 
 - It acknowledges what an agent was never given, or what it raised on, and it passes over one missing acknowledgement. So our topics are
   none that it acknowledges (`acks=False`): a `Lane` carries each partition out in order, and what it has done is committed from here.
-- Where a group has not committed yet, it does not seek: what it fetched and dropped while partitions changed hands is passed over. So the
-  lane says which offset has to come, and what is too far on is read again from there.
+- What it fetched and dropped while partitions changed hands is passed over. So the lane says which offset has to come: what is too far on
+  is read again from there, and so is what lies at the end of a partition and does not come.
 - It restarts an agent that raised. `CrashingSupervisor` ends the process instead, and Kafka gives what was not committed to the next.
 - A table sends its changelog and does not wait. Here the sends of a turn are awaited before the turn counts as done.
 - It makes topics, a leader's among them, and warns of partitions at rest: both are switched off.
@@ -38,6 +38,7 @@ from processors import telemetry
 from processors.feedback import JoinLimits
 from processors.joins import READS, Joined, Joins
 from processors.lane import Lane
+from processors.looking import Looking
 from processors.patience import Patience
 from processors.publishing import publish
 from processors.rates import RateBook
@@ -57,8 +58,8 @@ LET_GO_S = 20.0
 WAKE_EVERY_S = 60.0
 CLOCKS_S = 5.0
 """The brokers' clocks and ours may differ by so much."""
-LOOKS, LOOK_EVERY_S = 5, 1.0
-"""How often an offset is looked for that should come and does not."""
+WATCH_EVERY_S = 2.0
+"""How often it is asked whether messages lie on our partitions that never came. They are looked for when nothing else came so long."""
 NEVER_S = 10 * 365 * 86_400.0
 
 log = structlog.get_logger()
@@ -118,7 +119,7 @@ class Worker:
         self._calls, self._feedback = Lane(self._understand), Lane(self._join)
         self._lanes = (self._calls, self._feedback)
         self._standing = Standing(lambda: self._patience.with_log(lambda: events.positions(GROUP)))
-        self._looks: dict[Place, Look] = {}
+        self._looking = Looking(self._seek, self._first, time.monotonic)
         self._app = app_of(kafka, config.directory)
         self._table = Changelog(self._app, self._joins, kafka.on_cluster(HELD.name))
         self._agent("calls", self._calls, [RESPONSES.name])
@@ -131,7 +132,8 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(each) for each in (*(lane.run() for lane in self._lanes), self._keep_committing(), self._keep_waking())
+                group.create_task(each)
+                for each in (*(lane.run() for lane in self._lanes), self._keep_committing(), self._keep_watching(), self._keep_waking())
             ]
             starting = group.create_task(self._app.start())
             try:
@@ -166,7 +168,7 @@ class Worker:
                 if lane.awaits(record.place) is None:
                     lane.begin(record.place, await self._standing.start_of(record.place), assignment)
                 awaited = await lane.put(record, assignment)
-                if awaited is not None and not await self._looks_for(lane, record.place, awaited):
+                if awaited is not None and not await self._looking.looks_for(lane, record.place, awaited):
                     lane.begin(record.place, record.offset, assignment)
                     await lane.put(record, assignment)
 
@@ -236,44 +238,50 @@ class Worker:
 
     # Positions
 
-    async def _looks_for(self, lane: Lane, place: Place, awaited: int) -> bool:
-        """Has the partition read again from `awaited`. False when nothing lies there, and reading is to go on where it is.
-
-        What was fetched before may still come, and make faust drop what comes then; so there are several looks, a moment apart.
-        """
-        now, there = asyncio.get_running_loop().time(), self._there(place)
-        look = self._looks.get(place)
-        if look is None or look.awaited != awaited:
-            look = self._looks[place] = Look(lane, awaited)
-        if now < look.next_at:
-            return True
-        first = (await self._app.consumer.earliest_offsets(there)).get(there) or 0
-        if look.left == 0 or awaited < first:
-            log.error("messages_missing", topic=place[0], partition=place[1], awaited=awaited, first_left=first)
-            return False
-        look.left, look.next_at = look.left - 1, now + LOOK_EVERY_S
-        await self._app.consumer.seek_wait({there: awaited})
-        return True
-
-    async def _look_again(self) -> None:
-        """It may be that nothing comes any more that would tell of what is missing."""
-        for place, look in list(self._looks.items()):
-            if look.lane.awaits(place) != look.awaited:
-                del self._looks[place]
-            elif look.left:
-                await self._looks_for(look.lane, place, look.awaited)
-
     async def _keep_committing(self) -> None:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._commit()
-            await self._look_again()
+            await self._looking.again()
 
     async def _commit(self) -> None:
         consumer: Any = self._app.consumer
         new = self._standing.uncommitted(lane.done for lane in self._lanes)
         if new and await consumer._commit({self._there(place): offset for place, offset in new.items()}):
             self._standing.committed(new)
+
+    async def _keep_watching(self) -> None:
+        """What faust dropped, and nothing came after, is not waited for in vain."""
+        outage = Outage(step="watching")
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            assignment = self._app.consumer_generation_id
+            owned = [(place, self._calls if place[0] == RESPONSES.name else self._feedback) for place in self._standing.owned]
+            for place, lane in owned:
+                start = await self._standing.start_of(place)
+                if lane.awaits(place) is None:
+                    lane.begin(place, start, assignment)
+            idle = self._looking.idle(owned)
+            consumer: Any = self._app.consumer
+            if not idle or not consumer.flow_active:
+                continue
+            try:
+                ends = {
+                    (topic, each): end for topic in {place[0] for place in idle} for each, end in (await self._events.ends(topic)).items()
+                }
+            except LogUnavailable as error:
+                outage.goes_on(error)
+                continue
+            outage.over()
+            if assignment == self._app.consumer_generation_id:
+                await self._looking.compare(idle, ends)
+
+    async def _first(self, place: Place) -> int:
+        there = self._there(place)
+        return (await self._app.consumer.earliest_offsets(there)).get(there) or 0
+
+    async def _seek(self, place: Place, offset: int) -> None:
+        await self._app.consumer.seek_wait({self._there(place): offset})
 
     def _there(self, place: Place) -> TP:
         return TP(self._config.kafka.on_cluster(place[0]), place[1])
@@ -301,16 +309,7 @@ class Worker:
                 self._standing.taken()
         for lane in self._lanes:
             lane.forget()
-        self._looks.clear()
-
-
-class Look(Struct):
-    """A message is looked for, that should have come."""
-
-    lane: Lane
-    awaited: int
-    left: int = LOOKS
-    next_at: float = 0.0
+        self._looking.forget()
 
 
 class Changelog(faust.Table[bytes, bytes]):

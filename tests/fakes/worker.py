@@ -130,7 +130,8 @@ class Cluster:
                 return found
             if time.monotonic() > deadline:
                 said = "" if workers is None else "\n".join(workers.said(name)[-4000:] for name in workers.processes)
-                raise AssertionError(f"{len(found)} messages on {topic} do not fit; {said}")
+                came = [f"{each.message.partition}:{each.message.batch_id.sequence}" for each in found]
+                raise AssertionError(f"on {topic} came {came}; {said}")
             await asyncio.sleep(0.2)
 
     async def committed(self, topic: str) -> int:

@@ -3,8 +3,10 @@
 import asyncio
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -14,6 +16,8 @@ from eventlog.codec import BatchId, Message, Record, decode, message_of, message
 from eventlog.events import CallId, CallPriced, CallScored, DeadLetter, FeedbackGiven, RequestId, ResponseCompleted
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, HELD, RESPONSES, SCORED_CALLS
+from processors.rates import RateBook
+from processors.worker import Worker, WorkerConfig
 from tests.fakes import kafka
 from tests.fakes.worker import Cluster, Workers, cluster
 from tests.processors.events import AT, EPOCH, call, completed
@@ -183,6 +187,25 @@ async def limit(world: Cluster, topic: str, most: int) -> None:
     async with kafka.admin_of(world.config) as admin:
         name = world.config.on_cluster(topic)
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": str(most)})])
+
+
+async def test_what_faust_drops_and_nothing_comes_after_is_understood(broker: str, tmp_path: Path) -> None:
+    """As when partitions change hands while a fetch is under way: the last messages are dropped, and no later one tells of them."""
+    async with cluster(broker) as world:
+        worker = Worker(WorkerConfig(kafka=world.config, directory=tmp_path), world.log, RateBook.bundled(), time.time, lambda _: None)
+        stop = asyncio.Event()
+        running = asyncio.create_task(worker.run(stop))
+        await world.write(*rounds(1, 1))
+        await world.until(CALLS.name, complete(1))
+        consumer: Any = worker._app.consumer
+        consumer.stop_flow()
+        await world.write(*rounds(2, 3))
+        await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 3 for partition in range(PARTITIONS)})
+        consumer.resume_flow()
+        await world.until(CALLS.name, complete(3))
+        stop.set()
+        await running
+        await worker.close()
 
 
 async def test_poison_becomes_dead_letters_and_holds_nobody_up(broker: str, make_workers: MakeWorkers) -> None:
