@@ -15,6 +15,7 @@ from eventlog.topics import CALLS
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.maintenance import maintain
+from storage.memory import frugal
 from storage.sink import Sink
 from tests.fakes.facts import priced
 from tests.fakes.memory_log import MemoryLog
@@ -40,6 +41,7 @@ def messages() -> list[Message]:
 
 
 def main() -> None:
+    frugal()
     made = messages()
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake.open(StorageConfig(lake_uri=folder))

@@ -21,6 +21,7 @@ from runtime.lags import EVERY_S, Lags
 from runtime.lakes import lake_opened
 from runtime.settings import Settings
 from storage.lake import Lake
+from storage.memory import frugal
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
 
@@ -38,6 +39,7 @@ LOG_BYTES = Gauge("heliograph_log_bytes", "What the event log takes on disk.", m
 
 async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until `stop` is set; then in order: what is on the log is understood, what was understood comes to rest."""
+    frugal()
     config = chosen.storage()
     events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
     with lake_opened():

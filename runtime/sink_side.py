@@ -14,6 +14,7 @@ from runtime.lags import Lags, keep_measuring
 from runtime.lakes import lake_opened
 from runtime.settings import Settings
 from storage.lake import Lake
+from storage.memory import frugal
 from storage.sink import run_sink
 from storage.upkeep import run_upkeep
 
@@ -27,6 +28,7 @@ LEASE = (CALLS.name, 0)
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until `stop` is set: then what was read is committed, and the rest waits on Kafka."""
+    frugal()
     config, member = chosen.storage(), Membership()
     async with health_served(chosen, sockets, lambda: member.readiness):
         events = await open_log(chosen, stop, waiting=ready, outage=member.outage)
