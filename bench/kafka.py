@@ -4,7 +4,7 @@ One core for the proxy, one for provider, client and broker. By turns the same w
 of this machine. Then `heliograph processors`, `sink` and `api` run as roles, and calls at a gentle pace are looked for in SQL: with the
 roles' default flush, and with one of a second.
 
-    python -m bench.kafka [--seconds 8] [--rounds 3] [--calls 40]
+    python -m bench.kafka [--seconds 8] [--rounds 3] [--calls 50]
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
 from eventlog.topics import REQUESTS, RESPONSES
 
+ASKERS = 5
+"""So many callers wait for their rows at once; each call's row is asked for until it is there."""
 HELIOGRAPH = [sys.executable, "-m", "runtime.cli"]
 
 
@@ -38,12 +41,16 @@ def broker(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "runtime.local_kafka", "--port", str(port), "--controller-port", str(controller)]
     with peers.running([*command, "--data-dir", str(folder / "broker")], port, core=peers.CLIENT_CORE, log=folder / "broker.log"):
         address = f"127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while subprocess.run([*HELIOGRAPH, "topics", "create"], env=environment(address), capture_output=True, check=False).returncode:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the topics could not be made; see {folder / 'broker.log'}")
-            time.sleep(1)
+        make_topics(environment(address))
         yield address
+
+
+def make_topics(env: Mapping[str, str]) -> None:
+    deadline = time.monotonic() + 60
+    while (made := subprocess.run([*HELIOGRAPH, "topics", "create"], env=env, capture_output=True, text=True, check=False)).returncode:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the topics could not be made: {made.stderr}")
+        time.sleep(1)
 
 
 def environment(address: str | None, **more: str) -> dict[str, str]:
@@ -102,11 +109,11 @@ async def messages(address: str) -> int:
 
 @contextmanager
 def roles(folder: Path, address: str, provider: int, **more: str) -> Iterator[tuple[int, int]]:
-    """Every role as a process of its own. The ports of proxy and query side."""
+    """Every role as a process of its own, on topics of their own: they have no backlog. The ports of proxy and query side."""
     proxy, api, processors, sink = (peers.free_port() for _ in range(4))
-    env = environment(
-        address, HELIOGRAPH_UPSTREAMS__OPENAI=f"http://127.0.0.1:{provider}", HELIOGRAPH_DATA_DIR=str(folder / "data"), **more
-    )
+    more |= {"HELIOGRAPH_DATA_DIR": str(folder / "data"), "HELIOGRAPH_KAFKA__TOPIC_PREFIX": f"{folder.name}."}
+    env = environment(address, HELIOGRAPH_UPSTREAMS__OPENAI=f"http://127.0.0.1:{provider}", **more)
+    make_topics(env)
     wanted: Mapping[str, tuple[int, list[str]]] = {
         "sink": (sink, ["--health-port", str(sink)]),
         "api": (api, ["--api-port", str(api)]),
@@ -129,8 +136,8 @@ def asking(folder: Path, address: str, calls: int) -> list[Row]:
         for name, more, asked in (("default", {}, "≤ 12"), ("1 s", {"HELIOGRAPH_SINK__FLUSH_SECONDS": "1"}, "≤ 3")):
             home = folder / f"roles-{name.replace(' ', '')}"
             home.mkdir()
-            with roles(home, address, provider, **more) as (proxy, api):
-                waited = freshness(proxy, api, calls)
+            with roles(home, address, provider, **more) as (proxy, api), ThreadPoolExecutor(ASKERS) as askers:
+                waited = [each for found in askers.map(lambda _: freshness(proxy, api, calls // ASKERS), range(ASKERS)) for each in found]
             cuts = statistics.quantiles(waited, n=100)
             rows.append((f"answer to row in SQL, flush {name}, p50, s", f"{cuts[49]:.2f}", "", ""))
             rows.append((f"answer to row in SQL, flush {name}, p99, s", f"{cuts[98]:.2f}", "", asked))
@@ -141,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=40)
+    parser.add_argument("--calls", type=int, default=50)
     chosen = parser.parse_args()
     peers.require("nginx", "wrk", "taskset")
     began = time.monotonic()
