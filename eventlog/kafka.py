@@ -19,11 +19,13 @@ from eventlog.kafka_reader import KafkaReader
 from eventlog.kafka_start import started
 from eventlog.kafka_topics import check, examine
 from eventlog.kafka_writer import KafkaWriter
-from eventlog.port import Holder, Lag, Place, UnknownTopic
+from eventlog.port import Holder, Lag, LogUnavailable, Place, UnknownTopic
 from eventlog.topics import TOPICS
 
 COORDINATOR_S, COORDINATOR_LOOK_S = 5.0, 0.2
 """A cluster that is young makes its topic of positions when somebody first asks for them."""
+FETCHED_WITHIN_S = 10.0
+"""For a message that lies there to come."""
 PEEK_S = 2.0
 """How long a look at the oldest unread messages may take."""
 
@@ -97,6 +99,22 @@ class KafkaLog:
             ages = await self._ages(observer, {place: stands[place] for place in places if behind[place] > 0})
         return [Lag(topic=place[0], partition=place[1], messages=max(0, behind[place]), seconds=ages.get(place, 0.0)) for place in places]
 
+    async def next_offset(self, place: Place, offset: int) -> int | None:
+        """Of the first message that lies at `offset` or after it; None when none does now. Raises LogUnavailable.
+
+        Not every offset is a message's: some are marks of transactions, some were forgotten.
+        """
+        there = self._there(place)
+        async with self._observing:
+            observer = await self._observe()
+            with naming(self._config):
+                end, first = (await observer.end_offsets([there]))[there], (await observer.beginning_offsets([there]))[there]
+                observer.assign([there])
+                try:
+                    return await _next_offset(observer, there, max(offset, first), end)
+                finally:
+                    observer.pause(there)  # to be without any partition, if only for a moment, ends its fetching for good (aiokafka 0.14)
+
     async def positions(self, group: str) -> dict[Place, int]:
         return await self._committed(group)
 
@@ -158,7 +176,7 @@ class KafkaLog:
                 for each, records in (await observer.getmany(timeout_ms=int(left_s * 1000) + 1)).items():
                     ages.setdefault(there[each], max(0.0, self._clock() - records[0].timestamp / 1000))
                     observer.pause(each)
-        observer.unsubscribe()
+        observer.pause(*there)
         return ages
 
     # Names
@@ -173,3 +191,14 @@ class KafkaLog:
 
     def _there(self, place: Place) -> TopicPartition:
         return TopicPartition(self._config.on_cluster(place[0]), place[1])
+
+
+async def _next_offset(observer: AIOKafkaConsumer, there: TopicPartition, offset: int, end: int) -> int | None:
+    observer.seek(there, offset)
+    deadline = asyncio.get_running_loop().time() + FETCHED_WITHIN_S
+    while await observer.position(there) < end:
+        for records in (await observer.getmany(timeout_ms=200, max_records=1)).values():
+            return int(records[0].offset)
+        if asyncio.get_running_loop().time() > deadline:
+            raise LogUnavailable(f"{there.topic} partition {there.partition} gives nothing from {offset}, and ends at {end}")
+    return None

@@ -5,7 +5,7 @@ What faust 0.15 does behind one's back, and what is done about it here (its sour
 - It acknowledges what an agent was never given, or what it raised on, and it passes over one missing acknowledgement. So our topics are
   none that it acknowledges (`acks=False`): a `Lane` carries each partition out in order, and what it has done is committed from here.
 - What it fetched and dropped while partitions changed hands is passed over. So the lane says which offset has to come: what is too far on
-  is read again from there, and so is what lies at the end of a partition and does not come.
+  is read again from there, and so is what lies at the end of a partition and does not come. It would drop that too: see `ReadAgain`.
 - It restarts an agent that raised. `CrashingSupervisor` ends the process instead, and Kafka gives what was not committed to the next.
 - A table sends its changelog and does not wait. Here the sends of a turn are awaited before the turn counts as done.
 - It makes topics, a leader's among them, and warns of partitions at rest: both are switched off.
@@ -119,8 +119,10 @@ class Worker:
         self._calls, self._feedback = Lane(self._understand), Lane(self._join)
         self._lanes = (self._calls, self._feedback)
         self._standing = Standing(lambda: self._patience.with_log(lambda: events.positions(GROUP)))
-        self._looking = Looking(self._seek, self._first, time.monotonic)
+        self._looking = Looking(self._seek, self._lies, self._first, self._read, time.monotonic)
         self._app = app_of(kafka, config.directory)
+        consumer: Any = self._app.consumer
+        consumer._read_offset = ReadAgain(self._topics)
         self._table = Changelog(self._app, self._joins, kafka.on_cluster(HELD.name))
         self._agent("calls", self._calls, [RESPONSES.name])
         self._agent("feedback", self._feedback, READS)
@@ -168,7 +170,7 @@ class Worker:
                 if lane.awaits(record.place) is None:
                     lane.begin(record.place, await self._standing.start_of(record.place), assignment)
                 awaited = await lane.put(record, assignment)
-                if awaited is not None and not await self._looking.looks_for(lane, record.place, awaited):
+                if awaited is not None and not await self._looking.looks_for(lane, record.place, awaited, record.offset):
                     lane.begin(record.place, record.offset, assignment)
                     await lane.put(record, assignment)
 
@@ -252,7 +254,6 @@ class Worker:
 
     async def _keep_watching(self) -> None:
         """What faust dropped, and nothing came after, is not waited for in vain."""
-        outage = Outage(step="watching")
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             assignment = self._app.consumer_generation_id
@@ -263,22 +264,18 @@ class Worker:
                     lane.begin(place, start, assignment)
             idle = self._looking.idle(owned)
             consumer: Any = self._app.consumer
-            if not idle or not consumer.flow_active:
-                continue
-            try:
-                ends = {
-                    (topic, each): end for topic in {place[0] for place in idle} for each, end in (await self._events.ends(topic)).items()
-                }
-            except LogUnavailable as error:
-                outage.goes_on(error)
-                continue
-            outage.over()
-            if assignment == self._app.consumer_generation_id:
-                await self._looking.compare(idle, ends)
+            if consumer.flow_active and assignment == self._app.consumer_generation_id:
+                await self._looking.compare(idle)
+
+    async def _lies(self, place: Place, offset: int) -> int | None:
+        return await self._patience.with_log(lambda: self._events.next_offset(place, offset))
 
     async def _first(self, place: Place) -> int:
         there = self._there(place)
         return (await self._app.consumer.earliest_offsets(there)).get(there) or 0
+
+    async def _read(self, place: Place) -> int:
+        return await self._app.consumer.position(self._there(place)) or 0
 
     async def _seek(self, place: Place, offset: int) -> None:
         await self._app.consumer.seek_wait({self._there(place): offset})
@@ -310,6 +307,20 @@ class Worker:
         for lane in self._lanes:
             lane.forget()
         self._looking.forget()
+
+
+class ReadAgain(dict[TP, int | None]):
+    """What faust has given of each partition: of these topics it knows nothing.
+
+    It would drop what is below the last that it gave. While it has messages in hand, that is all that we have it read again.
+    """
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        super().__init__()
+        self._topics = frozenset(topics)
+
+    def __getitem__(self, there: TP) -> int | None:
+        return None if there.topic in self._topics else self.get(there)
 
 
 class Changelog(faust.Table[bytes, bytes]):

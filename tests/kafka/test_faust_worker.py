@@ -12,9 +12,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+import processors.lane
+import processors.worker
 from eventlog.codec import BatchId, Message, Record, decode, message_of, message_of_lines
 from eventlog.events import CallId, CallPriced, CallScored, DeadLetter, FeedbackGiven, RequestId, ResponseCompleted
-from eventlog.port import LogUnavailable
+from eventlog.port import LogUnavailable, Place
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, HELD, RESPONSES, SCORED_CALLS
 from processors.rates import RateBook
 from processors.worker import Worker, WorkerConfig
@@ -203,6 +205,41 @@ async def test_what_faust_drops_and_nothing_comes_after_is_understood(broker: st
         await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 3 for partition in range(PARTITIONS)})
         consumer.resume_flow()
         await world.until(CALLS.name, complete(3))
+        stop.set()
+        await running
+        await worker.close()
+
+
+async def test_what_faust_drops_under_a_backlog_is_read_again(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has messages in hand all the time, from behind those that it dropped."""
+    publish = processors.worker.publish
+
+    async def slowly(*given: Any) -> None:
+        await asyncio.sleep(0.02)
+        await publish(*given)
+
+    sought: list[Place] = []
+    seek = Worker._seek
+
+    async def counted(worker: Worker, place: Place, offset: int) -> None:
+        sought.append(place)
+        await seek(worker, place, offset)
+
+    monkeypatch.setattr(Worker, "_seek", counted)
+    monkeypatch.setattr(processors.worker, "publish", slowly)
+    monkeypatch.setattr(processors.lane, "WAITING", 2)
+    monkeypatch.setattr(processors.lane, "GROUP_BYTES", 1)
+    async with cluster(broker) as world:
+        await world.write(*rounds(1, 200))
+        worker = Worker(WorkerConfig(kafka=world.config, directory=tmp_path), world.log, RateBook.bundled(), time.time, lambda _: None)
+        stop = asyncio.Event()
+        running = asyncio.create_task(worker.run(stop))
+        await world.until(CALLS.name, lambda found: len(found) > 20)
+        consumer: Any = worker._app.consumer
+        sought.clear()
+        await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 150 for partition in range(PARTITIONS)})
+        await world.until(CALLS.name, complete(200))
+        assert sorted(sought) == [(RESPONSES.name, partition) for partition in range(PARTITIONS)]
         stop.set()
         await running
         await worker.close()

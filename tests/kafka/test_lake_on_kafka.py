@@ -60,6 +60,25 @@ async def test_a_recreated_topic_begins_anew_and_its_first_messages_are_not_skip
             assert await rows(lake, 8) == once(range(8))
 
 
+async def test_the_next_message_is_told_over_the_marks_of_transactions(config: KafkaConfig) -> None:
+    log = await KafkaLog.open(config)
+    place = (RESPONSES.name, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=config.bootstrap_servers, transactional_id=f"{config.topic_prefix}another-make")
+    await producer.start()
+    try:
+        assert await log.next_offset(place, 0) is None
+        for number in range(2):
+            async with producer.transaction():
+                await producer.send_and_wait(config.on_cluster(RESPONSES.name), b"{}", partition=1)
+            assert await log.next_offset(place, 2 * number) == 2 * number
+            assert await log.next_offset(place, 2 * number + 1) is None  # the mark
+        assert await log.next_offset(place, 1) == 2
+        assert await log.next_offset(place, 99) is None
+    finally:
+        await producer.stop()
+        await log.close()
+
+
 async def test_the_ends_of_transactions_are_passed_over_and_stop_no_sink(config: KafkaConfig, tmp_path: Path) -> None:
     """They take offsets, and no reader is given them."""
     lake = lake_at(tmp_path)
