@@ -1,4 +1,4 @@
-"""The log, opened by a command: an absent one is told at once instead of waited for, and none is made."""
+"""The log, opened by a command: an absent one is told at once instead of waited for, and none is made unless that is meant."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -12,10 +12,13 @@ from runtime.settings import Misconfigured, Settings
 
 
 @contextlib.asynccontextmanager
-async def observed(chosen: Settings) -> AsyncIterator[Log]:
-    """Raises Misconfigured for whatever an operator can change, also for what goes wrong while it is open."""
+async def observed(chosen: Settings, *, makes: bool = False) -> AsyncIterator[Log]:
+    """Raises Misconfigured for whatever an operator can change, also for what goes wrong while it is open.
+
+    `makes`: the log of one machine is made where there is none, by a command that comes before the first start.
+    """
     try:
-        log = await _open(chosen)
+        log = await _open(chosen, makes)
         try:
             yield log
         finally:
@@ -24,10 +27,10 @@ async def observed(chosen: Settings) -> AsyncIterator[Log]:
         raise Misconfigured(str(error)) from error
 
 
-async def _open(chosen: Settings) -> EmbeddedLog | KafkaLog:
+async def _open(chosen: Settings, makes: bool) -> EmbeddedLog | KafkaLog:
     if chosen.on_kafka:
         return await KafkaLog.open(kafka_config(chosen))
-    if not chosen.log_dir.is_dir():
+    if not makes and not chosen.log_dir.is_dir():
         raise Misconfigured(
             f"There is no event log in {chosen.log_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR)."
         )

@@ -1,0 +1,166 @@
+"""`heliograph keys …`: keys made, listed, revoked, replaced. They count in every running role within a second; nothing is restarted.
+
+A key is shown once, when it is made. What is kept of it is its digest, on the control topic.
+"""
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+
+import typer
+from msgspec.structs import replace
+from rich.console import Console
+from rich.table import Column, Table
+
+from eventlog.control import Decided, decide
+from eventlog.events import DEFAULT_ORGANIZATION, Organization
+from eventlog.keys import SHOWN, ApiKey, Scope, digest_of, drawn
+from eventlog.port import Log
+from eventlog.retained import retained
+from eventlog.topics import CONTROL
+from runtime.observing import observed
+from runtime.settings import Misconfigured, settings
+from runtime.topics_cli import WIDE
+
+T = TypeVar("T")
+
+app = typer.Typer(help="Keys of Heliograph: who may call, and whose calls they are.", no_args_is_help=True)
+
+Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What people call it.", show_default=False)],
+    organization: Annotated[str, typer.Option(help="Whose calls are made with it.")] = DEFAULT_ORGANIZATION,
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be said several times.")] = [Scope.WRITE, Scope.READ],  # noqa: B006 typer's way
+    expires_days: Annotated[
+        float | None, typer.Option(help="Days until it is nobody's; never by itself.", min=0, show_default=False)
+    ] = None,
+) -> None:
+    """Make a key and print it. It is shown this once."""
+    if not name.strip() or not organization.strip():
+        raise Misconfigured("A key needs a name and an organization that are not empty.")
+    now = _now()
+    ends = None if expires_days is None else now + timedelta(days=expires_days)
+    text, key = _made(name, Organization(organization), tuple(scope), now, ends)
+    _with_control(lambda log, _: decide(log, [key]))
+    _show(text, key)
+
+
+@app.command("list")
+def list_() -> None:
+    """Print every key: what it is called, whose it is, what it may, how it stands. The keys themselves are kept nowhere."""
+    keys = sorted(_with_control(_keys), key=lambda key: key.created_at)
+    if not keys:
+        typer.echo("There are no keys. `heliograph keys create NAME` makes one.")
+        return
+    now = _now()
+    table = Table(*(Column(name, overflow="fold") for name in ("id", "name", "begins with", "organization", "scopes", "made", "stands")))
+    for key in keys:
+        scopes = ", ".join(scope.value for scope in key.scopes)
+        table.add_row(key.id, key.name, key.shown, key.organization, scopes, f"{key.created_at:%Y-%m-%d %H:%M}", _stands(key, now))
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+@app.command()
+def revoke(which: Which) -> None:
+    """Take a key away from whoever has it. Revoking it again changes nothing."""
+    now = _now()
+
+    async def work(log: Log, decided: Decided) -> ApiKey:
+        key = _chosen(decided, which)
+        if key.revoked_at is None:
+            await decide(log, [replace(key, revoked_at=now)])
+        return key
+
+    key = _with_control(work)
+    typer.echo(f"{key.id} ({key.name}) is revoked.")
+
+
+@app.command()
+def rotate(
+    which: Which,
+    overlap_minutes: Annotated[float, typer.Option(help="For so long the old one is still good.", min=0)] = 60,
+) -> None:
+    """Make another key of the same name, organization and scopes, and let the old one end."""
+    now = _now()
+
+    async def work(log: Log, decided: Decided) -> tuple[str, ApiKey]:
+        old = _chosen(decided, which)
+        if (ended := old.ended(now)) is not None:
+            raise Misconfigured(f"{old.id} ({old.name}) is {ended} already. Make a new one: heliograph keys create.")
+        end = now + timedelta(minutes=overlap_minutes)
+        text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
+        await decide(log, [new, replace(old, expires_at=min(end, old.expires_at or end))])
+        return text, new
+
+    text, new = _with_control(work)
+    _show(text, new)
+    typer.echo(f"The old key ends in {overlap_minutes:g} minutes.")
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _made(name: str, organization: Organization, scopes: tuple[Scope, ...], now: datetime, ends: datetime | None) -> tuple[str, ApiKey]:
+    text = drawn(scopes)
+    key = ApiKey(
+        id=f"key-{secrets.token_hex(4)}",
+        name=name.strip(),
+        digest=digest_of(text),
+        shown=text[:SHOWN],
+        scopes=tuple(dict.fromkeys(scopes)),
+        organization=organization,
+        created_at=now,
+        expires_at=ends,
+    )
+    return text, key
+
+
+def _show(text: str, key: ApiKey) -> None:
+    typer.echo(f"{key.id} ({key.name}) of organization {key.organization}; keep it now, it is not shown again:", err=True)
+    typer.echo(text)
+
+
+def _stands(key: ApiKey, now: datetime) -> str:
+    ended = key.ended(now)
+    if ended is not None or key.expires_at is None:
+        return ended or "good"
+    return f"good until {key.expires_at:%Y-%m-%d %H:%M}"
+
+
+def _chosen(decided: Decided, which: str) -> ApiKey:
+    """Raises Misconfigured when there is none, or are several."""
+    now = _now()
+    keys = [key for key in decided.keys.values() if which == key.id] or [key for key in decided.keys.values() if which == key.name]
+    good = [key for key in keys if key.ended(now) is None] or keys
+    if not keys:
+        raise Misconfigured(f"There is no key {which!r}. `heliograph keys list` shows those there are.")
+    if len(good) > 1:
+        raise Misconfigured(f"{len(good)} keys are called {which!r}: name one by its id, {', '.join(sorted(key.id for key in good))}.")
+    return good[0]
+
+
+async def _keys(_log: Log, decided: Decided) -> list[ApiKey]:
+    return list(decided.keys.values())
+
+
+def _with_control(work: Callable[[Log, Decided], Awaitable[T]]) -> T:
+    """What was decided until now, and the log to decide more on. Raises Misconfigured."""
+    return asyncio.run(_working(work))
+
+
+async def _working(work: Callable[[Log, Decided], Awaitable[T]]) -> T:
+    decided = Decided()
+    async with observed(settings(), makes=True) as log:
+        async with aclosing(retained(log, CONTROL.name, group=f"keys.{secrets.token_hex(8)}")) as parts:
+            async for part in parts:
+                decided.take(part.records)
+        return await work(log, decided)

@@ -1,0 +1,120 @@
+"""Keys as an operator makes, sees, replaces and revokes them."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from eventlog.control import Decided
+from eventlog.embedded import EmbeddedLog
+from eventlog.events import Organization
+from eventlog.keys import ApiKey, Auth, NotAdmitted, Scope, admitted
+from eventlog.retained import retained
+from eventlog.topics import CONTROL
+from runtime.keys_cli import app
+from runtime.settings import Misconfigured
+
+Typed = Callable[..., Result]
+KEY = re.compile(r"[sp]k-helicone(-[a-z0-9]{7}){4}")
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    monkeypatch.setenv("HELIOGRAPH_DATA_DIR", str(tmp_path / "data"))
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture
+def decided(tmp_path: Path) -> Callable[[], dict[str, ApiKey]]:
+    """The keys that lie on the topic, by digest."""
+
+    async def read() -> Decided:
+        log, found = await EmbeddedLog.open(next((tmp_path / "data").glob("**/*.sqlite*")).parent), Decided()
+        async for part in retained(log, CONTROL.name, group="test"):
+            found.take(part.records)
+        await log.close()
+        return found
+
+    return lambda: dict(asyncio.run(read()).keys)
+
+
+def key_in(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    (key,) = (line for line in result.stdout.splitlines() if KEY.fullmatch(line))
+    return key
+
+
+def whose(keys: dict[str, ApiKey], key: str, scope: Scope = Scope.WRITE, at: datetime | None = None) -> str:
+    """The organization that a caller with this key is, or why it is none."""
+    try:
+        caller = admitted(Auth.REQUIRED, keys, key, scope, at or datetime.fromtimestamp(time.time(), UTC))
+    except NotAdmitted as error:
+        return error.code
+    assert caller is not None
+    return caller.organization
+
+
+def test_a_key_is_made_before_the_first_start_and_is_good(typed: Typed, decided: Callable[[], dict[str, ApiKey]]) -> None:
+    assert "There are no keys" in typed("list").stdout
+    key = key_in(typed("create", "team a", "--organization", "acme"))
+    assert whose(decided(), key) == whose(decided(), key, Scope.READ) == Organization("acme")
+    assert whose(decided(), key, Scope.ADMIN) == "scope_missing"
+    (kept,) = decided().values()
+    assert (kept.name, kept.shown, kept.scopes) == ("team a", key[:16], (Scope.WRITE, Scope.READ))
+
+
+def test_the_key_itself_is_kept_nowhere(typed: Typed, tmp_path: Path) -> None:
+    key = key_in(typed("create", "a"))
+    assert key not in typed("list").stdout
+    assert not any(key.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_scopes_and_an_end(typed: Typed, decided: Callable[[], dict[str, ApiKey]]) -> None:
+    key = key_in(typed("create", "ci", "--scope", "write", "--expires-days", "0"))
+    assert key.startswith("pk-helicone-")
+    assert whose(decided(), key) == "key_expired"
+    assert "expired" in typed("list").stdout
+
+
+def test_a_revoked_key_is_nobodys(typed: Typed, decided: Callable[[], dict[str, ApiKey]]) -> None:
+    key = key_in(typed("create", "a"))
+    (kept,) = decided().values()
+    for _ in range(2):
+        assert "is revoked" in typed("revoke", kept.id).stdout
+    assert whose(decided(), key) == "key_revoked"
+    (again,) = decided().values()
+    assert again.revoked_at is not None
+    assert "revoked" in typed("list").stdout
+
+
+def test_rotation_gives_a_new_key_and_time_to_change(typed: Typed, decided: Callable[[], dict[str, ApiKey]]) -> None:
+    old = key_in(typed("create", "a", "--organization", "acme", "--scope", "read"))
+    new = key_in(typed("rotate", "a", "--overlap-minutes", "10"))
+    keys = decided()
+    assert whose(keys, old, Scope.READ) == whose(keys, new, Scope.READ) == "acme"
+    later = datetime.fromtimestamp(time.time() + 601, UTC)
+    assert (whose(keys, old, Scope.READ, later), whose(keys, new, Scope.READ, later)) == ("key_expired", "acme")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("revoke", "nobody"), "There is no key 'nobody'"),
+        (("rotate", "twice"), "2 keys are called 'twice': name one by its id, key-"),
+        (("rotate", "gone"), "is revoked already"),
+        (("create", " "), "a name and an organization that are not empty"),
+        (("create", "a", "--organization", ""), "a name and an organization that are not empty"),
+    ],
+)
+def test_what_cannot_be_done_is_told(typed: Typed, words: tuple[str, ...], told: str) -> None:
+    for name in ("twice", "twice", "gone"):
+        key_in(typed("create", name))
+    typed("revoke", "gone")
+    result = typed(*words)
+    assert isinstance(result.exception, Misconfigured)
+    assert told in str(result.exception)
