@@ -12,6 +12,7 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
 from ingress.config import IngressConfig
+from ingress.directives import listed
 from ingress.emitter import Emitter, now
 from ingress.exchange import Handler
 from ingress.feedback import feedback_routes
@@ -19,7 +20,7 @@ from ingress.proxy import Guard, Proxy, everyone
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
-OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json"})
+OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"})
 OF_REQUESTS = b"/v1/request/"
 """What is said of a call after the fact; no provider has such a path."""
 NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base"})
@@ -124,6 +125,11 @@ def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry, s
         response.status_code = 200 if ready.status == "ready" else 503
         found: dict[str, Any] = to_builtins(ready)
         return found
+
+    @app.get("/v1/directives", summary="Every header, its grammar, an example, what it does")
+    async def directives() -> dict[str, Any]:
+        """`obeyed` is false of those that are let through with a warning. `Helicone-Property-NAME` is one for each property."""
+        return {"headers": to_builtins(listed())}
 
     @app.get("/metrics", summary="Prometheus metrics of all processes", response_class=Response)
     def metrics() -> Response:

@@ -1,10 +1,15 @@
 """What callers may say by headers, and what is made of what they say wrongly."""
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from ingress.directives import NOTHING, Directives, parse_directives
+from ingress.directives import HEADERS, NEVER, NOT_YET, NOTHING, Directives, Header, listed, parse_directives
 from ingress.errors import BadDirective
 
+DOCS = Path(__file__).parents[2] / "docs"
 UUID = "0190a0b0-1111-4222-8333-444455556666"
 
 
@@ -34,7 +39,23 @@ SAID = {
     "an empty user": ({"helicone_user_id": " "}, NOTHING),
     "omissions": ({"helicone_omit_request": "true", "helicone_omit_response": "True"}, Directives(omit_request=True, omit_response=True)),
     "no omission": ({"helicone_omit_request": "false"}, NOTHING),
-    "what nobody knows": ({"helicone_auth": "Bearer x", "helicone_nonsense": "1", "helicone_cache_enabled": "true"}, NOTHING),
+    "a key, which others read": ({"helicone_auth": "Bearer x"}, NOTHING),
+    "what nobody knows": ({"helicone_nonsense": "1"}, Directives(warning="Helicone-Nonsense is not known here")),
+    "what is not obeyed yet": (
+        {"helicone_llm_security_enabled": "true"},
+        Directives(warning="Helicone-LLM-Security-Enabled is not obeyed yet"),
+    ),
+    "what never is": ({"helicone_jwt": "x"}, Directives(warning="Helicone-JWT is not obeyed")),
+    "much that nobody knows": (
+        {f"helicone_{letter}": "1" for letter in "abcde"},
+        Directives(warning="Helicone-A is not known here; Helicone-B is not known here; Helicone-C is not known here; and 2 more"),
+    ),
+    "a long name": ({"helicone_" + "x" * 500: "1"}, Directives(warning=f"Helicone-X{'x' * 54} is not known here")),
+    "a key of ours as a name": ({"helicone_sk_helicone_abcdefg": "1"}, Directives(warning="Helicone-*** is not known here")),
+    "two reasons": (
+        {"helicone_request_id": "x", "helicone_nonsense": "1"},
+        Directives(warning="Helicone-Request-Id is no UUID; a new id was made, see Helicone-Id; Helicone-Nonsense is not known here"),
+    ),
 }
 
 
@@ -92,3 +113,25 @@ TARGETS = {
 @pytest.mark.parametrize(("headers", "target"), TARGETS.values(), ids=TARGETS)
 def test_the_target_that_is_named(headers: dict[str, str], target: tuple[str, str] | None) -> None:
     assert parsed(**headers).target == target
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
+def test_every_example_is_understood(header: Header) -> None:
+    found = parse_directives([(header.name.lower().encode(), header.example.encode())])
+    assert getattr(found, header.field) != getattr(NOTHING, header.field)
+    assert found.warning is None
+
+
+def test_every_header_that_is_known_is_listed_once() -> None:
+    names = [each.header for each in listed()]
+    assert len(names) == len(set(names)) == len(HEADERS) + len(NOT_YET) + len(NEVER)
+    assert [each.header for each in listed() if each.obeyed] == [header.name for header in HEADERS]
+
+
+@pytest.mark.parametrize(("names", "verdict"), [(NOT_YET, "planned"), (NEVER, "not planned")], ids=["planned", "not planned"])
+def test_the_page_of_headers_has_the_same_verdicts(names: Sequence[str], verdict: str) -> None:
+    """Answers' headers, which nobody sends, stand in the same page's first table."""
+    text = (DOCS / "compatibility.md").read_text().split("## ")
+    rows = [line.split("|") for section in text for line in section.splitlines() if line.startswith("| `") and "requests" not in line]
+    told = {name for row in rows if row[2].strip() == verdict for name in re.findall(r"`(-?[A-Za-z-]+)`", row[1])}
+    assert set(names) <= {f"Helicone{name}" if name.startswith("-") else name for name in told}
