@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
+from msgspec import Struct
 
 from eventlog.events import Body, CallPriced, DeadLetter, FeedbackGiven, Outcome, RequestReceived, ResponseCompleted, TokenUsage
 from storage import schema
@@ -41,8 +43,10 @@ class BodyRow:
 def calls_table(events: Sequence[CallPriced], revision: int = 0, unknown: Iterable[str] = ()) -> pa.Table:
     """Rows of `calls`, or of `amendments` with another revision. The columns `unknown` are NULL, whatever the events say."""
     ordered = sorted(events, key=lambda event: (event.call.organization, event.call.created_at))
-    getters = CALL_GETTERS | {"revision": lambda _: revision} | dict.fromkeys(unknown, _nothing)
-    return _table(schema.CALLS, getters, ordered)
+    calls, usages = [event.call for event in ordered], [event.usage or NOT_COUNTED for event in ordered]
+    own = CALL_GETTERS | {"revision": lambda _: revision} | dict.fromkeys(unknown, _nothing)
+    facts = {name: get for name, get in FACTS_GETTERS.items() if name not in own}
+    return _table(schema.CALLS, (own, ordered), (facts, calls), (USAGE_GETTERS, usages))
 
 
 def _nothing(_: object) -> None:
@@ -51,25 +55,32 @@ def _nothing(_: object) -> None:
 
 def bodies_table(rows: Sequence[BodyRow]) -> pa.Table:
     ordered = sorted(rows, key=lambda row: (row.call.organization, row.call.created_at))
-    return _table(schema.BODIES, BODY_GETTERS, ordered)
+    return _table(schema.BODIES, (BODY_GETTERS, ordered))
 
 
 def feedback_table(events: Sequence[FeedbackGiven]) -> pa.Table:
     ordered = sorted(events, key=lambda event: (event.organization, event.given_at))
-    return _table(schema.FEEDBACK, FEEDBACK_GETTERS, ordered)
+    return _table(schema.FEEDBACK, (FEEDBACK_GETTERS, ordered))
 
 
 def dead_letters_table(events: Sequence[DeadLetter]) -> pa.Table:
-    return _table(schema.DEAD_LETTERS, DEAD_LETTER_GETTERS, sorted(events, key=lambda event: event.at))
+    return _table(schema.DEAD_LETTERS, (DEAD_LETTER_GETTERS, sorted(events, key=lambda event: event.at)))
 
 
-def _table(declared: pa.Schema, getters: Getters, rows: Sequence[Any]) -> pa.Table:
-    arrays = [pa.array([getters[field.name](row) for row in rows], field.type) for field in declared]
+def _table(declared: pa.Schema, *parts: tuple[Getters, Sequence[Any]]) -> pa.Table:
+    """Each part gives the columns that its getters name, from a row of it for every row of the table."""
+    columns = {name: (get, rows) for getters, rows in parts for name, get in getters.items()}
+    arrays = [pa.array(list(map(*columns[field.name])), field.type) for field in declared]
     return pa.Table.from_arrays(arrays, schema=declared)
 
 
+def _fields(*names: str) -> Getters:
+    """Columns that are called as what they hold."""
+    return {name: attrgetter(name) for name in names}
+
+
 def _day(at: datetime) -> date:
-    return at.astimezone(UTC).date()
+    return at.date() if at.tzinfo is UTC else at.astimezone(UTC).date()
 
 
 def money(text: str | None) -> Decimal | None:
@@ -80,11 +91,23 @@ def money(text: str | None) -> Decimal | None:
     return value.quantize(PICO, ROUND_HALF_EVEN) if abs(value) < MONEY_LIMIT else None
 
 
-def _usage(count: Callable[[TokenUsage], Any]) -> Callable[[CallPriced], Any]:
-    return lambda event: None if event.usage is None else count(event.usage)
+class NotCounted(Struct, frozen=True):
+    """In the place of a call's usage, where that is not known."""
+
+    prompt: None = None
+    completion: None = None
+    cache_read: None = None
+    cache_write: None = None
+    reasoning: None = None
+    audio_input: None = None
+    audio_output: None = None
+    source: None = None
 
 
-def total_of(usage: TokenUsage) -> int | None:
+NOT_COUNTED = NotCounted()
+
+
+def total_of(usage: TokenUsage | NotCounted) -> int | None:
     if usage.prompt is None:
         return usage.completion
     return usage.prompt + (usage.completion or 0)
@@ -104,56 +127,35 @@ def _content(get: Callable[[Body], Any]) -> Callable[[BodyRow], Any]:
 
 
 CALL_GETTERS: Getters = {
-    "call_id": lambda event: event.call.call_id,
-    "request_id": lambda event: event.call.request_id,
-    "organization": lambda event: event.call.organization,
-    "created_at": lambda event: event.call.created_at,
-    "completed_at": lambda event: event.completed_at,
-    "provider": lambda event: event.call.provider,
-    "dialect": lambda event: event.dialect,
-    "method": lambda event: event.call.method,
-    "path": lambda event: event.call.path,
-    "target_url": lambda event: event.call.target_url,
-    "model": lambda event: event.model,
-    "request_model": lambda event: event.call.model,
-    "response_model": lambda event: event.response_model,
-    "model_override": lambda event: event.call.model_override,
-    "status": lambda event: event.status,
-    "outcome": lambda event: event.outcome.value,
-    "stream": lambda event: event.call.stream,
-    "user_id": lambda event: event.call.user_id,
-    "session_id": lambda event: event.call.session_id,
-    "session_name": lambda event: event.call.session_name,
-    "session_path": lambda event: event.call.session_path,
-    "properties": lambda event: _pairs(event.call.properties),
-    "prompt_id": lambda event: event.call.prompt_id,
-    "traceparent": lambda event: event.call.traceparent,
-    "latency_ms": lambda event: event.latency_ms,
-    "ttft_ms": lambda event: event.ttft_ms,
-    "prompt_tokens": _usage(lambda usage: usage.prompt),
-    "completion_tokens": _usage(lambda usage: usage.completion),
-    "cache_read_tokens": _usage(lambda usage: usage.cache_read),
-    "cache_write_tokens": _usage(lambda usage: usage.cache_write),
-    "reasoning_tokens": _usage(lambda usage: usage.reasoning),
-    "audio_input_tokens": _usage(lambda usage: usage.audio_input),
-    "audio_output_tokens": _usage(lambda usage: usage.audio_output),
-    "total_tokens": _usage(total_of),
-    "usage_source": _usage(lambda usage: usage.source.value),
-    "cost_usd": lambda event: money(event.cost_usd),
-    "price_source": lambda event: event.price_source,
-    "cache_hit": lambda event: event.cache_hit,
-    "cache_reference_id": lambda event: event.cache_reference_id,
-    "cost_saved_usd": lambda event: money(event.cost_saved_usd),
-    "attempts": lambda event: event.attempts,
-    "fallback_index": lambda event: event.fallback_index,
+    **_fields("completed_at", "dialect", "model", "response_model", "status", "latency_ms", "ttft_ms", "price_source", "cache_hit"),
+    **_fields("cache_reference_id", "attempts", "fallback_index", "request_bytes", "response_bytes", "truncated", "finish_reason", "error"),
+    "outcome": attrgetter("outcome._value_"),
     "rate_limited": lambda event: event.outcome is Outcome.RATE_LIMITED,
-    "request_bytes": lambda event: event.request_bytes,
-    "response_bytes": lambda event: event.response_bytes,
-    "truncated": lambda event: event.truncated,
-    "finish_reason": lambda event: event.finish_reason,
-    "error": lambda event: event.error,
-    "source": lambda event: event.call.source.value,
-    "day": lambda event: _day(event.call.created_at),
+    "cost_usd": lambda event: money(event.cost_usd),
+    "cost_saved_usd": lambda event: money(event.cost_saved_usd),
+}
+
+FACTS_GETTERS: Getters = {
+    **_fields(
+        "call_id", "request_id", "organization", "created_at", "provider", "method", "path", "target_url", "model_override", "stream"
+    ),
+    **_fields("user_id", "session_id", "session_name", "session_path", "prompt_id", "traceparent"),
+    "request_model": attrgetter("model"),
+    "properties": lambda call: _pairs(call.properties),
+    "source": attrgetter("source._value_"),
+    "day": lambda call: _day(call.created_at),
+}
+
+USAGE_GETTERS: Getters = {
+    "prompt_tokens": attrgetter("prompt"),
+    "completion_tokens": attrgetter("completion"),
+    "cache_read_tokens": attrgetter("cache_read"),
+    "cache_write_tokens": attrgetter("cache_write"),
+    "reasoning_tokens": attrgetter("reasoning"),
+    "audio_input_tokens": attrgetter("audio_input"),
+    "audio_output_tokens": attrgetter("audio_output"),
+    "total_tokens": total_of,
+    "usage_source": attrgetter("source"),
 }
 
 BODY_GETTERS: Getters = {
