@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import faust
 import structlog
+from aiokafka.errors import IllegalStateError
 from faust.types import TP, EventT
 from faust.types.auth import CredentialsT
 from mode.supervisors import CrashingSupervisor
@@ -275,10 +276,14 @@ class Worker:
         return (await self._app.consumer.earliest_offsets(there)).get(there) or 0
 
     async def _read(self, place: Place) -> int:
-        return await self._app.consumer.position(self._there(place)) or 0
+        try:
+            return await self._app.consumer.position(self._there(place)) or 0
+        except IllegalStateError:
+            return 0  # it changes hands just now
 
     async def _seek(self, place: Place, offset: int) -> None:
-        await self._app.consumer.seek_wait({self._there(place): offset})
+        with suppress(IllegalStateError):  # as above: whoever has it then begins where the group stands
+            await self._app.consumer.seek_wait({self._there(place): offset})
 
     def _there(self, place: Place) -> TP:
         return TP(self._config.kafka.on_cluster(place[0]), place[1])

@@ -205,6 +205,9 @@ async def test_what_faust_drops_and_nothing_comes_after_is_understood(broker: st
         await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 3 for partition in range(PARTITIONS)})
         consumer.resume_flow()
         await world.until(CALLS.name, complete(3))
+        another_s = RESPONSES.name, 99
+        assert await worker._read(another_s) == 0
+        await worker._seek(another_s, 5)
         stop.set()
         await running
         await worker.close()
