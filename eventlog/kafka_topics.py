@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_errors import TopicsUnfit, naming
@@ -157,20 +158,24 @@ def lines(found: Iterable[Difference]) -> list[str]:
 
 
 async def examine(config: KafkaConfig, admin: AIOKafkaAdminClient) -> Existing:
-    """Raises LogUnavailable."""
+    """A topic that goes just now is one that is missing. Raises LogUnavailable, TopicsUnfit."""
     topics = wanted(config)
     with naming(config):
         cluster = await describe(admin._client, [topic.name for topic in topics])
         names = {topic.name: list(topic.configs) for topic in topics if topic.name in cluster.topics}
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(configs, "")) for name, configs in names.items()]
         answers = await admin.describe_configs(resources) if resources else []
-    configs = {}
+    configs, gone = {}, set()
     for answer in answers:
         for code, message, _, name, entries in answer.resources:
+            if code == UnknownTopicOrPartitionError.errno:
+                gone.add(name)
+                continue
             if code:
                 raise TopicsUnfit(f"The settings of {name} cannot be read: {for_code(code).__name__} {message or ''}".rstrip())
             configs[name] = {entry[0]: entry[1] for entry in entries}
-    return Existing(cluster=cluster, configs=configs)
+    left = {name: topic for name, topic in cluster.topics.items() if name not in gone}
+    return Existing(cluster=replace(cluster, topics=left), configs=configs)
 
 
 async def create(config: KafkaConfig, admin: AIOKafkaAdminClient) -> list[str]:

@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from eventlog import kafka_topics
 from eventlog.codec import BatchId, Message, message_of
 from eventlog.embedded import EmbeddedLog
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
+from eventlog.kafka_metadata import ClusterFound
 from eventlog.port import Log, LogReader, NotAcknowledged
 from eventlog.spill_state import SpillConfig
 from eventlog.topics import CALLS, REQUESTS, RESPONSES
@@ -58,6 +61,23 @@ async def test_a_recreated_topic_begins_anew_and_its_first_messages_are_not_skip
         await append(log, *(calls_message("f", number - 4, [number]) for number in range(5, 8)))
         async with sinking(log, lake):
             assert await rows(lake, 8) == once(range(8))
+
+
+async def test_a_topic_that_goes_while_it_is_looked_at_is_missing(config: KafkaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is described, and gone when its settings are asked for."""
+    async with kafka.admin_of(config) as admin:
+        described = await kafka_topics.describe(admin._client, [config.on_cluster(CALLS.name)])
+
+        async def late(*_: Any) -> ClusterFound:
+            return described
+
+        await admin.delete_topics([config.on_cluster(CALLS.name)])
+        async with asyncio.timeout(20):
+            while config.on_cluster(CALLS.name) in (await kafka_topics.examine(config, admin)).cluster.topics:
+                await asyncio.sleep(0.05)
+        monkeypatch.setattr(kafka_topics, "describe", late)
+        found = await kafka_topics.examine(config, admin)
+        assert (found.cluster.topics, found.configs) == ({}, {})
 
 
 async def test_the_next_message_is_told_over_the_marks_of_transactions(config: KafkaConfig) -> None:
