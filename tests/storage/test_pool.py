@@ -16,10 +16,11 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+import storage.pool
 from eventlog.events import Organization
 from storage.asked import PIECE_BYTES, Asked, CallAsked, SqlAsked, decoded, encoded, pieces
 from storage.formats import Format
-from storage.handle import of_hunger
+from storage.handle import Answerer, of_hunger
 from storage.pool import Pool, too_heavy
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
@@ -269,10 +270,17 @@ async def test_closing_at_once_after_the_start(world: SmallLake) -> None:
     assert answerers() == []
 
 
-async def test_processes_that_do_not_start_are_not_waited_for_for_ever(world: SmallLake) -> None:
+class Stopped(Answerer):
+    """Its process stands still from its first moment on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._process.send_signal(signal.SIGSTOP)
+
+
+async def test_processes_that_do_not_start_are_not_waited_for_for_ever(world: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage.pool, "Answerer", Stopped)
     async with asking(world, Limits(start_s=0.3)) as pool:
-        for child in answerers():
-            child.suspend()
         with capture_logs() as logged:
             refusal = await refusal_of(pool, "SELECT 1")
         assert (refusal.code, refusal.status) == ("not_answering", 503)
