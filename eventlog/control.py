@@ -5,6 +5,7 @@ record, and has a copy on disk for the time when the log is away.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.keys import ApiKey, Keys
@@ -70,20 +72,39 @@ class Decided:
             self.changes += 1
 
 
+class Saying(Struct, frozen=True):
+    """A record that is to be written on the topic."""
+
+    partition: int
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 async def decide(log_: Log, decisions: Iterable[Decision]) -> None:
     """Writes them on the topic; they count when this returns. Raises LogUnavailable."""
-    await _write(log_, {key_of(each): msgspec.json.encode(each) + b"\n" for each in decisions})
+    partitions = log_.partitions(CONTROL.name)
+    keyed = [(key_of(each), msgspec.json.encode(each) + b"\n") for each in decisions]
+    await say(log_, [Saying(crc32(key.encode()) % partitions, key, value) for key, value in keyed])
 
 
-async def _write(log_: Log, values: dict[str, bytes]) -> None:
-    partitions, epoch = log_.partitions(CONTROL.name), secrets.token_hex(16)
-    numbers: dict[int, int] = {}
+async def say(log_: Log, sayings: Iterable[Saying]) -> None:
+    """Writes them, each a batch of its own, by a producer of their own. Raises LogUnavailable."""
+    epoch, numbers = secrets.token_hex(16), Counter[int]()
     messages = []
-    for key, value in values.items():
-        partition = crc32(key.encode()) % partitions
-        numbers[partition] = numbers.get(partition, 0) + 1
-        batch_id = BatchId(epoch, numbers[partition])
-        messages.append(Message(topic=CONTROL.name, partition=partition, batch_id=batch_id, count=1, value=value, key=key))
+    for each in sayings:
+        numbers[each.partition] += 1
+        messages.append(
+            Message(
+                topic=CONTROL.name,
+                partition=each.partition,
+                batch_id=BatchId(epoch, numbers[each.partition]),
+                count=1,
+                value=each.value,
+                headers=each.headers,
+                key=each.key,
+            )
+        )
     writer = await log_.writer()
     try:
         await writer.append(messages)

@@ -9,7 +9,6 @@ import base64
 import secrets
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,8 @@ from msgspec import Struct
 from pyarrow import fs
 from rich.progress import Progress, TaskID
 
-from eventlog.codec import BatchId, Message, Record
+from eventlog.codec import Record
+from eventlog.control import Saying, say
 from eventlog.embedded_copy import copy_log, has_log
 from eventlog.port import Log, Place
 from eventlog.retained import retained
@@ -169,17 +169,4 @@ def _kept(record: Record) -> Kept:
 async def _give_back(events: Log, kept: list[Kept]) -> None:
     if any((await events.ends(CONTROL.name)).values()):
         raise Misconfigured(f"{CONTROL.name} is not empty on this cluster. Restore into a cluster, or a topic prefix, of its own.")
-    writer, epoch, sequences = await events.writer(), secrets.token_hex(16), Counter[int]()
-    for each in kept:
-        sequences[each.partition] += 1
-        message = Message(
-            topic=CONTROL.name,
-            partition=each.partition,
-            batch_id=BatchId(epoch, sequences[each.partition]),
-            count=1,
-            value=base64.b64decode(each.value),
-            headers=each.headers,
-            key=each.key,
-        )
-        await writer.append([message])
-    await writer.close()
+    await say(events, [Saying(each.partition, each.key, base64.b64decode(each.value), each.headers) for each in kept])
