@@ -6,7 +6,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from eventlog.codec import Positions, Record
-from eventlog.port import Log, LogUnavailable, Place, Span
+from eventlog.port import Log, LogReader, LogUnavailable, Place, Span
 
 POLL_BYTES = 4 << 20
 PATIENCE = timedelta(seconds=20)
@@ -43,16 +43,23 @@ async def retained(log: Log, topic: str, *, group: str) -> AsyncGenerator[Part, 
     """
     holder = Beginning(first=True)
     reader = await log.reader([topic], group=group, holder=holder)
-    places = {place: span for place, span in holder.spans.items() if span.next > span.first}
-    reached = {place: span.first for place, span in places.items()}
-    whole = sum(span.next - span.first for span in places.values())
+    spans = dict(holder.spans)
     try:
-        while any(reached[place] < span.next for place, span in places.items()):
-            polled = await reader.poll(max_bytes=POLL_BYTES, timeout=PATIENCE)
-            if not polled:
-                raise LogUnavailable(f"{topic} gave nothing for {PATIENCE.total_seconds():.0f} s, and has more to give.")
-            records = [record for record in polled if record.place in places and record.offset < places[record.place].next]
-            reached |= {record.place: record.offset + 1 for record in records}
-            yield Part(records, sum(reached[place] - span.first for place, span in places.items()), whole)
+        async for part in to_the_ends(reader, spans):
+            records = [record for record in part.records if record.place in spans and record.offset < spans[record.place].next]
+            yield Part(records, part.done, part.whole)
     finally:
         await reader.close()
+
+
+async def to_the_ends(reader: LogReader, spans: Mapping[Place, Span]) -> AsyncGenerator[Part, None]:
+    """What a reader gives until it has given all of `spans`; the last parts may hold what lies beyond. Raises as `retained`."""
+    reached = {place: span.first for place, span in spans.items()}
+    whole = sum(span.next - span.first for span in spans.values())
+    while any(reached[place] < span.next for place, span in spans.items()):
+        polled = await reader.poll(max_bytes=POLL_BYTES, timeout=PATIENCE)
+        if not polled:
+            topics = ", ".join(sorted({topic for topic, _ in spans}))
+            raise LogUnavailable(f"{topics} gave nothing for {PATIENCE.total_seconds():.0f} s, and has more to give.")
+        reached |= {record.place: min(record.offset + 1, spans[record.place].next) for record in polled if record.place in spans}
+        yield Part(polled, sum(reached[place] - span.first for place, span in spans.items()), whole)
