@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
-from msgspec import Struct
 
 from eventlog.events import Body, CallPriced, DeadLetter, FeedbackGiven, Outcome, RequestReceived, ResponseCompleted, TokenUsage
 from storage import schema
@@ -45,8 +44,7 @@ def calls_table(events: Sequence[CallPriced], revision: int = 0, unknown: Iterab
     ordered = sorted(events, key=lambda event: (event.call.organization, event.call.created_at))
     calls, usages = [event.call for event in ordered], [event.usage or NOT_COUNTED for event in ordered]
     own = CALL_GETTERS | {"revision": lambda _: revision} | dict.fromkeys(unknown, _nothing)
-    facts = {name: get for name, get in FACTS_GETTERS.items() if name not in own}
-    return _table(schema.CALLS, (own, ordered), (facts, calls), (USAGE_GETTERS, usages))
+    return _table(schema.CALLS, (FACTS_GETTERS, calls), (USAGE_GETTERS, usages), (own, ordered))
 
 
 def _nothing(_: object) -> None:
@@ -68,7 +66,7 @@ def dead_letters_table(events: Sequence[DeadLetter]) -> pa.Table:
 
 
 def _table(declared: pa.Schema, *parts: tuple[Getters, Sequence[Any]]) -> pa.Table:
-    """Each part gives the columns that its getters name, from a row of it for every row of the table."""
+    """Each part gives the columns that its getters name, from a row of it for every row of the table. The last to name one gives it."""
     columns = {name: (get, rows) for getters, rows in parts for name, get in getters.items()}
     arrays = [pa.array(list(map(*columns[field.name])), field.type) for field in declared]
     return pa.Table.from_arrays(arrays, schema=declared)
@@ -91,23 +89,11 @@ def money(text: str | None) -> Decimal | None:
     return value.quantize(PICO, ROUND_HALF_EVEN) if abs(value) < MONEY_LIMIT else None
 
 
-class NotCounted(Struct, frozen=True):
-    """In the place of a call's usage, where that is not known."""
-
-    prompt: None = None
-    completion: None = None
-    cache_read: None = None
-    cache_write: None = None
-    reasoning: None = None
-    audio_input: None = None
-    audio_output: None = None
-    source: None = None
+NOT_COUNTED = TokenUsage()
+"""In the place of a call's usage, where that is not known. Nobody counted: its source means nothing."""
 
 
-NOT_COUNTED = NotCounted()
-
-
-def total_of(usage: TokenUsage | NotCounted) -> int | None:
+def total_of(usage: TokenUsage) -> int | None:
     if usage.prompt is None:
         return usage.completion
     return usage.prompt + (usage.completion or 0)
@@ -130,6 +116,7 @@ CALL_GETTERS: Getters = {
     **_fields("completed_at", "dialect", "model", "response_model", "status", "latency_ms", "ttft_ms", "price_source", "cache_hit"),
     **_fields("cache_reference_id", "attempts", "fallback_index", "request_bytes", "response_bytes", "truncated", "finish_reason", "error"),
     "outcome": attrgetter("outcome._value_"),
+    "usage_source": lambda event: None if event.usage is None else event.usage.source._value_,
     "rate_limited": lambda event: event.outcome is Outcome.RATE_LIMITED,
     "cost_usd": lambda event: money(event.cost_usd),
     "cost_saved_usd": lambda event: money(event.cost_saved_usd),
@@ -155,7 +142,6 @@ USAGE_GETTERS: Getters = {
     "audio_input_tokens": attrgetter("audio_input"),
     "audio_output_tokens": attrgetter("audio_output"),
     "total_tokens": total_of,
-    "usage_source": attrgetter("source"),
 }
 
 BODY_GETTERS: Getters = {
