@@ -83,17 +83,14 @@ class Looking:
             elif look.lane.idle and self._clock() >= look.sought_at + LOOK_EVERY_S and await self._passed_over(place, look.awaited):
                 await self._look(place, look)
 
-    def idle(self, places: Iterable[tuple[Place, Lane]]) -> dict[Place, tuple[Lane, int]]:
-        """Of these partitions those of which nothing came since the last glance, and whose lane has nothing to do; what they await."""
-        stands = {place: (lane, awaited) for place, lane in places if lane.idle and (awaited := lane.awaits(place)) is not None}
-        still = {place: it for place, it in stands.items() if self._stood.get(place) == it[1]}
-        self._stood = {place: awaited for place, (_, awaited) in stands.items()}
-        return still
-
-    async def compare(self, idle: Mapping[Place, tuple[Lane, int]]) -> None:
-        """Looks for what these await and was read, and did not come."""
-        for place, (lane, awaited) in idle.items():
-            if place not in self._looks and await self._passed_over(place, awaited) and lane.awaits(place) == awaited:
+    async def glance(self, places: Iterable[tuple[Place, Lane]]) -> None:
+        """Looks for what was read and did not come, where nothing came since the last glance and the lane is idle. Raises NeverCame."""
+        before = self._stood
+        idle = [(place, lane, awaited) for place, lane in places if lane.idle and (awaited := lane.awaits(place)) is not None]
+        self._stood = {place: awaited for place, _, awaited in idle}
+        for place, lane, awaited in idle:
+            still = before.get(place) == awaited and place not in self._looks
+            if still and await self._passed_over(place, awaited) and lane.awaits(place) == awaited:
                 await self._look(place, self._looks.setdefault(place, Look(lane, awaited)))
 
     def forget(self) -> None:

@@ -263,10 +263,9 @@ class Worker:
                 start = await self._standing.start_of(place)
                 if lane.awaits(place) is None:
                     lane.begin(place, start, assignment)
-            idle = self._looking.idle(owned)
             consumer: Any = self._app.consumer
             if consumer.flow_active and assignment == self._app.consumer_generation_id:
-                await self._looking.compare(idle)
+                await self._looking.glance(owned)
 
     async def _lies(self, place: Place, offset: int) -> int | None:
         return await self._patience.with_log(lambda: self._events.next_offset(place, offset))

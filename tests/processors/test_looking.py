@@ -57,7 +57,7 @@ async def lane() -> Lane:
 
 async def watched(reader: Reader, lane: Lane, read: int) -> None:
     reader.read = read
-    await reader.looking.compare(reader.looking.idle([(PLACE, lane)]))
+    await reader.looking.glance([(PLACE, lane)])
 
 
 class TestByALaterMessage:
