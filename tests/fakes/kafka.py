@@ -106,11 +106,16 @@ async def raise_one(config: KafkaConfig, topic: str, partitions: int) -> None:
 async def recreate(config: KafkaConfig, topic: str) -> None:
     """The topic goes with all that is in it, and one of the same name comes."""
     async with admin_of(config) as admin:
-        await admin.delete_topics([config.on_cluster(topic)])
-        async with asyncio.timeout(20):
-            while config.on_cluster(topic) in (await kafka_topics.examine(config, admin)).cluster.topics:
-                await asyncio.sleep(0.05)
+        await delete(config, admin, topic)
         await kafka_topics.create(config, admin)
+
+
+async def delete(config: KafkaConfig, admin: AIOKafkaAdminClient, topic: str) -> None:
+    """The topic is gone when this returns."""
+    await admin.delete_topics([config.on_cluster(topic)])
+    async with asyncio.timeout(20):
+        while config.on_cluster(topic) in (await kafka_topics.examine(config, admin)).cluster.topics:
+            await asyncio.sleep(0.05)
 
 
 async def limit_messages(config: KafkaConfig, topic: str, limit_bytes: int) -> None:

@@ -1,10 +1,11 @@
 """The faust workers, as processes on a real Kafka: each call once downstream, whatever dies, moves or is malformed."""
 
 import asyncio
+import contextlib
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +192,23 @@ async def limit(world: Cluster, topic: str, most: int) -> None:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": str(most)})])
 
 
+@contextlib.asynccontextmanager
+async def in_this_process(world: Cluster, folder: Path) -> AsyncIterator[Worker]:
+    """A worker whose faust a test can reach into."""
+    worker = Worker(WorkerConfig(kafka=world.config, directory=folder), world.log, RateBook.bundled(), time.time, lambda _: None)
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    try:
+        yield worker
+    finally:
+        stop.set()
+        await running
+        await worker.close()
+
+
 async def test_what_faust_drops_and_nothing_comes_after_is_understood(broker: str, tmp_path: Path) -> None:
     """As when partitions change hands while a fetch is under way: the last messages are dropped, and no later one tells of them."""
-    async with cluster(broker) as world:
-        worker = Worker(WorkerConfig(kafka=world.config, directory=tmp_path), world.log, RateBook.bundled(), time.time, lambda _: None)
-        stop = asyncio.Event()
-        running = asyncio.create_task(worker.run(stop))
+    async with cluster(broker) as world, in_this_process(world, tmp_path) as worker:
         await world.write(*rounds(1, 1))
         await world.until(CALLS.name, complete(1))
         consumer: Any = worker._app.consumer
@@ -208,9 +220,6 @@ async def test_what_faust_drops_and_nothing_comes_after_is_understood(broker: st
         another_s = RESPONSES.name, 99
         assert await worker._read(another_s) == 0
         await worker._seek(another_s, 5)
-        stop.set()
-        await running
-        await worker.close()
 
 
 async def test_what_faust_drops_under_a_backlog_is_read_again(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,18 +243,13 @@ async def test_what_faust_drops_under_a_backlog_is_read_again(broker: str, tmp_p
     monkeypatch.setattr(processors.lane, "GROUP_BYTES", 1)
     async with cluster(broker) as world:
         await world.write(*rounds(1, 200))
-        worker = Worker(WorkerConfig(kafka=world.config, directory=tmp_path), world.log, RateBook.bundled(), time.time, lambda _: None)
-        stop = asyncio.Event()
-        running = asyncio.create_task(worker.run(stop))
-        await world.until(CALLS.name, lambda found: len(found) > 20)
-        consumer: Any = worker._app.consumer
-        sought.clear()
-        await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 150 for partition in range(PARTITIONS)})
-        await world.until(CALLS.name, complete(200))
-        assert sorted(sought) == [(RESPONSES.name, partition) for partition in range(PARTITIONS)]
-        stop.set()
-        await running
-        await worker.close()
+        async with in_this_process(world, tmp_path) as worker:
+            await world.until(CALLS.name, lambda found: len(found) > 20)
+            consumer: Any = worker._app.consumer
+            sought.clear()
+            await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 150 for partition in range(PARTITIONS)})
+            await world.until(CALLS.name, complete(200))
+            assert sorted(sought) == [(RESPONSES.name, partition) for partition in range(PARTITIONS)]
 
 
 async def test_poison_becomes_dead_letters_and_holds_nobody_up(broker: str, make_workers: MakeWorkers) -> None:

@@ -71,10 +71,7 @@ async def test_a_topic_that_goes_while_it_is_looked_at_is_missing(config: KafkaC
         async def late(*_: Any) -> ClusterFound:
             return described
 
-        await admin.delete_topics([config.on_cluster(CALLS.name)])
-        async with asyncio.timeout(20):
-            while config.on_cluster(CALLS.name) in (await kafka_topics.examine(config, admin)).cluster.topics:
-                await asyncio.sleep(0.05)
+        await kafka.delete(config, admin, CALLS.name)
         monkeypatch.setattr(kafka_topics, "describe", late)
         found = await kafka_topics.examine(config, admin)
         assert (found.cluster.topics, found.configs) == ({}, {})
