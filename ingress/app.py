@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from msgspec import Struct, to_builtins
 from starlette.exceptions import HTTPException
 
-from eventlog.events import DEFAULT_ORGANIZATION, Organization
+from eventlog.admission import Admission
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
 from ingress.config import IngressConfig
@@ -72,14 +72,14 @@ class Ingress:
         proxy: Proxy,
         telemetry: Telemetry,
         spill: Spilling | None,
-        organization: Organization,
+        admission: Admission,
     ) -> None:
         self.config = config
         self.emitter = emitter
         self.handle: Handler = proxy.handle
         self.telemetry = telemetry
         routes = _our_routes(config, emitter, telemetry, spill)
-        routes.include_router(feedback_routes(emitter.emit_durably, organization, now))
+        routes.include_router(feedback_routes(emitter.emit_durably, admission, now))
         self.asgi: Asgi = routes
 
 
@@ -91,18 +91,18 @@ def create_app(
     telemetry: Telemetry | None = None,
     guard: Guard = everyone,
     spill: Spilling | None = None,
-    organization: Organization = DEFAULT_ORGANIZATION,
+    admission: Admission | None = None,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
-    `organization` is whose calls are judged. `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
+    `admission` judges who may call and judge. `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
-    counted = telemetry or Telemetry()
+    counted, admitting = telemetry or Telemetry(), admission or Admission()
     if spill is not None:
         counted.watch(spill)
-    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard)
+    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting)
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
-    return Ingress(config, emitter, proxy, counted, spill, organization)
+    return Ingress(config, emitter, proxy, counted, spill, admitting)
 
 
 def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:

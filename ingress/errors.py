@@ -9,13 +9,14 @@ the log: they never hold a body, a key, or a URL with either.
 from typing import ClassVar
 
 from eventlog.events import Outcome
+from eventlog.keys import NotAdmitted
 
 
 class CallFailed(Exception):
     """A call that has no answer of the provider's own, or only part of one."""
 
-    code: ClassVar[str] = "failed"
-    status: ClassVar[int] = 502
+    code: str = "failed"
+    status: int = 502
     outcome: ClassVar[Outcome] = Outcome.REJECTED
     retryable: ClassVar[bool] = False
     field: str | None = None
@@ -25,8 +26,8 @@ class CallFailed(Exception):
 class BadRequest(CallFailed):
     """The caller must change something: `field` names what, the message says what is wrong and what would be right."""
 
-    code: ClassVar[str] = "bad_request"
-    status: ClassVar[int] = 400
+    code: str = "bad_request"
+    status: int = 400
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -36,54 +37,62 @@ class BadRequest(CallFailed):
 class BadDirective(BadRequest):
     """A `Helicone-…` header that cannot be understood."""
 
-    code: ClassVar[str] = "bad_directive"
+    code: str = "bad_directive"
 
 
 class BadTarget(BadRequest):
     """A target that is no http or https URL."""
 
-    code: ClassVar[str] = "bad_target"
+    code: str = "bad_target"
 
 
 class TargetRefused(BadRequest):
     """A target whose address callers may not reach."""
 
-    code: ClassVar[str] = "target_refused"
-    status: ClassVar[int] = 403
+    code: str = "target_refused"
+    status: int = 403
 
 
 class UnknownRoute(BadRequest):
     """A path that leads to no provider."""
 
-    code: ClassVar[str] = "unknown_route"
-    status: ClassVar[int] = 404
+    code: str = "unknown_route"
+    status: int = 404
+
+
+class KeyRefused(BadRequest):
+    """A caller who may not, by its Heliograph key or for want of one."""
+
+    def __init__(self, refusal: NotAdmitted) -> None:
+        super().__init__(str(refusal), field="Helicone-Auth")
+        self.status, self.code = refusal.status, refusal.code
 
 
 class UpgradeUnsupported(BadRequest):
     """The client wants to leave HTTP/1.1 for a websocket or a tunnel."""
 
-    code: ClassVar[str] = "upgrade_unsupported"
-    status: ClassVar[int] = 501
+    code: str = "upgrade_unsupported"
+    status: int = 501
 
 
 class HeaderRefused(BadRequest):
     """A header that cannot be written on: a name that is no token, a value with CR, LF or NUL."""
 
-    code: ClassVar[str] = "bad_header"
+    code: str = "bad_header"
 
 
 class LogUnwritable(CallFailed):
     """Strict durability was asked for and the event log takes nothing; the provider was not called."""
 
-    code: ClassVar[str] = "log_unavailable"
-    status: ClassVar[int] = 503
+    code: str = "log_unavailable"
+    status: int = 503
     retryable: ClassVar[bool] = True
 
 
 class UpstreamError(CallFailed):
     """The provider, or the way to it, failed."""
 
-    code: ClassVar[str] = "upstream_failed"
+    code: str = "upstream_failed"
 
     def __init__(self, message: str, *, begun: bool = False) -> None:
         super().__init__(message)
@@ -94,7 +103,7 @@ class UpstreamError(CallFailed):
 class Unreachable(UpstreamError):
     """No connection: nothing was sent."""
 
-    code: ClassVar[str] = "upstream_unreachable"
+    code: str = "upstream_unreachable"
     outcome: ClassVar[Outcome] = Outcome.UNREACHABLE
     retryable: ClassVar[bool] = True
 
@@ -102,27 +111,27 @@ class Unreachable(UpstreamError):
 class Unresolved(Unreachable):
     """The host name has no address."""
 
-    code: ClassVar[str] = "upstream_unresolved"
+    code: str = "upstream_unresolved"
 
 
 class Refused(Unreachable):
     """Nobody listens there, or the network does not lead there."""
 
-    code: ClassVar[str] = "upstream_refused"
+    code: str = "upstream_refused"
 
 
 class TlsFailed(Unreachable):
     """The other side speaks no TLS, or its certificate is not trusted."""
 
-    code: ClassVar[str] = "upstream_tls"
+    code: str = "upstream_tls"
     retryable: ClassVar[bool] = False
 
 
 class TimedOut(UpstreamError):
     """A time limit passed: connecting, waiting for the first byte, or between two pieces."""
 
-    code: ClassVar[str] = "upstream_timed_out"
-    status: ClassVar[int] = 504
+    code: str = "upstream_timed_out"
+    status: int = 504
     outcome: ClassVar[Outcome] = Outcome.TIMED_OUT
     retryable: ClassVar[bool] = True
 
@@ -130,7 +139,7 @@ class TimedOut(UpstreamError):
 class Interrupted(UpstreamError):
     """The provider took the request, or began an answer, and broke off; or what it sent is no HTTP."""
 
-    code: ClassVar[str] = "upstream_interrupted"
+    code: str = "upstream_interrupted"
     outcome: ClassVar[Outcome] = Outcome.INTERRUPTED_BY_PROVIDER
     retryable: ClassVar[bool] = True
 
@@ -138,7 +147,7 @@ class Interrupted(UpstreamError):
 class Overloaded(UpstreamError):
     """Every connection to this origin is busy and the queue before them is full."""
 
-    code: ClassVar[str] = "overloaded"
-    status: ClassVar[int] = 503
+    code: str = "overloaded"
+    status: int = 503
     outcome: ClassVar[Outcome] = Outcome.UNREACHABLE
     retryable: ClassVar[bool] = True

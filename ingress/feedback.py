@@ -13,7 +13,10 @@ from uuid import uuid4
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from eventlog.events import FeedbackGiven, Organization, RequestId
+from eventlog.admission import Admission
+from eventlog.events import FeedbackGiven, RequestId
+from eventlog.keys import NotAdmitted, Scope
+from ingress.secrets import presented
 
 BODY_LIMIT = 64 << 10
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -78,11 +81,15 @@ def _only(found: Mapping[str, Any], field: str) -> Any:
     return found[field]
 
 
-def feedback_routes(judge: Judge, organization: Organization, clock: Callable[[], float]) -> APIRouter:
+def feedback_routes(judge: Judge, admission: Admission, clock: Callable[[], float]) -> APIRouter:
     """`clock` gives seconds since 1970."""
     routes = APIRouter(tags=["feedback"])
 
     async def take(request: Request, request_id: str, said: Callable[[bytes], dict[str, Any]]) -> Response:
+        try:
+            caller = admission.known_caller(presented(request.headers.raw), Scope.WRITE)
+        except NotAdmitted as refusal:
+            return _answer(refusal.status, {"data": None, "error": str(refusal)})
         if _UUID.fullmatch(request_id) is None:
             return _answer(500, {"data": None, "error": "Invalid requestId: must be a valid UUID"})
         if not _is_json(request.headers.get("content-type", "")):
@@ -97,7 +104,7 @@ def feedback_routes(judge: Judge, organization: Organization, clock: Callable[[]
         event = FeedbackGiven(
             feedback_id=str(uuid4()),
             request_id=RequestId(request_id.lower()),
-            organization=organization,
+            organization=caller.organization,
             given_at=datetime.fromtimestamp(clock(), UTC),
             **facts,
         )

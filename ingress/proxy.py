@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
+from eventlog.admission import Admission
 from eventlog.events import Outcome, ResponseCompleted
+from eventlog.keys import NotAdmitted, Scope
 from ingress.answers import JSON, error_answer
 from ingress.config import IngressConfig
 from ingress.connection import Answer
@@ -21,6 +23,7 @@ from ingress.errors import (
     BadRequest,
     BadTarget,
     CallFailed,
+    KeyRefused,
     LogUnwritable,
     TargetRefused,
     UnknownRoute,
@@ -34,7 +37,7 @@ from ingress.intake import Intake
 from ingress.recording import CallIds, Recording
 from ingress.relay import Relay, head_of
 from ingress.routes import MESSAGES, Dialect, Route, Router
-from ingress.secrets import HINT, cleaned_target
+from ingress.secrets import HINT, cleaned_target, presented
 from ingress.telemetry import OTHER, UNKNOWN, Telemetry
 from ingress.upstream import Sender
 
@@ -89,6 +92,7 @@ class Proxy:
         *,
         telemetry: Telemetry | None = None,
         guard: Guard = everyone,
+        admission: Admission | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -96,6 +100,7 @@ class Proxy:
         self._upstream = upstream
         self._telemetry = telemetry or Telemetry()
         self._guard = guard
+        self._admission = admission or Admission()
         self._clock = clock
         self._router = Router(config)
         self._ids = CallIds()
@@ -117,8 +122,11 @@ class Proxy:
             self._tell(call, refusal)  # a page that may not call must not fill the log either
             return
         try:
+            self._admit(call)
             answer = await self._ask(call, self._direct(call))
             await self._answer(call, answer)
+        except KeyRefused as error:
+            self._tell(call, error)  # nor must a caller who may not
         except CallFailed as error:
             self._refuse(call, error)
         except ClientLeft:
@@ -144,6 +152,20 @@ class Proxy:
         if HINT in target or b"%" in target:
             target = cleaned_target(target)
         return Call(exchange, head, Recording(self._ids.draw(now), now, exchange.method, target, head))
+
+    def _admit(self, call: Call) -> None:
+        """Whose call it is, and whether it is written down. Raises KeyRefused."""
+        if self._admission.everybody:
+            return
+        exchange = call.exchange
+        try:
+            caller = self._admission.caller(presented(exchange.headers, exchange.target), Scope.WRITE)
+        except NotAdmitted as refusal:
+            raise KeyRefused(refusal) from None
+        if caller is None:
+            call.recording.kept = False
+        else:
+            call.recording.organization = caller.organization
 
     def _direct(self, call: Call) -> Route:
         """The directives obeyed and the way found. Raises BadRequest."""
@@ -193,11 +215,13 @@ class Proxy:
         )
 
     def _received(self, recording: Recording) -> None:
-        if not recording.received:
+        if not recording.received and recording.kept:
             self._emitter.emit(recording.request_received())
 
     async def _write_down_first(self, call: Call) -> None:
         recording = call.recording
+        if not recording.kept:
+            return
         small = recording.whole is not None and len(recording.whole) <= self._config.strict_body_bytes
         if not await self._emitter.emit_durably(recording.request_received(with_body=small)):
             raise LogUnwritable("The event log takes nothing now and HELIOGRAPH_DURABILITY=strict; try again later.")
@@ -254,11 +278,14 @@ class Proxy:
         if call.recording.ended:
             return
         completed = self._complete(call, _outcome_of(status), None)
-        await self._emitter.emit_durably(completed)
+        if call.recording.kept:
+            await self._emitter.emit_durably(completed)
 
     def _end(self, call: Call, outcome: Outcome, error: str | None = None) -> None:
         if not call.recording.ended:
-            self._emitter.emit(self._complete(call, outcome, error))
+            completed = self._complete(call, outcome, error)
+            if call.recording.kept:
+                self._emitter.emit(completed)
 
     def _complete(self, call: Call, outcome: Outcome, error: str | None) -> ResponseCompleted:
         recording = call.recording

@@ -8,7 +8,7 @@ from os import urandom
 import msgspec
 from msgspec import Struct
 
-from eventlog.events import Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted
+from eventlog.events import DEFAULT_ORGANIZATION, Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted
 from ingress.copies import Copy, body_of
 from ingress.directives import NOTHING, Directives
 from ingress.heads import RequestHead
@@ -112,7 +112,9 @@ class Recording:
         "directives",
         "ended",
         "head",
+        "kept",
         "method",
+        "organization",
         "received",
         "request_id",
         "route",
@@ -129,6 +131,9 @@ class Recording:
         self.method = method
         self.target = target
         self.head = head
+        self.organization = DEFAULT_ORGANIZATION
+        self.kept = True
+        """It is written down."""
         self.directives: Directives = NOTHING
         self.route: Route | None = None
         self.whole: bytes | None = None
@@ -205,6 +210,7 @@ class Recording:
         return CallFacts(
             call_id=self.call_id,
             request_id=self.request_id,
+            organization=self.organization,
             created_at=instant(self.created_at),
             provider=self.provider,
             method=self.method.decode("latin-1"),

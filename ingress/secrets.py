@@ -61,15 +61,52 @@ def mask_target(target: str) -> str:
     return f"{path}?{mask_query(query)}" if question else target
 
 
-def holds_our_key(value: bytes) -> bool:
-    """Whether one of our keys is in it, percent-encoded or not."""
-    for _ in range(_DECODINGS):
-        if _OURS.search(value):
-            return True
+def our_key_in(value: bytes) -> str | None:
+    """The first of our keys in it, percent-encoded or not."""
+    for _ in range(_DECODINGS + 1):
+        if found := _OURS.search(value):
+            return found[0].decode()
         if b"%" not in value:
-            return False
+            return None
         value = unquote_to_bytes(value)
-    return _OURS.search(value) is not None
+    return None
+
+
+def holds_our_key(value: bytes) -> bool:
+    return our_key_in(value) is not None
+
+
+def presented(headers: Sequence[tuple[bytes, bytes]], target: bytes = b"") -> str | None:
+    """The key by which a caller says who it is. Names of headers are lower-case.
+
+    Helicone-Auth comes first, whatever it says; then a segment of the path; then one of ours where a provider's key is expected.
+    """
+    found = dict(headers)
+    said = found.get(b"helicone-auth")
+    if said is not None:
+        plain = said.strip()
+        return (plain[7:].strip() if plain[:7].lower() == b"bearer " else plain).decode("latin-1")
+    path = target.partition(b"?")[0]
+    if (HINT in path or b"%" in path) and (key := our_key_in(path)):
+        return key
+    for name in _BEARERS:
+        value = found.get(name)
+        if value is not None and (key := our_key_in(_plain(value))):
+            return key
+    return None
+
+
+_BEARERS = (b"authorization", b"x-api-key", b"api-key")
+
+
+def _plain(authorization: bytes) -> bytes:
+    """User and password, where it is those in Base64; else what it was."""
+    if authorization[:6].lower() != b"basic ":
+        return authorization
+    try:
+        return base64.b64decode(authorization[6:].strip())
+    except binascii.Error:
+        return authorization
 
 
 def without_our_keys(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
@@ -83,17 +120,10 @@ def without_our_key(authorization: bytes) -> bytes | None:
     Helicone documents `Bearer <provider key>, Bearer <its own key>` in one header.
     """
     if authorization[:6].lower() == b"basic ":
-        return None if _in_basic(authorization[6:]) else authorization
+        return None if holds_our_key(_plain(authorization)) else authorization
     parts = authorization.split(b",")
     kept = [part.strip() for part in parts if not holds_our_key(part)]
     return authorization if len(kept) == len(parts) else b", ".join(kept) or None
-
-
-def _in_basic(credentials: bytes) -> bool:
-    try:
-        return holds_our_key(base64.b64decode(credentials.strip()))
-    except binascii.Error:
-        return holds_our_key(credentials)
 
 
 def cleaned_target(target: bytes) -> bytes:

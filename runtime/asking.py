@@ -60,9 +60,10 @@ def _ask_lake(chosen: Settings, sql: str, form: Format, width: int | None) -> An
 def _ask_server(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
     said = {"sql": sql, "format": form.value} | ({} if width is None else {"width": min(max(width, 20), 10_000)})
     body = json.dumps(said).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{chosen.api_port}/v1/query", body, {"content-type": "application/json"}, method="POST"
-    )
+    headers = {"content-type": "application/json"}
+    if chosen.api_key is not None:
+        headers["authorization"] = f"Bearer {chosen.api_key.get_secret_value()}"
+    request = urllib.request.Request(f"http://127.0.0.1:{chosen.api_port}/v1/query", body, headers, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=chosen.query.timeout_s + 10) as found:

@@ -20,6 +20,7 @@ from runtime.asking import ask, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cluster import kafka_config
 from runtime.demo import serve
+from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
 from runtime.replaying import Selection
 from runtime.roles import leave
@@ -47,6 +48,7 @@ lake_app = typer.Typer(help="The lake's files.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(lake_app, name="lake")
 app.add_typer(topics_app, name="topics")
+app.add_typer(keys_app, name="keys")
 app.command("lag")(lag)
 app.command("tail")(tail)
 

@@ -4,12 +4,14 @@ A key is shown once, when it is made. What is kept of it is its digest, on the c
 """
 
 import asyncio
+import os
 import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 app = typer.Typer(help="Keys of Heliograph: who may call, and whose calls they are.", no_args_is_help=True)
 
+DataDir = Annotated[Path | None, typer.Option(help="Where the embedded log lies (HELIOGRAPH_DATA_DIR).")]
 Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
 
 
@@ -42,6 +45,7 @@ def create(
     expires_days: Annotated[
         float | None, typer.Option(help="Days until it is nobody's; never by itself.", min=0, show_default=False)
     ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it. It is shown this once."""
     if not name.strip() or not organization.strip():
@@ -49,14 +53,14 @@ def create(
     now = _now()
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = _made(name, Organization(organization), tuple(scope), now, ends)
-    _with_control(lambda log, _: decide(log, [key]))
+    _with_control(data_dir, lambda log, _: decide(log, [key]))
     _show(text, key)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(data_dir: DataDir = None) -> None:
     """Print every key: what it is called, whose it is, what it may, how it stands. The keys themselves are kept nowhere."""
-    keys = sorted(_with_control(_keys), key=lambda key: key.created_at)
+    keys = sorted(_with_control(data_dir, _keys), key=lambda key: key.created_at)
     if not keys:
         typer.echo("There are no keys. `heliograph keys create NAME` makes one.")
         return
@@ -69,7 +73,7 @@ def list_() -> None:
 
 
 @app.command()
-def revoke(which: Which) -> None:
+def revoke(which: Which, data_dir: DataDir = None) -> None:
     """Take a key away from whoever has it. Revoking it again changes nothing."""
     now = _now()
 
@@ -79,7 +83,7 @@ def revoke(which: Which) -> None:
             await decide(log, [replace(key, revoked_at=now)])
         return key
 
-    key = _with_control(work)
+    key = _with_control(data_dir, work)
     typer.echo(f"{key.id} ({key.name}) is revoked.")
 
 
@@ -87,6 +91,7 @@ def revoke(which: Which) -> None:
 def rotate(
     which: Which,
     overlap_minutes: Annotated[float, typer.Option(help="For so long the old one is still good.", min=0)] = 60,
+    data_dir: DataDir = None,
 ) -> None:
     """Make another key of the same name, organization and scopes, and let the old one end."""
     now = _now()
@@ -100,7 +105,7 @@ def rotate(
         await decide(log, [new, replace(old, expires_at=min(end, old.expires_at or end))])
         return text, new
 
-    text, new = _with_control(work)
+    text, new = _with_control(data_dir, work)
     _show(text, new)
     typer.echo(f"The old key ends in {overlap_minutes:g} minutes.")
 
@@ -152,8 +157,10 @@ async def _keys(_log: Log, decided: Decided) -> list[ApiKey]:
     return list(decided.keys.values())
 
 
-def _with_control(work: Callable[[Log, Decided], Awaitable[T]]) -> T:
+def _with_control(data_dir: Path | None, work: Callable[[Log, Decided], Awaitable[T]]) -> T:
     """What was decided until now, and the log to decide more on. Raises Misconfigured."""
+    if data_dir is not None:
+        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
     return asyncio.run(_working(work))
 
 

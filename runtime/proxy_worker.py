@@ -13,6 +13,7 @@ from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
+from runtime.deciding import Control
 from runtime.emitting import open_emitter
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
@@ -29,15 +30,17 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     emitter, events = await open_emitter(chosen, telemetry)
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
-    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, organization=chosen.organization)
+    control = Control(chosen)
+    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, admission=control.admission)
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
         app.handle = with_cors(app.handle, guard)
-    gc.collect()
-    gc.set_threshold(YOUNG, MIDDLE, OLD)
-    gc.freeze()  # what was made until here stays: no collection need look at it again
     try:
-        await serve(app, sockets, stop=stop, on_started=ready)
+        async with control.following():
+            gc.collect()
+            gc.set_threshold(YOUNG, MIDDLE, OLD)
+            gc.freeze()  # what was made until here stays: no collection need look at it again
+            await serve(app, sockets, stop=stop, on_started=ready)
     finally:
         await upstream.aclose()
         await events.close()

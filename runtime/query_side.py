@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from ingress.emitter import now
 from ingress.feedback import feedback_routes
+from ingress.secrets import presented
+from runtime.deciding import Control
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
 from runtime.lakes import lake_opened
@@ -20,22 +22,23 @@ QUESTIONS_S = 5.0
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Answers questions until `stop` is set."""
-    # Everyone may come in, and all calls are of one organization: the files are theirs.
-    app = create_api(chosen.storage(), limits=limits_of(chosen), organization=chosen.organization, shares_files=True)
+    control = Control(chosen)
+    app = create_api(chosen.storage(), limits=limits_of(chosen), admission=control.admission, presented=presented)
     judging = LateEmitter(chosen)
-    app.include_router(feedback_routes(judging.emit_durably, chosen.organization, now))
+    app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
-        with lake_opened():
-            await serve_asgi(
-                guarded,
-                sockets,
-                stop,
-                ready,
-                drain_s=chosen.shutdown_s,
-                limits=chosen.ingress().clients,
-                before_end=lambda: end_questions(app, min(QUESTIONS_S, chosen.shutdown_s / 2)),
-            )
+        async with control.following():
+            with lake_opened():
+                await serve_asgi(
+                    guarded,
+                    sockets,
+                    stop,
+                    ready,
+                    drain_s=chosen.shutdown_s,
+                    limits=chosen.ingress().clients,
+                    before_end=lambda: end_questions(app, min(QUESTIONS_S, chosen.shutdown_s / 2)),
+                )
     finally:
         await judging.close()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
 
 from ingress.errors import BadRequest, CallFailed
 from ingress.exchange import Exchange, Handler
@@ -13,22 +12,22 @@ from runtime.guard import Guard, Refusal, preflight, readable_by
 class MisdirectedHost(BadRequest):
     """The Host header names somebody else."""
 
-    code: ClassVar[str] = "misdirected_host"
-    status: ClassVar[int] = 421
+    code: str = "misdirected_host"
+    status: int = 421
 
 
 class ForeignOrigin(BadRequest):
     """A web page of another site."""
 
-    code: ClassVar[str] = "foreign_origin"
-    status: ClassVar[int] = 403
+    code: str = "foreign_origin"
+    status: int = 403
 
 
 class UnsupportedMediaType(BadRequest):
     """A page's write that is no JSON."""
 
-    code: ClassVar[str] = "unsupported_media_type"
-    status: ClassVar[int] = 415
+    code: str = "unsupported_media_type"
+    status: int = 415
 
 
 KINDS: dict[str, type[BadRequest]] = {kind.code: kind for kind in (MisdirectedHost, ForeignOrigin, UnsupportedMediaType)}

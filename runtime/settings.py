@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
+from eventlog.keys import Auth
 from eventlog.spill_state import SpillConfig
 from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
@@ -36,12 +37,6 @@ class Misconfigured(Exception):
     """The operator must change a setting; the message names it, and the fix."""
 
     retryable = False
-
-
-class Auth(StrEnum):
-    """Who may call. Keys that decide an organization are not there yet, so there is one way in."""
-
-    OPEN = "open"
 
 
 class LogFormat(StrEnum):
@@ -207,7 +202,12 @@ class Settings(BaseSettings):
         None, description="Where the lake lies, when not in the data directory: a directory, or `s3://bucket/path`."
     )
     s3: ObjectStore = Field(ObjectStore(), description="The object store of an `s3://` lake.")
-    auth: Auth | None = Field(None, description="`open`: any key or none is accepted. Must be said when listening beyond this machine.")
+    auth: Auth | None = Field(
+        None,
+        description="`open`: any key or none is accepted. `required`: a good key is. `permissive`: a call without one is forwarded and not "
+        "kept. Unset: open until there is a first key, then required; beyond this machine, a first key must be there.",
+    )
+    api_key: SecretStr | None = Field(None, description="The Heliograph key that `heliograph query` asks with.")
     durability: Durability = Field(
         Durability.BUFFERED,
         description="`buffered`: a kill -9 of a proxy may lose its last 20 ms of events. `strict`: a call waits for the log instead.",
@@ -302,7 +302,7 @@ class Settings(BaseSettings):
 
     @property
     def organization(self) -> Organization:
-        """Whose calls are written and shown while everyone may come in."""
+        """Whose calls a command shows that reads the lake itself."""
         return DEFAULT_ORGANIZATION
 
     def ingress(self) -> IngressConfig:
@@ -386,10 +386,6 @@ def settings() -> Settings:
         found = Settings()
     except ValidationError as error:
         raise Misconfigured("\n".join(_told(each) for each in error.errors())) from None
-    if not found.loopback_only and found.auth is None:
-        raise Misconfigured(
-            f"HELIOGRAPH_HOST={found.host} listens beyond this machine, and no key protects it. Say HELIOGRAPH_AUTH=open if that is meant."
-        )
     return found
 
 

@@ -6,7 +6,7 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
@@ -16,7 +16,9 @@ from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from pydantic import BaseModel, ConfigDict, Field
 
-from eventlog.events import Organization
+from eventlog import keys
+from eventlog.admission import Admission
+from eventlog.keys import Caller, NotAdmitted
 from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answers
 from storage.asked import WIDTH, Answer, Asked, CallAsked, SqlAsked
 from storage.config import StorageConfig
@@ -33,6 +35,17 @@ from storage.views import VIEWS, View
 
 BODY_LIMIT = 1 << 20
 """A question of 100,000 characters and its parameters."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+Presented = Callable[[Headers], str | None]
+"""The key by which a caller says who it is. Names of headers are lower-case."""
+
+
+def bearer(headers: Headers) -> str | None:
+    """What an `Authorization: Bearer …` says."""
+    kind, _, key = dict(headers).get(b"authorization", b"").decode("latin-1").partition(" ")
+    return key.strip() or None if kind.lower() == "bearer" else None
+
 
 _MEDIA = {
     Format.JSON: "application/json",
@@ -62,19 +75,19 @@ def create_api(
     config: StorageConfig,
     *,
     limits: Limits = Limits(),  # noqa: B008 frozen
-    organization: Organization | None = None,
-    shares_files: bool = False,
+    admission: Admission | None = None,
+    presented: Presented = bearer,
     version: str = "0.1.0",
 ) -> FastAPI:
-    """The app. It opens the lake when it starts, and never writes to it. `organization`: only its rows are answered.
+    """The app. It opens the lake when it starts, and never writes to it. A caller sees the rows of its organization.
 
-    Files hold rows of every organization: they are told to whom has none, and to all where the lake `shares_files`.
+    Files hold rows of every organization: they are told to whom `admission` lets see all. `presented` finds a caller's key.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.organization = organization
-        app.state.tells_files = shares_files or organization is None
+        app.state.admission = admission or Admission()
+        app.state.presented = presented
         app.state.snapshots = Snapshots(Lake.open(config))
         app.state.pool = Pool(config, limits)
         app.state.pool.warm()
@@ -123,7 +136,7 @@ _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    **error_answers(400, 413, 415, 422, 503, 504),
+    **error_answers(400, 401, 403, 413, 415, 422, 503, 504),
 }
 
 
@@ -134,7 +147,7 @@ async def query(question: Question, request: Request) -> Response:
         sql=question.sql,
         parameters=question.parameters,
         form=question.format,
-        organization=request.app.state.organization,
+        organization=_caller(request).organization,
         width=question.width,
     )
     answer = await _asked(request, asked)
@@ -145,10 +158,10 @@ async def query(question: Question, request: Request) -> Response:
 CallKey = Annotated[str, Path(description="A call id, or a request id: of several calls with it, the newest.", max_length=1000)]
 
 
-@router.get("/v1/calls/{id:path}", responses=error_answers(404, 503), summary="One call with its bodies", tags=["asking"])
+@router.get("/v1/calls/{id:path}", responses=error_answers(401, 403, 404, 503), summary="One call with its bodies", tags=["asking"])
 async def call(id: CallKey, request: Request) -> Response:  # noqa: A002 the name in the path
     """The columns of `calls`, and `request`, `response` and `assembled` (what a streamed answer says as one message)."""
-    answer = await _asked(request, CallAsked(key=id, organization=request.app.state.organization), own=True)
+    answer = await _asked(request, CallAsked(key=id, organization=_caller(request).organization), own=True)
     if not answer.told.found:
         raise Refused(
             Refusal(
@@ -168,10 +181,12 @@ async def tables() -> dict[str, Any]:
     return {"tables": [_described(view) for view in VIEWS.values()]}
 
 
-@router.get("/v1/tables/{name}/files", responses=error_answers(404, 503), summary="The live Parquet files of a table", tags=["tables"])
+@router.get(
+    "/v1/tables/{name}/files", responses=error_answers(401, 403, 404, 503), summary="The live Parquet files of a table", tags=["tables"]
+)
 def files(name: str, request: Request) -> dict[str, Any]:
     """For DuckDB, Polars and pandas. Appended facts as they rest: `calls` here is without amendments and ratings."""
-    if not request.app.state.tells_files or name not in TABLES:
+    if not request.app.state.admission.sees_all(_caller(request)) or name not in TABLES:
         raise Refused(
             Refusal(
                 code="unknown_table",
@@ -205,6 +220,23 @@ def metrics() -> Response:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _caller(request: Request) -> Caller:
+    """Raises Refused."""
+    admission: Admission = request.app.state.admission
+    try:
+        return admission.known_caller(request.app.state.presented(request.headers.raw), keys.Scope.READ)
+    except NotAdmitted as error:
+        raise Refused(
+            Refusal(
+                code=error.code,
+                message=str(error),
+                fix="Send Authorization: Bearer, then a key with the scope `read`.",
+                field="Authorization",
+                status=error.status,
+            )
+        ) from None
 
 
 def _described(view: View) -> dict[str, Any]:

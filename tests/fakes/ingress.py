@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from eventlog.admission import Admission
 from eventlog.codec import decode
 from eventlog.events import RequestReceived, ResponseCompleted
 from eventlog.spill_state import SpillState
@@ -79,6 +80,7 @@ async def running(
     limits: TimeLimits | None = None,
     private: bool = True,
     spill: Callable[[], SpillState] | None = None,
+    admission: Admission | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """`settings` are IngressConfig's; every provider that is asked for in `upstreams` by default is the fake one."""
@@ -89,7 +91,7 @@ async def running(
         telemetry = Telemetry()
         emitter = Emitter(await log.writer(), limits=config.emitter, telemetry=telemetry)
         upstream = Upstream(limits=limits, allow_private_targets=private)
-        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill)
+        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill, admission=admission)
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(serve(ingress, [listening], stop=stop, on_started=started.set))

@@ -6,19 +6,23 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from eventlog.events import FeedbackGiven, Organization
+from eventlog.admission import Admission
+from eventlog.events import FeedbackGiven
+from eventlog.keys import Auth
 from ingress.feedback import BODY_LIMIT, feedback_routes
+from tests.fakes.keyring import KEYS, READER, STRANGER, WRITER
 
 ID = "0190c5d4-9c8b-7b1e-8f3a-0123456789AB"
 AT = 1_764_000_000.0
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, auth: Auth | None = None) -> None:
+        self.key = WRITER
         self.given: list[FeedbackGiven] = []
         self.durable = True
         app = FastAPI()
-        app.include_router(feedback_routes(self.judge, Organization("acme"), lambda: AT))
+        app.include_router(feedback_routes(self.judge, Admission(auth, lambda: KEYS), lambda: AT))
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
     async def judge(self, event: FeedbackGiven) -> bool:
@@ -27,7 +31,11 @@ class World:
 
     async def post(self, what: str, body: Any, request_id: str = ID) -> httpx.Response:
         content = body if isinstance(body, bytes) else httpx.Request("POST", "http://x", json=body).content
-        return await self.client.post(f"/v1/request/{request_id}/{what}", content=content, headers={"content-type": "application/json"})
+        return await self.client.post(
+            f"/v1/request/{request_id}/{what}",
+            content=content,
+            headers={"content-type": "application/json", "helicone-auth": f"Bearer {self.key}"},
+        )
 
 
 @pytest.fixture
@@ -43,6 +51,17 @@ async def test_a_rating_is_an_event_with_an_id_of_its_own(world: World, said: ob
     assert (first.request_id, first.organization, first.rating, first.scores) == (ID.lower(), "acme", rating, {})
     assert first.given_at.timestamp() == AT
     assert first.feedback_id != second.feedback_id
+
+
+@pytest.mark.parametrize("auth", [None, Auth.REQUIRED, Auth.PERMISSIVE])
+@pytest.mark.parametrize(("key", "status"), [(STRANGER, 401), (READER, 403), (WRITER, 201)])
+async def test_who_may_judge(auth: Auth | None, key: str, status: int) -> None:
+    """Nobody unknown, not even where their calls are let through: nobody could say whose call is judged."""
+    world = World(auth)
+    world.key = key
+    answer = await world.post("feedback", {"rating": True})
+    assert answer.status_code == status
+    assert bool(world.given) is (answer.json()["error"] is None)
 
 
 async def test_scores_are_numbers(world: World) -> None:
@@ -99,7 +118,9 @@ async def test_a_body_without_end_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize(("kind", "status"), [("text/plain", 415), ("", 415), ("application/json; charset=utf-8", 201)])
 async def test_a_body_is_json_by_its_type(world: World, kind: str, status: int) -> None:
-    answer = await world.client.post(f"/v1/request/{ID}/feedback", content=b'{"rating": true}', headers={"content-type": kind})
+    answer = await world.client.post(
+        f"/v1/request/{ID}/feedback", content=b'{"rating": true}', headers={"content-type": kind, "helicone-auth": WRITER}
+    )
     assert answer.status_code == status
     assert len(world.given) == (status == 201)
     assert status == 201 or "Content-Type: application/json" in answer.json()["error"]

@@ -1,0 +1,82 @@
+"""What was decided, such as keys, as a role knows it: followed on the control topic for as long as the role runs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from eventlog.admission import Admission
+from eventlog.embedded import EmbeddedLog
+from eventlog.following import Following
+from eventlog.kafka import KafkaLog
+from eventlog.kafka_errors import TopicsUnfit
+from eventlog.keys import Keys
+from eventlog.port import Log, LogUnavailable
+from runtime.cluster import kafka_config
+from runtime.settings import Misconfigured, Settings
+
+log = structlog.get_logger()
+
+PATIENCE_S = 5.0
+"""So long a start waits to hear what was decided. Then calls go on without, as the settings say."""
+
+
+class Control:
+    """Lives as long as `following` does."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._chosen = chosen
+        self._following = Following(self._opened, chosen.data_dir / "decided.json")
+        self.admission = Admission(chosen.auth, self.keys, beyond=not chosen.loopback_only)
+
+    def keys(self) -> Keys | None:
+        """None while they are not known."""
+        return self._following.decided.keys if self._following.known.is_set() else None
+
+    @contextlib.asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Raises Misconfigured where others than this machine could come in and nothing keeps them out."""
+        self._chosen.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        task = asyncio.create_task(self._following.run())
+        task.add_done_callback(_tell_of_fault)
+        try:
+            try:
+                await asyncio.wait_for(self._following.known.wait(), PATIENCE_S)
+            except TimeoutError:
+                log.warning("keys_unknown", reason="the control topic is not reached, and there is no copy of it here")
+            self._refuse_to_stand_open()
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _refuse_to_stand_open(self) -> None:
+        chosen = self._chosen
+        if chosen.auth is None and not chosen.loopback_only and self.keys() == {}:
+            raise Misconfigured(
+                f"HELIOGRAPH_HOST={chosen.host} listens beyond this machine, and there is no key yet. Make one first,"
+                " `heliograph keys create NAME`, or say HELIOGRAPH_AUTH=open if everybody may come in."
+            )
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Log]:
+        chosen = self._chosen
+        opened: Log
+        try:
+            if chosen.on_kafka:
+                opened = await KafkaLog.open(kafka_config(chosen))
+            else:
+                opened = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
+        except TopicsUnfit as error:
+            raise LogUnavailable(str(error)) from error
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+def _tell_of_fault(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        log.error("control_not_followed", error=repr(fault), remains="what was decided until now counts until the next start")

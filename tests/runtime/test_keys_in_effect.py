@@ -1,0 +1,99 @@
+"""Keys as they count in a running `heliograph up`: made, used, revoked, with nothing restarted."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes.stack import Stack, free_port
+from tests.fakes.stack import stack as running
+
+BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
+AT_ONCE_S = 1.0
+"""So soon a decision counts everywhere, once its command is over. A busy machine is given more."""
+PATIENCE_S = 20
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("keys"), workers=2) as made:
+        yield made
+
+
+def typed(stack: Stack, *words: str, fails: bool = False, **env: str) -> str:
+    command = [sys.executable, "-m", "runtime.cli", *words]
+    found = subprocess.run(command, env=stack.environment() | env, capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode != 0) is fails, found.stderr
+    return found.stderr if fails else found.stdout.strip()
+
+
+def call(stack: Stack, key: str | None = None, name: str = "helicone-auth") -> httpx.Response:
+    """On a connection of its own: the workers take turns."""
+    headers = {"authorization": "Bearer sk-test"} | ({} if key is None else {name: f"Bearer {key}"})
+    return httpx.post(f"{stack.proxy}/v1/chat/completions", json=BODY, headers=headers, timeout=20)
+
+
+def ask(stack: Stack, key: str | None, sql: str) -> httpx.Response:
+    return httpx.post(
+        f"{stack.api}/v1/query", json={"sql": sql}, headers={} if key is None else {"authorization": f"Bearer {key}"}, timeout=20
+    )
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(AT_ONCE_S / 10)
+
+
+def test_a_day_with_keys(stack: Stack) -> None:
+    assert call(stack).status_code == 200  # nobody has to say who they are yet
+    data = ("--data-dir", str(stack.data_dir))
+    acme = typed(stack, "keys", "create", "acme's", "--organization", "acme", *data)
+    globex = typed(stack, "keys", "create", "globex's", "--organization", "globex", *data)
+
+    def everywhere(status: int, *of: Callable[[], httpx.Response]) -> bool:
+        return all(each().status_code == status for each in of for _ in range(8))
+
+    soon(lambda: everywhere(401, lambda: call(stack), lambda: ask(stack, None, "SELECT 1")))
+    soon(lambda: everywhere(200, lambda: call(stack, globex), lambda: ask(stack, globex, "SELECT 1")))
+
+    mine = call(stack, acme).headers["helicone-id"]
+    count = f"SELECT count(*) FROM calls WHERE request_id = '{mine}' AND organization = 'acme'"
+    soon(lambda: ask(stack, acme, count).json()["rows"] == [[1]])
+    assert ask(stack, globex, count).json()["rows"] == [[0]]
+    assert ask(stack, globex, "SELECT DISTINCT organization FROM calls").json()["rows"] == [["globex"]]
+    assert httpx.get(f"{stack.api}/v1/calls/{mine}", headers={"authorization": f"Bearer {globex}"}).status_code == 404
+
+    for port in (stack.proxy, stack.api):
+        rated = f"{port}/v1/request/{mine}/feedback"
+        for key, status in ((acme, 201), (globex, 201), ("nobody's", 401)):
+            assert httpx.post(rated, json={"rating": key == acme}, headers={"helicone-auth": f"Bearer {key}"}).status_code == status
+    soon(lambda: ask(stack, acme, f"SELECT rating FROM calls WHERE request_id = '{mine}'").json()["rows"] == [[True]])
+
+    asked = ("query", "SELECT DISTINCT organization AS o FROM calls", "--format", "csv", "--api-port", str(stack.api_port))
+    assert typed(stack, *asked, HELIOGRAPH_API_KEY=acme).split() == ["o", "acme"]
+    assert "Heliograph key" in typed(stack, *asked, fails=True)
+
+    typed(stack, "keys", "revoke", "acme's", *data)
+    soon(lambda: everywhere(401, lambda: call(stack, acme), lambda: ask(stack, acme, "SELECT 1")))
+    assert call(stack, acme).json()["error"]["code"] == "key_revoked"
+    assert call(stack, globex).status_code == 200
+
+    stack.stop()
+    stack.start()
+    assert (call(stack).status_code, call(stack, acme).status_code, call(stack, globex).status_code) == (401, 401, 200)
+    kept = stack.folder.rglob("*")
+    assert not [file for file in kept if file.is_file() and any(key[12:].encode() in file.read_bytes() for key in (acme, globex))]
+
+
+def test_beyond_this_machine_a_first_key_must_be_there(stack: Stack, tmp_path: Path) -> None:
+    ports = ("--port", str(free_port()), "--api-port", str(free_port()))
+    refused = typed(stack, "up", "--host", "0.0.0.0", *ports, "--data-dir", str(tmp_path), fails=True)
+    assert "heliograph keys create" in refused
+    assert "HELIOGRAPH_AUTH=open" in refused
+    assert "Traceback" not in refused
