@@ -134,6 +134,21 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same of the answer's."""
 
 
+class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One time that a provider was asked, of a call that was allowed several."""
+
+    origin: str
+    """Who was asked: scheme, host and port."""
+    status: int | None = None
+    """HTTP status of its answer; None when there was none."""
+    failure: str | None = None
+    """Why there was no answer, as a code."""
+    began_ms: float
+    """From the first try's beginning to this one's."""
+    took_ms: float
+    """Until the head of the answer was there, or the error."""
+
+
 class RequestReceived(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request-received"):
     """A call began. Emitted when its request body has gone to the provider or has passed its limit."""
 
@@ -166,6 +181,8 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """The request's body was longer than what is kept."""
     attempts: int = 1
     """How often the provider was asked."""
+    tries: tuple[Try, ...] = ()
+    """Each of them, of a call that was allowed several."""
     fallback_index: int | None = None
     """Which fallback answered, from 0; None when there were none."""
     cache_hit: bool = False
@@ -264,6 +281,8 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """A body was longer than what is kept."""
     attempts: int = 1
     """How often the provider was asked."""
+    tries: tuple[Try, ...] = ()
+    """Each of them, of a call that was allowed several."""
     fallback_index: int | None = None
     """Which fallback answered, from 0; None when there were none."""
     cache_hit: bool = False

@@ -23,7 +23,7 @@ from ingress.upstream import Sender
 OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"})
 OF_REQUESTS = b"/v1/request/"
 """What is said of a call after the fact; no provider has such a path."""
-NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base"})
+NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base", b"helicone-fallbacks"})
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 Asgi = Callable[..., Any]

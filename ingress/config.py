@@ -48,6 +48,17 @@ class ClientLimits(Struct, frozen=True, kw_only=True):
     """At shutdown, for calls in flight to end."""
 
 
+class AttemptLimits(Struct, frozen=True, kw_only=True):
+    """How often a call may be made that asks for it."""
+
+    retries: int = 10
+    fallbacks: int = 10
+    total_s: float = 300.0
+    """After so long no further try is begun."""
+    body_bytes: int = 16 << 20
+    """A larger body is not kept at hand for a second try, nor changed."""
+
+
 class IngressConfig(Struct, frozen=True, kw_only=True):
     """Raises ValueError for an upstream that is no URL, or whose name cannot be a route."""
 
@@ -62,6 +73,7 @@ class IngressConfig(Struct, frozen=True, kw_only=True):
     """Strict durability: a larger request is written down without its body."""
     emitter: EmitterLimits = EmitterLimits()
     clients: ClientLimits = ClientLimits()
+    attempts: AttemptLimits = AttemptLimits()
 
     def __post_init__(self) -> None:
         for name, url in self.upstreams.items():

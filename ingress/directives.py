@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from ingress.errors import BadDirective
+from ingress.fallbacks import EXAMPLE as FALLBACKS_EXAMPLE
+from ingress.fallbacks import Fallback, parse_fallbacks
+from ingress.retries import Retries
 from ingress.secrets import HINT, masked
 
 PREFIX = b"helicone-"
@@ -36,17 +39,54 @@ class Directives(Struct, frozen=True, kw_only=True):
     model_override: str | None = None
     omit_request: bool = False
     omit_response: bool = False
+    retry_enabled: bool = False
+    retry_num: int | None = None
+    retry_factor: float | None = None
+    retry_min_ms: int | None = None
+    retry_max_ms: int | None = None
+    fallbacks: tuple[Fallback, ...] = ()
+    stream_usage: bool = False
     warning: str | None = None
     """What was let through although it was not understood."""
 
     @property
     def target(self) -> tuple[str, str] | None:
-        """The target that the caller named, after the header that named it."""
+        """The target that the caller named, or the first of several, after the header that named it."""
+        if self.fallbacks:
+            return "Helicone-Fallbacks", self.fallbacks[0].url
         if self.api_base is not None:
             return "Helicone-OpenAI-Api-Base", self.api_base
         if self.target_url is not None:
             return "Helicone-Target-URL", self.target_url
         return None
+
+    @property
+    def retries(self) -> Retries | None:
+        """None when the call is made once. Raises BadDirective."""
+        if not self.retry_enabled or self.retry_num == 0:
+            return None
+        usual = Retries()
+        least_s = usual.least_s if self.retry_min_ms is None else self.retry_min_ms / 1000
+        most_s = max(usual.most_s, least_s) if self.retry_max_ms is None else self.retry_max_ms / 1000
+        if self.retry_min_ms is None:
+            least_s = min(least_s, most_s)
+        if least_s > most_s:
+            raise BadDirective("Helicone-Retry-Min-Timeout is longer than Helicone-Retry-Max-Timeout", field="Helicone-Retry-Min-Timeout")
+        return Retries(
+            more=usual.more if self.retry_num is None else self.retry_num,
+            factor=usual.factor if self.retry_factor is None else self.retry_factor,
+            least_s=least_s,
+            most_s=most_s,
+        )
+
+    @property
+    def needs_body(self) -> str | None:
+        """The header for which the whole body must be here before the provider is called; None where it may stream."""
+        if self.fallbacks:
+            return "Helicone-Fallbacks"
+        if self.stream_usage:
+            return "Helicone-Stream-Usage"
+        return "Helicone-Retry-Enabled" if self.retry_enabled and self.retry_num != 0 else None
 
 
 NOTHING = Directives()
@@ -154,10 +194,36 @@ def _flag(name: str, value: str) -> bool:
     raise BadDirective(f"{_shown(name)} must be true or false", field=_shown(name))
 
 
+def _fallbacks(_name: str, value: str) -> tuple[Fallback, ...]:
+    return parse_fallbacks(value)
+
+
+def _whole(least: int, most: int) -> Reading:
+    def read(name: str, value: str) -> int:
+        plain = value.strip()
+        if plain.isascii() and plain.isdigit() and len(plain) <= DIGITS and least <= int(plain) <= most:
+            return int(plain)
+        raise BadDirective(f"{_shown(name)} must be a whole number from {least} to {most}, such as {least + 1}", field=_shown(name))
+
+    return read
+
+
+def _factor(name: str, value: str) -> float:
+    if _DECIMAL.fullmatch(value.strip()) is not None and 1 <= float(value) <= MOST_FACTOR:
+        return float(value)
+    raise BadDirective(f"{_shown(name)} must be a number from 1 to {MOST_FACTOR:g}, such as 2 or 1.5", field=_shown(name))
+
+
 def _shown(name: str) -> str:
     return "-".join(part.capitalize() for part in name.split("-"))
 
 
+DIGITS = 9
+_DECIMAL = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+MOST_FACTOR = 100.0
+MOST_RETRIES = 1_000
+"""Beyond a setting's limit in any case."""
+LONGEST_PAUSE_MS = 600_000
 MOST_TOLD = 3
 """So many headers a warning names."""
 FLAG = "`true` or `false`"
@@ -197,11 +263,52 @@ HEADERS = (
     ),
     Header("Helicone-Omit-Request", "omit_request", _flag, FLAG, "true", "The request's body is not kept."),
     Header("Helicone-Omit-Response", "omit_response", _flag, FLAG, "true", "The answer's body is not kept; its tokens are counted."),
+    Header(
+        "Helicone-Retry-Enabled",
+        "retry_enabled",
+        _flag,
+        FLAG,
+        "true",
+        "After a 429, a status from 500 on, or a failed connection, the provider is asked again.",
+    ),
+    Header("Helicone-Retry-Num", "retry_num", _whole(0, MOST_RETRIES), f"0 to {MOST_RETRIES}", "3", "So many tries after the first; 5."),
+    Header("Helicone-Retry-Factor", "retry_factor", _factor, "1 to 100", "2", "Each pause is so many times the one before; 2."),
+    Header(
+        "Helicone-Retry-Min-Timeout",
+        "retry_min_ms",
+        _whole(0, LONGEST_PAUSE_MS),
+        f"0 to {LONGEST_PAUSE_MS}",
+        "1000",
+        "Milliseconds of the first pause; 1000.",
+    ),
+    Header(
+        "Helicone-Retry-Max-Timeout",
+        "retry_max_ms",
+        _whole(0, LONGEST_PAUSE_MS),
+        f"0 to {LONGEST_PAUSE_MS}",
+        "10000",
+        "Milliseconds that a pause takes at most, unless Retry-After asks for more; 10000.",
+    ),
+    Header(
+        "Helicone-Fallbacks",
+        "fallbacks",
+        _fallbacks,
+        "a JSON list of `target-url`, `headers`, `onCodes`, `bodyKeyOverride`",
+        FALLBACKS_EXAMPLE,
+        "Targets that are asked in order, until one answers with none of its `onCodes`.",
+    ),
+    Header(
+        "Helicone-Stream-Usage",
+        "stream_usage",
+        _flag,
+        FLAG,
+        "true",
+        "A request for a stream asks for its usage too (`stream_options.include_usage`).",
+    ),
 )
 """Those that are obeyed. `Helicone-Property-…` is one for each property, and any text."""
 
 NOT_YET = (
-    "Helicone-Fallbacks",
     "Helicone-Gateway-Body-Mapping",
     "Helicone-Cache-Enabled",
     "Helicone-Cache-Save",
@@ -211,11 +318,6 @@ NOT_YET = (
     "Helicone-Cache-Seed",
     "Helicone-Cache-Ignore-Keys",
     "Helicone-RateLimit-Policy",
-    "Helicone-Retry-Enabled",
-    "Helicone-Retry-Num",
-    "Helicone-Retry-Factor",
-    "Helicone-Retry-Min-Timeout",
-    "Helicone-Retry-Max-Timeout",
     "Helicone-Prompt-Mode",
     "Helicone-Prompt-Version",
     "Helicone-Prompt-Name",
@@ -223,7 +325,6 @@ NOT_YET = (
     "Helicone-Posthog-Key",
     "Helicone-Posthog-Host",
     "Helicone-Webhook-Enabled",
-    "Helicone-Stream-Usage",
     "Helicone-Stream-Force-Format",
     "Helicone-Moderations-Enabled",
     "Helicone-LLM-Security-Enabled",

@@ -81,6 +81,13 @@ class HeaderRefused(BadRequest):
     code: str = "bad_header"
 
 
+class BodyTooLarge(BadRequest):
+    """A body that would have to be kept at hand, and is too large for that."""
+
+    code: str = "body_too_large"
+    status: int = 413
+
+
 class LogUnwritable(CallFailed):
     """Strict durability was asked for and the event log takes nothing; the provider was not called."""
 

@@ -21,15 +21,15 @@ class Intake:
         self._relay = relay
         self._when_complete = when_complete
 
-    async def body(self, exchange: Exchange, recording: Recording) -> bytes | AsyncIterator[bytes] | None:
-        """All of a small body, the rest piece by piece, None where there is none."""
+    async def body(self, exchange: Exchange, recording: Recording, *, whole_bytes: int = 0) -> bytes | AsyncIterator[bytes] | None:
+        """All of a small body, the rest piece by piece, None where there is none. One of up to `whole_bytes` comes whole in any case."""
         head = recording.head
         if head.content_length is None and not head.chunked:
             recording.whole = b""
             return None
         whole = exchange.take_body()
         if whole is None:
-            whole, more = await self._gather(exchange, head.content_length)
+            whole, more = await self._gather(exchange, head.content_length, whole_bytes)
             if more:
                 return self._pieces(exchange, recording, whole)
         recording.whole = whole
@@ -39,10 +39,10 @@ class Intake:
             recording.request_complete()
         return whole
 
-    async def _gather(self, exchange: Exchange, announced: int | None) -> tuple[bytes, bool]:
+    async def _gather(self, exchange: Exchange, announced: int | None, whole_bytes: int) -> tuple[bytes, bool]:
         """What the client sends until its end, and whether more may come. Large bodies are not waited for, nor are those that flow."""
-        limit = self._config.strict_body_bytes if self._strict else COLLECTED
-        if (announced is None and not self._strict) or (announced is not None and announced > limit):
+        limit = max(self._config.strict_body_bytes if self._strict else COLLECTED, whole_bytes)
+        if (announced is None and not self._strict and not whole_bytes) or (announced is not None and announced > limit):
             return b"", True
         pieces, size = [], 0
         while piece := await self._relay.read(exchange):

@@ -6,7 +6,7 @@ bytes were handed on; only strict durability, which is asked for, waits for the 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NoReturn
 
@@ -14,6 +14,8 @@ from eventlog.admission import Admission
 from eventlog.events import Outcome, ResponseCompleted
 from eventlog.keys import NotAdmitted, Scope
 from ingress.answers import JSON, error_answer
+from ingress.asking import Asking, check
+from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
 from ingress.copies import Copy
@@ -35,8 +37,8 @@ from ingress.exchange import ClientLeft, Exchange
 from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
 from ingress.recording import CallIds, Recording
-from ingress.relay import Relay, head_of
-from ingress.routes import MESSAGES, Dialect, Route, Router
+from ingress.relay import Names, Relay, head_of
+from ingress.routes import Route, Router
 from ingress.secrets import HINT, cleaned_target, presented
 from ingress.telemetry import OTHER, UNKNOWN, Telemetry
 from ingress.upstream import Sender
@@ -52,7 +54,9 @@ NOT_FOR_US = frozenset(
 SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 SUCCESS = (b"Helicone-Status", b"success")
 FAILED = (b"Helicone-Status", b"failed")
-OWN_NAMES = frozenset({b"helicone-id", b"helicone-status", b"helicone-warning"})
+OWN_NAMES = Names(b"helicone-id", b"helicone-status", b"helicone-warning")
+OWN_NAMES_OF_MANY = Names(*OWN_NAMES.names, b"helicone-fallback-index", b"x-should-retry")
+"""Of a call that was allowed several tries."""
 
 
 ABOUT_THE_TARGET = (BadTarget, TargetRefused, Unreachable)
@@ -61,24 +65,6 @@ ABOUT_THE_TARGET = (BadTarget, TargetRefused, Unreachable)
 def everyone(_method: bytes, _head: RequestHead) -> CallFailed | None:
     """The guard that lets everyone in."""
     return None
-
-
-class Call:
-    """One exchange and its recording."""
-
-    __slots__ = ("exchange", "head", "recording")
-
-    def __init__(self, exchange: Exchange, head: RequestHead, recording: Recording) -> None:
-        self.exchange = exchange
-        self.head = head
-        self.recording = recording
-
-    @property
-    def dialect(self) -> Dialect:
-        """How the client wants to be told of errors."""
-        recording = self.recording
-        spoken = self.head.anthropic or recording.provider == "anthropic" or self.exchange.target.startswith(MESSAGES)
-        return Dialect.ANTHROPIC if spoken else Dialect.OPENAI
 
 
 class Proxy:
@@ -97,7 +83,6 @@ class Proxy:
     ) -> None:
         self._config = config
         self._emitter = emitter
-        self._upstream = upstream
         self._telemetry = telemetry or Telemetry()
         self._guard = guard
         self._admission = admission or Admission()
@@ -107,7 +92,7 @@ class Proxy:
         self._strict = config.strict
         self._loop = asyncio.get_running_loop()
         self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
-        self._intake = Intake(config, self._relay, self._received)
+        self._asking = Asking(config, self._router, Intake(config, self._relay, self._received), upstream, self._begins)
 
     @property
     def providers(self) -> list[str]:
@@ -123,7 +108,7 @@ class Proxy:
             return
         try:
             self._admit(call)
-            answer = await self._ask(call, self._direct(call))
+            answer = await self._asking.answer(call, self._direct(call))
             await self._answer(call, answer)
         except KeyRefused as error:
             self._tell(call, error)  # nor must a caller who may not
@@ -174,6 +159,8 @@ class Proxy:
             self._refuse_method(call)
         directives = parse_directives(head.ours)
         recording.direct(directives)
+        if directives.needs_body is not None:
+            check(directives, self._config.attempts)
         named = directives.target
         if named is None:
             route = self._router.route(recording.target, head.host, anthropic=head.anthropic)
@@ -196,23 +183,13 @@ class Proxy:
             "Websockets and tunnels are not spoken here; send plain HTTP/1.1 without the Upgrade header.", field="Upgrade"
         )
 
-    async def _ask(self, call: Call, route: Route) -> Answer:
-        """The provider's answer to the request. Raises CallFailed, ClientLeft."""
-        body = await self._intake.body(call.exchange, call.recording)
+    # The request, written down
+
+    def _begins(self, call: Call) -> Awaitable[None] | None:
         if self._strict:
-            await self._write_down_first(call)
-        elif body is None or isinstance(body, bytes):
-            self._loop.call_soon(self._received, call.recording)  # once the request is under way
-        place = route.place
-        return await self._upstream.send(
-            place.origin,
-            call.exchange.method,
-            route.target,
-            call.head.forwarded,
-            body,
-            content_length=call.head.content_length,
-            trusted=place.trusted,
-        )
+            return self._write_down_first(call)
+        self._loop.call_soon(self._received, call.recording)  # once the request is under way
+        return None
 
     def _received(self, recording: Recording) -> None:
         if not recording.received and recording.kept:
@@ -231,7 +208,7 @@ class Proxy:
     async def _answer(self, call: Call, answer: Answer) -> None:
         exchange, recording = call.exchange, call.recording
         recording.status, recording.announced = answer.status, answer.content_length
-        headers, recording.answer_type, encoding = head_of(answer.headers, OWN_NAMES)
+        headers, recording.answer_type, encoding = head_of(answer.headers, OWN_NAMES_OF_MANY if recording.tries else OWN_NAMES)
         copy = recording.answer = Copy(self._config.body_limit, encoding)
         try:
             exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)
@@ -306,4 +283,8 @@ def _own_headers(recording: Recording, status: tuple[bytes, bytes]) -> list[tupl
     own = [(b"Helicone-Id", recording.request_id.encode()), status]
     if recording.directives.warning is not None:
         own.append((b"Helicone-Warning", recording.directives.warning.encode()))
+    if recording.fallback_index is not None:
+        own.append((b"Helicone-Fallback-Index", b"%d" % recording.fallback_index))
+    if recording.gave_up:
+        own.append((b"x-should-retry", b"false"))  # or the SDK would begin anew on top of ours
     return own

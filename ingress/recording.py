@@ -7,8 +7,9 @@ from os import urandom
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from eventlog.events import DEFAULT_ORGANIZATION, Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted
+from eventlog.events import DEFAULT_ORGANIZATION, Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted, Try
 from ingress.copies import Copy, body_of
 from ingress.directives import NOTHING, Directives
 from ingress.heads import RequestHead
@@ -111,6 +112,8 @@ class Recording:
         "created_at",
         "directives",
         "ended",
+        "fallback_index",
+        "gave_up",
         "head",
         "kept",
         "method",
@@ -120,6 +123,7 @@ class Recording:
         "route",
         "status",
         "target",
+        "tries",
         "ttft_ms",
         "whole",
     )
@@ -144,6 +148,11 @@ class Recording:
         """The answer's content length."""
         self.status: int | None = None
         self.ttft_ms: float | None = None
+        self.tries: list[Try] = []
+        """Of a call that may be made several times."""
+        self.fallback_index: int | None = None
+        self.gave_up = False
+        """It failed as often as it might be tried."""
         self.received = False
         """RequestReceived was made."""
         self.ended = False
@@ -155,6 +164,17 @@ class Recording:
         self.directives = directives
         if directives.request_id is not None:
             self.request_id = RequestId(directives.request_id)
+
+    def goes_to(self, route: Route, body: bytes | None) -> None:
+        """The next try's way, and what is sent there: from here on the call's facts are of this one."""
+        if route is not self.route:
+            self.route, self._facts = route, None
+        if body is not None and body is not self.whole:
+            self.whole, self._asked, self._facts = body, asked_of(body), None
+
+    def warn(self, warning: str) -> None:
+        known = self.directives.warning
+        self.directives = replace(self.directives, warning=warning if known is None else f"{known}; {warning}")
 
     @property
     def provider(self) -> str:
@@ -191,7 +211,9 @@ class Recording:
             request_bytes=self.request_bytes,
             response=self._response_body(broken_off=outcome not in _WHOLE),
             request_truncated=self.copy is not None and self.copy.truncated,
-            attempts=0 if outcome is Outcome.REJECTED else 1,
+            attempts=len(self.tries) if self.tries else 0 if outcome is Outcome.REJECTED else 1,
+            tries=tuple(self.tries),
+            fallback_index=self.fallback_index,
             error=error,
         )
 

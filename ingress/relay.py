@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from ingress.connection import Answer
 from ingress.copies import Copy
@@ -16,7 +16,6 @@ HEAVY = 4_096
 """Encoded pieces larger than this are decoded beside the event loop: they may take milliseconds."""
 LIGHT_STEPS = 16
 """So many steps of decoding, of 64 KiB at most, a smaller piece may take on the loop. A bomb takes thousands."""
-_LENGTHS = frozenset(map(len, (b"content-encoding", b"helicone-id", b"helicone-status", b"helicone-warning")))
 
 
 class Relay:
@@ -148,23 +147,32 @@ class LastPiece:
             yield self.held.popleft()
 
 
-def head_of(headers: Headers, less: Collection[bytes]) -> tuple[Headers, str | None, str | None]:
+class Names:
+    """Names of headers, lower-case, to be left out."""
+
+    def __init__(self, *names: bytes) -> None:
+        self.names = frozenset(names)
+        self.lengths = frozenset(map(len, (b"content-encoding", *names)))
+
+
+def head_of(headers: Headers, less: Names) -> tuple[Headers, str | None, str | None]:
     """The provider's headers, in its order and spelling, `less` those of these names; content type and content encoding.
 
     Lengths are compared first: most names then need no lower-casing.
     """
     kind = encoding = None
+    names, lengths = less.names, less.lengths
     clash = False
     for name, value in headers:
         length = len(name)
         if length == 12:
             if name.lower() == b"content-type":
                 kind = value.decode("latin-1")
-        elif length in _LENGTHS:
+        elif length in lengths:
             lower = name.lower()
             if lower == b"content-encoding":
                 encoding = value.decode("latin-1")
-            clash = clash or lower in less
+            clash = clash or lower in names
     if clash:
-        headers = [pair for pair in headers if pair[0].lower() not in less]
+        headers = [pair for pair in headers if pair[0].lower() not in names]
     return headers, kind, encoding

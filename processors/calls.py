@@ -99,6 +99,7 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         response_bytes=event.response.size,
         truncated=event.response.truncated or event.request_truncated,
         attempts=event.attempts,
+        tries=event.tries,
         fallback_index=event.fallback_index,
         cache_hit=hit,
         cache_reference_id=event.cache_reference_id,

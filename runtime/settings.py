@@ -23,7 +23,7 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from eventlog.keys import Auth
 from eventlog.spill_state import SpillConfig
-from ingress.config import ClientLimits, Durability, EmitterLimits, IngressConfig
+from ingress.config import AttemptLimits, ClientLimits, Durability, EmitterLimits, IngressConfig
 from ingress.upstream import Caps, TimeLimits
 from processors.feedback import JoinLimits
 from storage.config import SCHEME, S3Config, StorageConfig
@@ -70,6 +70,15 @@ class Clients(Group):
     head_s: float = Field(10, gt=0, description="Seconds for a request's headers to arrive.")
     keep_alive_s: float = Field(75, ge=1, description="Seconds an idle connection of a client is kept.")
     stalled_s: float = Field(300, gt=0, description="Seconds after which a client that takes nothing of its answer counts as gone.")
+
+
+class Attempting(Group):
+    retries: int = Field(10, ge=0, le=1000, description="Further tries that a call may ask for at most.")
+    fallbacks: int = Field(10, ge=0, le=100, description="Targets that `Helicone-Fallbacks` may list at most.")
+    total_s: float = Field(300, gt=0, description="Seconds after which no further try of a call is begun.")
+    body_bytes: int = Field(
+        16 << 20, gt=0, description="Bytes of a request body that can be sent again, or changed; a larger one is sent once."
+    )
 
 
 class Emitting(Group):
@@ -234,6 +243,7 @@ class Settings(BaseSettings):
     )
     limits: UpstreamLimits = Field(UpstreamLimits(), description="Time limits towards providers.")
     clients: Clients = Field(Clients(), description="Limits towards clients.")
+    attempts: Attempting = Field(Attempting(), description="How often a call may be made that asks for it.")
     emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
     sink: Sinking = Field(Sinking(), description="When rows are committed to the lake.")
     log: LogKeeping = Field(LogKeeping(), description="What the embedded log keeps.")
@@ -322,6 +332,7 @@ class Settings(BaseSettings):
                 stalled_s=self.clients.stalled_s,
                 drain_s=self.shutdown_s,
             ),
+            attempts=AttemptLimits(**self.attempts.model_dump()),
         )
 
     def time_limits(self) -> TimeLimits:

@@ -46,6 +46,7 @@ CALLS: Mapping[str, str] = {
     "cache_reference_id": "The call whose answer was given again.",
     "cost_saved_usd": "What the cached answer would have cost.",
     "attempts": "How often the provider was asked.",
+    "tries": "Each of them, of a call that was allowed several: origin, status, failure, when it began and how long it took; else NULL.",
     "fallback_index": "Which fallback answered, from 0; NULL when there were none.",
     "rate_limited": "Refused by a rate limit of Heliograph's.",
     "request_bytes": "Bytes of the request's body on the wire.",

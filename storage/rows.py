@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
+from msgspec import to_builtins
 
 from eventlog.events import Body, CallPriced, DeadLetter, FeedbackGiven, Outcome, RequestReceived, ResponseCompleted, TokenUsage
 from storage import schema
@@ -118,6 +119,7 @@ CALL_GETTERS: Getters = {
     "outcome": attrgetter("outcome._value_"),
     "usage_source": lambda event: None if event.usage is None else event.usage.source._value_,
     "rate_limited": lambda event: event.outcome is Outcome.RATE_LIMITED,
+    "tries": lambda event: [to_builtins(each) for each in event.tries] if event.tries else None,
     "cost_usd": lambda event: money(event.cost_usd),
     "cost_saved_usd": lambda event: money(event.cost_saved_usd),
 }

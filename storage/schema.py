@@ -8,7 +8,7 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 VERSION_KEY = "heliograph.schema_version"
 
 TEXT = pa.string()
@@ -18,6 +18,9 @@ TIME = pa.timestamp("us")
 MILLISECONDS = pa.float32()
 PROPERTIES = pa.map_(pa.string(), pa.string())
 SCORES = pa.map_(pa.string(), pa.float64())
+TRIES = pa.list_(
+    pa.struct([("origin", TEXT), ("status", pa.int32()), ("failure", TEXT), ("began_ms", pa.float64()), ("took_ms", pa.float64())])
+)
 
 CALLS = pa.schema(
     [
@@ -63,6 +66,7 @@ CALLS = pa.schema(
         ("cache_reference_id", TEXT),
         ("cost_saved_usd", MONEY),
         ("attempts", pa.int32()),
+        ("tries", TRIES),
         ("fallback_index", pa.int32()),
         ("rate_limited", pa.bool_()),
         ("request_bytes", COUNT),

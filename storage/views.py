@@ -64,6 +64,8 @@ def duckdb_type(kind: pa.DataType) -> str:
     """The DuckDB name of a declared Arrow type. Raises TypeError for one that no table of ours has."""
     if pa.types.is_map(kind):
         return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.item_type)})"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{field.name} {duckdb_type(field.type)}' for field in kind)})"
     if pa.types.is_list(kind):
         return f"{duckdb_type(kind.value_type)}[]"
     if pa.types.is_decimal(kind):

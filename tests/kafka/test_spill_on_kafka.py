@@ -156,7 +156,7 @@ async def test_at_its_limit_a_spill_gives_up_bodies_and_no_facts(broker_to_break
     await begin(broker_to_break, config)
     await proxy.start(HELIOGRAPH_SPILL__BYTES=str((1 << 20) + 1))
     with paused(broker_to_break):
-        async with calling(proxy, pause_s=0, text="x" * 20_000) as load:
+        async with calling(proxy, pause_s=0.005, text="x" * 20_000) as load:
             told = await proxy.until(lambda told: told["spill"]["dropped_bodies"] > 10)
             assert (told["status"], told["lost_events"]) == ("ready", 0)
             assert 'heliograph_events_dropped_total{reason="body_over_spill"}' in get(f"{proxy.url}/metrics").decode()

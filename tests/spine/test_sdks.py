@@ -202,3 +202,41 @@ async def test_aiohttp(stack: Stack, tag: str) -> None:
         assert answer.status == 200
         assert (await answer.json())["choices"]
     assert the_row(stack, tag)["outcome"] == "completed"
+
+
+def test_our_retries_are_not_doubled_by_the_sdk(stack: Stack, tag: str) -> None:
+    """The SDK would try twice more by itself, each with three more of ours."""
+    client = openai.OpenAI(
+        api_key="sk-test-openai",
+        base_url=f"{stack.proxy}/v1",
+        max_retries=2,
+        default_headers={
+            "Helicone-Property-Test": tag,
+            "Helicone-Retry-Enabled": "true",
+            "Helicone-Retry-Num": "3",
+            "Helicone-Retry-Factor": "2",
+            "Helicone-Retry-Min-Timeout": "10",
+            "x-demo-fault": "status=503",
+        },
+    )
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
+    row = the_row(stack, tag)
+    assert (row["attempts"], row["status"], row["outcome"]) == (4, 503, "provider_error")
+    assert [(each["origin"], each["status"], each["failure"]) for each in row["tries"]] == [(stack.provider, 503, None)] * 4
+
+
+def test_a_fallback_answers_the_sdk(stack: Stack, tag: str) -> None:
+    targets = [
+        {"target-url": stack.provider, "headers": {"Authorization": "Bearer a", "x-demo-fault": "status=500"}, "onCodes": [500]},
+        {"target-url": stack.provider, "headers": {"Authorization": "Bearer b"}, "onCodes": [], "bodyKeyOverride": {"model": "gpt-4o"}},
+    ]
+    client = openai.OpenAI(
+        api_key="sk-test-openai",
+        base_url=f"{stack.proxy}/v1",
+        default_headers={"Helicone-Property-Test": tag, "Helicone-Fallbacks": json.dumps(targets)},
+    )
+    answer = client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=MESSAGES)
+    assert answer.headers["helicone-fallback-index"] == "1"
+    row = the_row(stack, tag)
+    assert (row["fallback_index"], row["attempts"], row["request_model"], row["status"]) == (1, 2, "gpt-4o", 200)

@@ -1,0 +1,126 @@
+"""One call's way to an answer when it may be asked more than once: tries, pauses, targets, until one answers or all are spent.
+
+Nothing of an answer is handed on before it is chosen, so the client sees one call.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+
+from eventlog.events import Try
+from ingress.connection import Answer
+from ingress.errors import UpstreamError
+from ingress.retries import Again, Failed, GiveUp, MoveOn, Retries, Step, next_step, retry_after_of, worth_another
+from ingress.routes import Route
+
+Sending = Callable[["Target"], Awaitable[Answer]]
+"""Asks a target once. Raises CallFailed; an UpstreamError among them may come out differently another time."""
+DRAINED = 64 << 10
+"""So much of an answer that is not the one is read, that its connection may be used again; of a longer one the connection is dropped."""
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where a try goes, and with what."""
+
+    route: Route
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes | None
+    """None: it has none."""
+    index: int | None = None
+    """Among the fallbacks; None for the way that the call itself names."""
+    codes: tuple[tuple[int, int], ...] = ()
+    """Statuses, from and to, after which the next target is asked."""
+
+    def moves_on(self, status: int) -> bool:
+        return any(low <= status <= high for low, high in self.codes)
+
+
+class Chosen(Struct, frozen=True, kw_only=True):
+    """The answer that the client receives."""
+
+    answer: Answer
+    gave_up: bool
+    """It is a failure that was tried as often as it may be."""
+
+
+class Attempts:
+    """The tries of one call; `tries` says afterwards what came of each. `total_s`: seconds for all of them and the pauses between."""
+
+    def __init__(self, retries: Retries | None, *, total_s: float, chance: Callable[[], float] = random.random) -> None:
+        self.tries: list[Try] = []
+        self._retries = retries
+        self._chance = chance
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._until = self._began + total_s
+
+    async def answer(self, targets: Sequence[Target], send: Sending) -> Chosen:
+        """The first that is no failure, else the last. Raises what the last try raised."""
+        place, made = 0, 0
+        while True:
+            target, following, made = targets[place], place + 1 < len(targets), made + 1
+            answer, error, failed = await self._try(target, send, following)
+            step = GiveUp() if failed is None else self._step(failed, target, made, following)
+            match step:
+                case GiveUp():
+                    return _given_up(answer, error, failed)
+                case MoveOn():
+                    place, made = place + 1, 0
+                case Again(pause_s):
+                    await asyncio.sleep(pause_s)
+            _let_go(answer)
+
+    async def _try(self, target: Target, send: Sending, following: bool) -> tuple[Answer | None, UpstreamError | None, Failed | None]:
+        """The answer or the error, and why it is not good enough, if it is not."""
+        began = self._loop.time()
+        try:
+            answer = await send(target)
+        except UpstreamError as error:
+            self._note(target, began, failure=error.code)
+            return None, error, Failed(status=None, retryable=error.retryable and not error.begun)
+        self._note(target, began, status=answer.status)
+        again = self._retries is not None and worth_another(answer.status)
+        if again or (following and target.moves_on(answer.status)):
+            after_s = retry_after_of(answer.headers, time.time()) if again else 0.0
+            return answer, None, Failed(status=answer.status, retryable=again, retry_after_s=after_s)
+        return answer, None, None
+
+    def _step(self, failed: Failed, target: Target, made: int, following: bool) -> Step:
+        listed = failed.status is None or target.moves_on(failed.status)
+        left_s = self._until - self._loop.time()
+        return next_step(failed, self._retries, made=made, moves_on=following and listed, left_s=left_s, chance=self._chance())
+
+    def _note(self, target: Target, began: float, *, status: int | None = None, failure: str | None = None) -> None:
+        now = self._loop.time()
+        self.tries.append(
+            Try(
+                origin=str(target.route.place.origin),
+                status=status,
+                failure=failure,
+                began_ms=round((began - self._began) * 1000, 3),
+                took_ms=round((now - began) * 1000, 3),
+            )
+        )
+
+
+def _given_up(answer: Answer | None, error: UpstreamError | None, failed: Failed | None) -> Chosen:
+    if answer is None:
+        raise error or AssertionError
+    return Chosen(answer=answer, gave_up=failed is not None and failed.retryable)
+
+
+def _let_go(answer: Answer | None) -> None:
+    """Reads what is there of a short answer, so that its connection can be used again."""
+    if answer is None:
+        return
+    size = 0
+    try:
+        while size <= DRAINED and (piece := answer.take()):
+            size += len(piece)
+    except UpstreamError:
+        pass
+    finally:
+        answer.close()

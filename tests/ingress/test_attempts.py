@@ -1,0 +1,244 @@
+"""Calls that are made again and elsewhere, through the whole ingress: what the provider sees, the client gets, the row says."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from eventlog.events import Outcome
+from tests.fakes.ingress import World, running
+from tests.fakes.provider import Answering, raw, sized, streamed
+from tests.fakes.raw_server import Peer
+
+FAST = b"Helicone-Retry-Enabled: true\r\nHelicone-Retry-Min-Timeout: 1\r\nHelicone-Retry-Max-Timeout: 2\r\n"
+BUSY = sized(b'{"error":{"message":"slow down"}}', status=b"429 Too Many Requests")
+BROKEN = sized(b'{"error":{}}', status=b"503 Service Unavailable")
+RESET = raw(b"", then="reset")
+BODY = b'{"model":"gpt-4o-mini","messages":[]}'
+
+
+def script(*answers: Answering) -> Answering:
+    """One after the other; the last goes on for ever."""
+    left: Iterator[Answering] = iter(answers)
+    last = answers[-1]
+
+    async def answer(peer: Peer, request: bytes) -> None:
+        await next(left, last)(peer, request)
+
+    return answer
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def headers_of(answer: bytes) -> dict[str, str]:
+    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+def body_of(request: bytes) -> bytes:
+    return request.partition(b"\r\n\r\n")[2]
+
+
+RETRIED: dict[str, tuple[Sequence[Answering], bytes, int, list[int | None]]] = {
+    "not needed": ([sized()], FAST, 200, [200]),
+    "once": ([BUSY, sized()], FAST, 200, [429, 200]),
+    "a stream in the end": ([BROKEN, BUSY, streamed()], FAST, 200, [503, 429, 200]),
+    "a connection that fails": ([RESET, sized()], FAST, 200, [None, 200]),
+    "three further tries": ([BUSY], FAST + b"Helicone-Retry-Num: 3\r\n", 429, [429] * 4),
+    "five, when nothing is said": ([BROKEN], FAST, 503, [503] * 6),
+    "none": ([BUSY], FAST + b"Helicone-Retry-Num: 0\r\n", 429, []),
+    "not enabled": ([BUSY], b"Helicone-Retry-Enabled: false\r\nHelicone-Retry-Num: 3\r\n", 429, []),
+    "a status that stays": ([sized(b"{}", status=b"400 Bad Request")], FAST, 400, [400]),
+}
+
+
+@pytest.mark.parametrize(("answers", "headers", "status", "tries"), RETRIED.values(), ids=RETRIED)
+@pytest.mark.parametrize("durability", ["buffered", "strict"])
+async def test_retries(answers: Sequence[Answering], headers: bytes, status: int, tries: list[int | None], durability: str) -> None:
+    async with running(script(*answers), durability=durability) as world:
+        answer = await world.post(body=BODY, headers=headers)
+        assert status_of(answer) == status
+        (response,) = await world.responses()
+        assert [each.status for each in response.tries] == tries
+        assert response.attempts == max(1, len(tries)) == len(world.provider.requests)
+        assert {body_of(request) for request in world.provider.requests} == {BODY}
+        assert b"helicone" not in b"".join(world.provider.requests).lower()
+        assert (response.status, response.outcome) == (status, Outcome.COMPLETED if status == 200 else Outcome.PROVIDER_ERROR)
+        gave_up = len(tries) > 1 and status != 200
+        assert headers_of(answer).get("x-should-retry") == ("false" if gave_up else None)
+        assert len(await world.requests()) == 1
+
+
+async def test_no_answer_at_all() -> None:
+    async with running(RESET) as world:
+        answer = await world.post(body=BODY, headers=FAST + b"Helicone-Retry-Num: 2\r\n")
+        assert (status_of(answer), headers_of(answer)["x-should-retry"]) == (502, "false")
+        (response,) = await world.responses()
+        assert [each.failure for each in response.tries] == ["upstream_interrupted"] * 3
+        assert (response.outcome, response.attempts) == (Outcome.INTERRUPTED_BY_PROVIDER, 3)
+
+
+async def test_never_after_the_first_byte() -> None:
+    async with running(streamed(end=False)) as world:
+        client = asyncio.create_task(world.post(body=BODY, headers=FAST))
+        await asyncio.sleep(0.2)
+        world.provider.peers[0].reset()
+        answer = await client
+        assert b"data: " in answer
+        assert len(world.provider.requests) == 1
+        (response,) = await world.responses()
+        assert (response.outcome, len(response.tries)) == (Outcome.INTERRUPTED_BY_PROVIDER, 1)
+
+
+async def test_retry_after_is_waited_for() -> None:
+    said = sized(b"{}", status=b"429 Too Many Requests", headers=b"Retry-After: 0.3\r\n")
+    async with running(script(said, sized())) as world:
+        assert status_of(await world.post(body=BODY, headers=FAST)) == 200
+        (response,) = await world.responses()
+        first, second = response.tries
+        assert second.began_ms - first.began_ms - first.took_ms >= 300
+
+
+async def test_retry_after_that_is_too_late_is_handed_on() -> None:
+    said = sized(b"{}", status=b"429 Too Many Requests", headers=b"Retry-After: 301\r\nX-Should-Retry: true\r\n")
+    async with running(said) as world:
+        answer = await world.post(body=BODY, headers=FAST)
+        found = headers_of(answer)
+        assert (status_of(answer), found["retry-after"], found["x-should-retry"]) == (429, "301", "false")
+        assert len(world.provider.requests) == 1
+
+
+async def test_a_client_that_leaves_ends_the_tries() -> None:
+    async with running(BUSY) as world:
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nHelicone-Retry-Enabled: true\r\nHelicone-Retry-Min-Timeout: 400\r\n"
+            b"Content-Length: 2\r\n\r\n{}"
+        )
+        while not world.provider.requests:
+            await asyncio.sleep(0.01)
+        writer.close()
+        (response,) = await world.responses()
+        assert (response.outcome, response.attempts) == (Outcome.INTERRUPTED_BY_CLIENT, 1)
+        await asyncio.sleep(0.5)
+        assert len(world.provider.requests) == 1
+
+
+async def test_a_body_that_is_too_large_is_sent_once() -> None:
+    large = b'{"model":"gpt-4o-mini","text":"' + b"x" * (17 << 20) + b'"}'
+    async with running(BUSY) as world:
+        answer = await world.post(body=large, headers=FAST)
+        assert status_of(answer) == 429
+        assert "not tried again" in headers_of(answer)["helicone-warning"]
+        answer = await world.post(body=large, headers=b"Helicone-Stream-Usage: true\r\n")
+        assert status_of(answer) == 413
+        assert len(world.provider.requests) == 1
+
+
+def fallbacks(*entries: dict[str, Any]) -> bytes:
+    return b"Helicone-Fallbacks: " + json.dumps(entries).encode() + b"\r\n"
+
+
+def entry(url: str, *codes: Any, key: str = "A", **more: Any) -> dict[str, Any]:
+    return {"target-url": url, "headers": {"Authorization": f"Bearer {key}"}, "onCodes": list(codes)} | more
+
+
+async def test_the_first_that_answers_as_it_should() -> None:
+    async with running(script(BUSY, BROKEN, sized())) as world:
+        here = world.provider.url
+        said = fallbacks(
+            entry(here, 429, key="A"),
+            entry(here, {"from": 500, "to": 599}, key="B", bodyKeyOverride={"model": "other"}),
+            entry(here, key="C"),
+        )
+        answer = await world.post("/gateway/v1/chat/completions", body=BODY, headers=said + b"Authorization: Bearer mine\r\n")
+        assert (status_of(answer), headers_of(answer)["helicone-fallback-index"]) == (200, "2")
+        sent = world.provider.requests
+        assert [request.split(b" ", 2)[1] for request in sent] == [b"/v1/chat/completions"] * 3
+        assert [request.count(b"Bearer %b\r\n" % key) for request, key in zip(sent, (b"A", b"B", b"C"), strict=True)] == [1, 1, 1]
+        assert b"mine" not in b"".join(sent)
+        assert [json.loads(body_of(request))["model"] for request in sent] == ["gpt-4o-mini", "other", "other"]
+        (response,) = await world.responses()
+        assert (response.fallback_index, response.attempts, response.call.model) == (2, 3, "other")
+        assert [each.status for each in response.tries] == [429, 503, 200]
+
+
+FELL: dict[str, tuple[Sequence[Answering], list[Any], int, int]] = {
+    "the first is good": ([sized()], [500], 200, 0),
+    "a status that is not listed": ([BUSY], [500], 429, 0),
+    "the last answers, whatever it says": ([BUSY], [429], 429, 1),
+    "a connection that fails moves on": ([RESET, sized()], [], 200, 1),
+    "a success that is listed": ([sized(), sized()], [200], 200, 1),
+}
+
+
+@pytest.mark.parametrize(("answers", "codes", "status", "index"), FELL.values(), ids=FELL)
+async def test_fallbacks(answers: Sequence[Answering], codes: list[Any], status: int, index: int) -> None:
+    async with running(script(*answers)) as world:
+        answer = await world.post(body=BODY, headers=fallbacks(*[entry(world.provider.url, *codes)] * 2))
+        assert (status_of(answer), headers_of(answer)["helicone-fallback-index"]) == (status, str(index))
+        assert "x-should-retry" not in headers_of(answer)
+
+
+async def test_retries_of_each_target() -> None:
+    async with running(BUSY) as world:
+        said = fallbacks(*[entry(world.provider.url, 429)] * 2) + FAST + b"Helicone-Retry-Num: 2\r\n"
+        answer = await world.post(body=BODY, headers=said)
+        assert (status_of(answer), headers_of(answer)["x-should-retry"]) == (429, "false")
+        assert len(world.provider.requests) == 6
+
+
+async def test_nobody_listens_anywhere() -> None:
+    async with running() as world:
+        answer = await world.post(body=BODY, headers=fallbacks(*[entry("http://127.0.0.1:1", 500)] * 2))
+        assert (status_of(answer), headers_of(answer)["helicone-fallback-index"]) == (502, "1")
+        (response,) = await world.responses()
+        assert (response.outcome, response.attempts) == (Outcome.UNREACHABLE, 2)
+
+
+async def told(world: World, headers: bytes, body: bytes = BODY) -> tuple[int, str, str]:
+    answer = await world.post(body=body, headers=headers)
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    return status_of(answer), error["param"], error["message"]
+
+
+async def test_what_is_wrong_is_told_before_anything_is_sent() -> None:
+    async with running() as world:
+        here = world.provider.url
+        for headers, field in (
+            (b"Helicone-Retry-Enabled: true\r\nHelicone-Retry-Num: -1\r\n", "Helicone-Retry-Num"),
+            (b"Helicone-Retry-Enabled: true\r\nHelicone-Retry-Num: 11\r\n", "Helicone-Retry-Num"),
+            (b"Helicone-Retry-Enabled: perhaps\r\n", "Helicone-Retry-Enabled"),
+            (b"Helicone-Retry-Factor: 0.5\r\n", "Helicone-Retry-Factor"),
+            (b"Helicone-Retry-Min-Timeout: 1s\r\n", "Helicone-Retry-Min-Timeout"),
+            (FAST + b"Helicone-Retry-Min-Timeout: 9\r\n", "Helicone-Retry-Min-Timeout"),
+            (b"Helicone-Fallbacks: {}\r\n", "Helicone-Fallbacks"),
+            (fallbacks(*[entry(here)] * 11), "Helicone-Fallbacks"),
+            (fallbacks(entry("ftp://x")), "Helicone-Fallbacks"),
+        ):
+            status, named, _ = await told(world, headers)
+            assert (status, named) == (400, field)
+        status, named, _ = await told(world, fallbacks(entry(here, bodyKeyOverride={"a": 1})), body=b"[1]")
+        assert (status, named) == (400, "Helicone-Fallbacks")
+        assert world.provider.requests == []
+
+
+async def test_a_target_that_may_not_be_reached_ends_the_call() -> None:
+    async with running(private=False) as world:
+        status, named, _ = await told(world, fallbacks(*[entry(world.provider.url, 500)] * 2))
+        assert (status, named) == (403, "Helicone-Fallbacks")
+        assert world.provider.requests == []
+
+
+async def test_usage_is_asked_for_in_streams() -> None:
+    async with running(streamed()) as world:
+        await world.post(body=b'{"model":"m","stream":true}', headers=b"Helicone-Stream-Usage: true\r\n")
+        assert json.loads(body_of(world.provider.requests[0]))["stream_options"] == {"include_usage": True}
+        (request,) = await world.requests()
+        assert request.request.text == body_of(world.provider.requests[0]).decode()
+        (response,) = await world.responses()
+        assert response.call.stream
