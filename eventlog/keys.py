@@ -52,6 +52,10 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
     """From then on it is nobody's; None: never."""
     revoked_at: Instant | None = None
     """From then on it is nobody's."""
+    defaults: dict[str, str] = {}
+    """Headers that a call with it has unless it says otherwise, by their name as people write it."""
+    limits: tuple[str, ...] = ()
+    """Policies that hold for all calls with it, on top of what their headers ask for."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -16,6 +16,7 @@ from ingress.directives import listed
 from ingress.emitter import Emitter, now
 from ingress.exchange import Handler
 from ingress.feedback import feedback_routes
+from ingress.ledger import Ledger
 from ingress.proxy import Guard, Proxy, everyone
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
@@ -92,15 +93,17 @@ def create_app(
     guard: Guard = everyone,
     spill: Spilling | None = None,
     admission: Admission | None = None,
+    ledger: Ledger | None = None,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
-    `admission` judges who may call and judge. `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
+    `admission` judges who may call and judge; `ledger` counts what is limited.
+    `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
     counted, admitting = telemetry or Telemetry(), admission or Admission()
     if spill is not None:
         counted.watch(spill)
-    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting)
+    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting, ledger=ledger)
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
     return Ingress(config, emitter, proxy, counted, spill, admitting)
 

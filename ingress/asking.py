@@ -11,9 +11,12 @@ from ingress.directives import Directives
 from ingress.edits import merged, with_stream_usage
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
+from ingress.limits import Limits
 from ingress.routes import Route, Router
 from ingress.upstream import Sender
 
+Body = bytes | AsyncIterator[bytes] | None
+"""All of it, or piece by piece, or there is none."""
 Begins = Callable[[Call], Awaitable[None] | None]
 """Hears, before a provider is asked first, that the call begins; what it answers is waited for. Raises CallFailed."""
 
@@ -35,22 +38,29 @@ def check(directives: Directives, limits: AttemptLimits) -> None:
 class Asking:
     """Asks providers for the calls of one process."""
 
-    def __init__(self, config: IngressConfig, router: Router, intake: Intake, upstream: Sender, begins: Begins) -> None:
+    def __init__(self, config: IngressConfig, router: Router, intake: Intake, upstream: Sender, windows: Limits, begins: Begins) -> None:
         self._limits = config.attempts
         self._strict = config.strict
         self._router = router
         self._intake = intake
         self._upstream = upstream
+        self._windows = windows
         self._begins = begins
 
     async def answer(self, call: Call, route: Route) -> Answer:
         """The provider's answer to the request. Raises CallFailed, ClientLeft."""
-        header = call.recording.directives.needs_body
-        if header is not None:
-            return await self._often(call, route, header)
-        return await self._once(call, route, await self._intake.body(call.exchange, call.recording))
+        recording = call.recording
+        header, policy, key = recording.directives.needs_body, recording.directives.rate_limit, recording.key
+        if header is None and policy is None and (key is None or not key.limits):
+            return await self._once(call, route, await self._intake.body(call.exchange, recording))
+        whole = header is not None or recording.directives.user_id is None  # the body may name the user
+        body = await self._intake.body(call.exchange, recording, whole_bytes=self._limits.body_bytes if whole else 0)
+        await self._windows.pass_(recording)
+        if header is None:
+            return await self._once(call, route, body)
+        return await self._often(call, route, body, header)
 
-    async def _once(self, call: Call, route: Route, body: bytes | AsyncIterator[bytes] | None) -> Answer:
+    async def _once(self, call: Call, route: Route, body: Body) -> Answer:
         if self._strict or body is None or isinstance(body, bytes):
             began = self._begins(call)
             if began is not None:
@@ -66,10 +76,9 @@ class Asking:
             trusted=place.trusted,
         )
 
-    async def _often(self, call: Call, route: Route, header: str) -> Answer:
+    async def _often(self, call: Call, route: Route, body: Body, header: str) -> Answer:
         """As often, and at as many places, as the headers allow; `header` is one of them."""
         recording, limits = call.recording, self._limits
-        body = await self._intake.body(call.exchange, recording, whole_bytes=limits.body_bytes)
         if not (body is None or isinstance(body, bytes)):
             if header != "Helicone-Retry-Enabled":
                 raise BodyTooLarge(

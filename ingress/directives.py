@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from eventlog.keys import ApiKey
 from ingress.errors import BadDirective
 from ingress.fallbacks import EXAMPLE as FALLBACKS_EXAMPLE
 from ingress.fallbacks import Fallback, parse_fallbacks
+from ingress.policies import EXAMPLE as POLICY_EXAMPLE
+from ingress.policies import Policy, parse_policy
 from ingress.retries import Retries
 from ingress.secrets import HINT, masked
 
@@ -46,6 +49,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     retry_max_ms: int | None = None
     fallbacks: tuple[Fallback, ...] = ()
     stream_usage: bool = False
+    rate_limit: Policy | None = None
     warning: str | None = None
     """What was let through although it was not understood."""
 
@@ -126,7 +130,7 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
     properties: dict[str, str] = {}
     strange: list[bytes] = []
     for name, raw in headers:
-        header = _BY_NAME.get(name)
+        header = BY_NAME.get(name)
         if header is not None:
             said[header.field] = header.read(name.decode("latin-1"), text_of(raw))
         elif name.startswith(_PROPERTY):
@@ -138,6 +142,15 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
     if strange:
         warnings += _told(strange)
     return Directives(properties=properties, warning="; ".join(warnings) or None, **said)  # type: ignore[arg-type]
+
+
+def with_defaults(headers: Sequence[tuple[bytes, bytes]], key: ApiKey | None) -> Sequence[tuple[bytes, bytes]]:
+    """`headers`, and those of the key's defaults that are not among them."""
+    if key is None or not key.defaults:
+        return headers
+    said = {name for name, _ in headers}
+    defaults = ((name.lower().encode(), value.encode()) for name, value in key.defaults.items())
+    return [*headers, *(pair for pair in defaults if pair[0] not in said)]
 
 
 def listed() -> list[Listed]:
@@ -196,6 +209,10 @@ def _flag(name: str, value: str) -> bool:
 
 def _fallbacks(_name: str, value: str) -> tuple[Fallback, ...]:
     return parse_fallbacks(value)
+
+
+def _policy(_name: str, value: str) -> Policy:
+    return parse_policy(value)
 
 
 def _whole(least: int, most: int) -> Reading:
@@ -298,6 +315,14 @@ HEADERS = (
         "Targets that are asked in order, until one answers with none of its `onCodes`.",
     ),
     Header(
+        "Helicone-RateLimit-Policy",
+        "rate_limit",
+        _policy,
+        "`[quota];w=[seconds]`, then `;u=request` or `;u=cents`, then `;s=user` or `;s=[property]`",
+        POLICY_EXAMPLE,
+        "At most so many calls in any so many seconds: of everyone together, of each user, or of each value of a property.",
+    ),
+    Header(
         "Helicone-Stream-Usage",
         "stream_usage",
         _flag,
@@ -317,7 +342,6 @@ NOT_YET = (
     "Helicone-Cache-Bucket-Max-Size",
     "Helicone-Cache-Seed",
     "Helicone-Cache-Ignore-Keys",
-    "Helicone-RateLimit-Policy",
     "Helicone-Prompt-Mode",
     "Helicone-Prompt-Version",
     "Helicone-Prompt-Name",
@@ -348,7 +372,7 @@ NEVER = (
 )
 """Helicone's, of which `docs/compatibility.md` says `planned`, and `not planned`."""
 
-_BY_NAME = {header.name.lower().encode(): header for header in HEADERS}
+BY_NAME = {header.name.lower().encode(): header for header in HEADERS}
 _SPELLED = {name.lower().encode(): name for name in (*NOT_YET, *NEVER)}
 _ELSEWHERE = frozenset({b"helicone-auth"})
 """Read by others."""

@@ -6,6 +6,7 @@ the status they are answered with, the outcome their call is written down with, 
 the log: they never hold a body, a key, or a URL with either.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from eventlog.events import Outcome
@@ -21,6 +22,10 @@ class CallFailed(Exception):
     retryable: ClassVar[bool] = False
     field: str | None = None
     """The caller's header or field that this is about."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """What its answer says besides."""
+    body: bytes | None = None
+    """Its answer, where it is not told in the words of the caller's dialect."""
 
 
 class BadRequest(CallFailed):

@@ -19,7 +19,7 @@ from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
 from ingress.copies import Copy
-from ingress.directives import parse_directives
+from ingress.directives import parse_directives, with_defaults
 from ingress.emitter import Emitter
 from ingress.errors import (
     BadRequest,
@@ -36,6 +36,8 @@ from ingress.errors import (
 from ingress.exchange import ClientLeft, Exchange
 from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
+from ingress.ledger import Ledger
+from ingress.limits import Limits, RateLimited
 from ingress.recording import CallIds, Recording
 from ingress.relay import Names, Relay, head_of
 from ingress.routes import Route, Router
@@ -79,6 +81,7 @@ class Proxy:
         telemetry: Telemetry | None = None,
         guard: Guard = everyone,
         admission: Admission | None = None,
+        ledger: Ledger | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -92,7 +95,9 @@ class Proxy:
         self._strict = config.strict
         self._loop = asyncio.get_running_loop()
         self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
-        self._asking = Asking(config, self._router, Intake(config, self._relay, self._received), upstream, self._begins)
+        self._asking = Asking(
+            config, self._router, Intake(config, self._relay, self._received), upstream, Limits(ledger, self._telemetry), self._begins
+        )
 
     @property
     def providers(self) -> list[str]:
@@ -150,14 +155,14 @@ class Proxy:
         if caller is None:
             call.recording.kept = False
         else:
-            call.recording.organization = caller.organization
+            call.recording.organization, call.recording.key = caller.organization, caller.key
 
     def _direct(self, call: Call) -> Route:
         """The directives obeyed and the way found. Raises BadRequest."""
         recording, head = call.recording, call.head
         if call.exchange.method in NOT_FOR_US:
             self._refuse_method(call)
-        directives = parse_directives(head.ours)
+        directives = parse_directives(with_defaults(head.ours, recording.key))
         recording.direct(directives)
         if directives.needs_body is not None:
             check(directives, self._config.attempts)
@@ -239,7 +244,9 @@ class Proxy:
         exchange = call.exchange
         if exchange.disconnected:
             return
-        exchange.answer(error.status, [JSON, *_own_headers(call.recording, FAILED)], error_answer(error, call.dialect))
+        status = SUCCESS if isinstance(error, RateLimited) else FAILED
+        headers = [JSON, *_own_headers(call.recording, status), *error.headers]
+        exchange.answer(error.status, headers, error.body or error_answer(error, call.dialect))
 
     def _end_cancelled(self, call: Call) -> None:
         """The client left, or this process ends. Whoever had everything when it left has a complete answer."""
@@ -283,6 +290,7 @@ def _own_headers(recording: Recording, status: tuple[bytes, bytes]) -> list[tupl
     own = [(b"Helicone-Id", recording.request_id.encode()), status]
     if recording.directives.warning is not None:
         own.append((b"Helicone-Warning", recording.directives.warning.encode()))
+    own += recording.own_headers
     if recording.fallback_index is not None:
         own.append((b"Helicone-Fallback-Index", b"%d" % recording.fallback_index))
     if recording.gave_up:

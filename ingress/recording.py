@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.events import DEFAULT_ORGANIZATION, Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted, Try
+from eventlog.keys import ApiKey
 from ingress.copies import Copy, body_of
 from ingress.directives import NOTHING, Directives
 from ingress.heads import RequestHead
@@ -21,6 +22,7 @@ from ingress.upstream import Origin
 
 _POOL = 4_096
 _WHOLE = frozenset({Outcome.COMPLETED, Outcome.PROVIDER_ERROR})
+_NOT_ASKED = frozenset({Outcome.REJECTED, Outcome.RATE_LIMITED})
 _HEAD_SEARCHED = 1 << 20
 
 
@@ -116,8 +118,10 @@ class Recording:
         "gave_up",
         "head",
         "kept",
+        "key",
         "method",
         "organization",
+        "own_headers",
         "received",
         "request_id",
         "route",
@@ -136,6 +140,10 @@ class Recording:
         self.target = target
         self.head = head
         self.organization = DEFAULT_ORGANIZATION
+        self.key: ApiKey | None = None
+        """By which the caller is known."""
+        self.own_headers: list[tuple[bytes, bytes]] = []
+        """What the answer says besides, of what was asked for by headers."""
         self.kept = True
         """It is written down."""
         self.directives: Directives = NOTHING
@@ -211,7 +219,7 @@ class Recording:
             request_bytes=self.request_bytes,
             response=self._response_body(broken_off=outcome not in _WHOLE),
             request_truncated=self.copy is not None and self.copy.truncated,
-            attempts=len(self.tries) if self.tries else 0 if outcome is Outcome.REJECTED else 1,
+            attempts=len(self.tries) if self.tries else 0 if outcome in _NOT_ASKED else 1,
             tries=tuple(self.tries),
             fallback_index=self.fallback_index,
             error=error,

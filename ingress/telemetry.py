@@ -28,6 +28,7 @@ LATENCY = Histogram("heliograph_ingress_latency_seconds", "From a request's firs
 TTFT = Histogram("heliograph_ingress_ttft_seconds", "From a request's first byte to the first of its answer's body.", buckets=LATENCY_S)
 EMITTED = Counter("heliograph_events_emitted", "Events that the log took.", ["topic"])
 DROPPED = Counter("heliograph_events_dropped", "Events, or their bodies, that were given up, by reason.", ["reason"])
+LIMITS_NOT_COUNTED = Counter("heliograph_limits_not_counted", "Calls that passed although a limit held for them: it could not be counted.")
 SPILLED = Counter("heliograph_events_spilled", "Events that went to disk, because Kafka did not take them.")
 SPILL_BYTES = Gauge("heliograph_spill_bytes", "What waits on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_MESSAGES = Gauge("heliograph_spill_messages", "Messages that wait on disk for Kafka.", multiprocess_mode="livesum")
@@ -102,6 +103,9 @@ class Telemetry:
 
     def events_dropped(self, reason: str, count: int) -> None:
         self._dropped[reason] += count
+
+    def limit_not_counted(self) -> None:
+        LIMITS_NOT_COUNTED.inc()
 
     def publish(self) -> None:
         for (provider, outcome), count in self._calls.items():

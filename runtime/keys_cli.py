@@ -25,6 +25,9 @@ from eventlog.keys import SHOWN, ApiKey, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
+from ingress.directives import BY_NAME
+from ingress.errors import BadDirective
+from ingress.policies import Unit, parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, settings
 from runtime.topics_cli import WIDE
@@ -34,6 +37,11 @@ T = TypeVar("T")
 app = typer.Typer(help="Keys of Heliograph: who may call, and whose calls they are.", no_args_is_help=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the embedded log lies (HELIOGRAPH_DATA_DIR).")]
+Limit = Annotated[list[str] | None, typer.Option(help="A policy that holds for all its calls: `1000;w=3600`.", show_default=False)]
+Default = Annotated[
+    list[str] | None,
+    typer.Option(help="A header that its calls have unless they say otherwise: `Helicone-Cache-Enabled: true`.", show_default=False),
+]
 Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
 
 
@@ -45,6 +53,8 @@ def create(
     expires_days: Annotated[
         float | None, typer.Option(help="Days until it is nobody's; never by itself.", min=0, show_default=False)
     ] = None,
+    limit: Limit = None,
+    default: Default = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it. It is shown this once."""
@@ -53,6 +63,7 @@ def create(
     now = _now()
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = _made(name, Organization(organization), tuple(scope), now, ends)
+    key = replace(key, limits=_limits(limit or []), defaults=_defaults(default or []))
     _with_control(data_dir, lambda log, _: decide(log, [key]))
     _show(text, key)
 
@@ -87,6 +98,32 @@ def revoke(which: Which, data_dir: DataDir = None) -> None:
     typer.echo(f"{key.id} ({key.name}) is revoked.")
 
 
+@app.command("set")
+def set_(
+    which: Which,
+    limit: Limit = None,
+    default: Default = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take away what it had of these before.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give a key limits, and headers that its calls have unless they say otherwise. A header said again replaces the one before."""
+    limits, defaults = _limits(limit or []), _defaults(default or [])
+
+    async def work(log: Log, decided: Decided) -> ApiKey:
+        old = _chosen(decided, which)
+        kept = ((), {}) if clear else (old.limits, old.defaults)
+        new = replace(old, limits=tuple(dict.fromkeys((*kept[0], *limits))), defaults=kept[1] | defaults)
+        await decide(log, [new])
+        return new
+
+    key = _with_control(data_dir, work)
+    typer.echo(f"{key.id} ({key.name})")
+    for text in key.limits:
+        typer.echo(f"  limit    {text}")
+    for name, value in key.defaults.items():
+        typer.echo(f"  default  {name}: {value}")
+
+
 @app.command()
 def rotate(
     which: Which,
@@ -102,12 +139,42 @@ def rotate(
             raise Misconfigured(f"{old.id} ({old.name}) is {ended} already. Make a new one: heliograph keys create.")
         end = now + timedelta(minutes=overlap_minutes)
         text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
+        new = replace(new, limits=old.limits, defaults=old.defaults)
         await decide(log, [new, replace(old, expires_at=min(end, old.expires_at or end))])
         return text, new
 
     text, new = _with_control(data_dir, work)
     _show(text, new)
     typer.echo(f"The old key ends in {overlap_minutes:g} minutes.")
+
+
+def _limits(said: list[str]) -> tuple[str, ...]:
+    """Raises Misconfigured."""
+    try:
+        policies = [parse_policy(text) for text in said]
+    except BadDirective as error:
+        raise Misconfigured(f"--limit: {error}") from None
+    if any(policy.unit is Unit.CENTS for policy in policies):
+        raise Misconfigured("--limit: u=cents is not counted yet.")
+    return tuple(map(str, policies))
+
+
+def _defaults(said: list[str]) -> dict[str, str]:
+    """Raises Misconfigured."""
+    found = {}
+    for text in said:
+        name, colon, value = text.partition(":")
+        header = BY_NAME.get(name.strip().lower().encode())
+        if not colon or header is None:
+            raise Misconfigured(
+                f"--default {text[:60]!r}: expected a header that is obeyed, `Name: value`. GET :8787/v1/directives lists them."
+            )
+        try:
+            header.read(header.name.lower(), value.strip())
+        except BadDirective as error:
+            raise Misconfigured(f"--default: {error}") from None
+        found[header.name] = value.strip()
+    return found
 
 
 def _now() -> datetime:

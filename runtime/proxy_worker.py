@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from eventlog.spill import SpillingWriter
 from ingress.app import create_app
+from ingress.ledger import LedgerUnavailable, SharedLedger
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
 from ingress.telemetry import Telemetry
@@ -31,7 +32,10 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
     control = Control(chosen)
-    app = create_app(config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, admission=control.admission)
+    ledger = _ledger(chosen)
+    app = create_app(
+        config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, admission=control.admission, ledger=ledger
+    )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
         app.handle = with_cors(app.handle, guard)
@@ -42,8 +46,16 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
             gc.freeze()  # what was made until here stays: no collection need look at it again
             await serve(app, sockets, stop=stop, on_started=ready)
     finally:
+        ledger.close()
         await upstream.aclose()
         await events.close()
+
+
+def _ledger(chosen: Settings) -> SharedLedger:
+    try:
+        return SharedLedger(chosen.data_dir / "ledger", limit_bytes=chosen.ledger_bytes)
+    except LedgerUnavailable as error:
+        raise Misconfigured(f"{error}. HELIOGRAPH_DATA_DIR must name a directory that can be written.") from error
 
 
 def sender(chosen: Settings) -> Sender:

@@ -244,6 +244,11 @@ class Settings(BaseSettings):
     limits: UpstreamLimits = Field(UpstreamLimits(), description="Time limits towards providers.")
     clients: Clients = Field(Clients(), description="Limits towards clients.")
     attempts: Attempting = Field(Attempting(), description="How often a call may be made that asks for it.")
+    ledger_bytes: int = Field(
+        256 << 20,
+        ge=1 << 20,
+        description="Bytes that the windows of rate limits may take; calls that cannot be counted for want of room pass.",
+    )
     emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
     sink: Sinking = Field(Sinking(), description="When rows are committed to the lake.")
     log: LogKeeping = Field(LogKeeping(), description="What the embedded log keeps.")

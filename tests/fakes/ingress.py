@@ -19,6 +19,7 @@ from ingress.app import Ingress, create_app
 from ingress.config import ClientLimits, IngressConfig
 from ingress.emitter import Emitter
 from ingress.exchange import Handler
+from ingress.ledger import Ledger
 from ingress.proxy import Guard, everyone
 from ingress.server import ClientProtocol, serve
 from ingress.telemetry import Telemetry
@@ -81,6 +82,7 @@ async def running(
     private: bool = True,
     spill: Callable[[], SpillState] | None = None,
     admission: Admission | None = None,
+    ledger: Ledger | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """`settings` are IngressConfig's; every provider that is asked for in `upstreams` by default is the fake one."""
@@ -91,7 +93,7 @@ async def running(
         telemetry = Telemetry()
         emitter = Emitter(await log.writer(), limits=config.emitter, telemetry=telemetry)
         upstream = Upstream(limits=limits, allow_private_targets=private)
-        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill, admission=admission)
+        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill, admission=admission, ledger=ledger)
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(serve(ingress, [listening], stop=stop, on_started=started.set))

@@ -118,3 +118,34 @@ def test_what_cannot_be_done_is_told(typed: Typed, words: tuple[str, ...], told:
     result = typed(*words)
     assert isinstance(result.exception, Misconfigured)
     assert told in str(result.exception)
+
+
+def test_limits_and_defaults(typed: Typed, decided: Callable[[], dict[str, ApiKey]]) -> None:
+    key_in(typed("create", "bot", "--limit", "1000;W=3600", "--default", "helicone-user-id: the bot"))
+    assert (
+        typed("set", "bot", "--limit", "5;w=1;s=user", "--default", "Helicone-User-Id:bot", "--default", "Helicone-Retry-Num: 2").exit_code
+        == 0
+    )
+    new = key_in(typed("rotate", "bot"))
+    for key in decided().values():
+        assert key.limits == ("1000;w=3600", "5;w=1;s=user")
+        assert key.defaults == {"Helicone-User-Id": "bot", "Helicone-Retry-Num": "2"}
+    assert new
+    told = typed("set", next(iter(decided().values())).id, "--clear", "--limit", "1;w=1").stdout
+    assert "limit    1;w=1" in told
+    assert "default" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--limit", "10"), "an example: 10;w=60;s=user"),
+        (("--default", "X-Mine: a"), "a header that is obeyed"),
+        (("--default", "Helicone-User-Id"), "a header that is obeyed"),
+        (("--default", "Helicone-Retry-Num: many"), "Helicone-Retry-Num must be a whole number"),
+    ],
+)
+def test_limits_and_defaults_that_are_none(typed: Typed, words: tuple[str, ...], told: str) -> None:
+    refused = typed("create", "bot", *words).exception
+    assert isinstance(refused, Misconfigured)
+    assert told in str(refused)

@@ -1,12 +1,14 @@
-"""Keys as they count in a running `heliograph up`: made, used, revoked, with nothing restarted."""
+"""Keys and limits as they count in a running `heliograph up`: with nothing restarted, and after a restart."""
 
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 
 from tests.fakes.stack import Stack, free_port
@@ -89,6 +91,39 @@ def test_a_day_with_keys(stack: Stack) -> None:
     assert (call(stack).status_code, call(stack, acme).status_code, call(stack, globex).status_code) == (401, 401, 200)
     kept = stack.folder.rglob("*")
     assert not [file for file in kept if file.is_file() and any(key[12:].encode() in file.read_bytes() for key in (acme, globex))]
+
+
+def test_ten_in_a_minute_by_the_sdk_among_workers(tmp_path: Path) -> None:
+    """The skill page's snippet, asked twelve times, of two workers; a restart forgets nothing."""
+    with running(tmp_path, workers=2) as stack:
+        clients = [
+            openai.OpenAI(
+                base_url=f"{stack.proxy}/v1",
+                api_key="sk-test",
+                max_retries=0,
+                default_headers={"Helicone-Auth": "Bearer sk-helicone-xxxx", "Helicone-RateLimit-Policy": "10;w=600;s=user"},
+            )
+            for _ in range(6)
+        ]
+
+        def status_of(client: openai.OpenAI, user: str) -> int:
+            named = {"Helicone-User-Id": user}
+            try:
+                client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "Hello"}], extra_headers=named)
+            except openai.RateLimitError as error:
+                return error.status_code if "retry-after" in error.response.headers else 0
+            return 200
+
+        def statuses(user: str) -> list[int]:
+            return [status_of(client, user) for client in clients * 2]
+
+        assert statuses("user-123") == [200] * 10 + [429] * 2
+        assert statuses("user-456") == [200] * 10 + [429] * 2
+        outcomes = Counter(row["outcome"] for row in stack.rows("user_id = 'user-456'", count=12))
+        assert outcomes == {"completed": 10, "rate_limited": 2}
+        stack.kill_tree()
+        stack.start()
+        assert statuses("user-123") == [429] * 12
 
 
 def test_beyond_this_machine_a_first_key_must_be_there(stack: Stack, tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""Where windows are counted, shared by all workers of one `heliograph up`: an LMDB file in the data directory.
+
+LMDB lets one process write at a time, for a few microseconds, and takes back what a killed one held. Nothing waits for the disk: what was
+counted outlives every process, though not the machine; a file of an earlier boot may be damaged, and is removed.
+"""
+
+import shutil
+import struct
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import lmdb
+from msgspec import Struct
+
+from ingress.policies import Policy, Unit
+from ingress.windows import SECOND, Entries, Entry, Verdict, counted, judge, live
+
+ID_BYTES = 16
+SWEPT = 2
+"""So many other windows are looked at for each call that is judged, and removed when nothing in them counts any more."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_HEAD = struct.Struct("<QIH")
+"""The first instant in ticks, microseconds of a tick, how many entries. Then each one's distance from the first, then the amounts."""
+_LARGEST = (1 << 32) - 1
+
+
+class Window(Struct, frozen=True):
+    """One count. `id` is 16 bytes, the same for all whose calls are counted together."""
+
+    id: bytes
+    policy: Policy
+
+
+class LedgerUnavailable(Exception):
+    """Nothing can be counted now."""
+
+
+class Ledger(Protocol):
+    """Counts. `judge` is atomic among all who share it."""
+
+    async def judge(self, windows: Sequence[Window]) -> list[Verdict]:
+        """What each says to a call that comes now: it is counted in all of them where all allow it, else in none.
+
+        Raises LedgerUnavailable.
+        """
+
+    def close(self) -> None: ...
+
+
+def judged(windows: Sequence[Window], entries: Sequence[Entries], now: int) -> tuple[list[Verdict], Sequence[Entries] | None]:
+    """The verdicts, and what the windows hold afterwards; None where nothing changes. `entries` are live, `now` is in microseconds."""
+    pairs = list(zip(windows, entries, strict=True))
+    verdicts = [judge(window.policy, each, now) for window, each in pairs]
+    if not all(verdict.allowed for verdict in verdicts):
+        return verdicts, None
+    return verdicts, [counted(window.policy, each, now, 1.0) if window.policy.unit is Unit.REQUEST else each for window, each in pairs]
+
+
+def microseconds() -> int:
+    return time.time_ns() // 1000
+
+
+class SharedLedger:
+    """The windows of all processes that open the same directory. `limit_bytes`: what they may take, on disk and in the page cache.
+
+    Raises LedgerUnavailable when the directory cannot be used.
+    """
+
+    def __init__(self, directory: Path, *, limit_bytes: int = 256 << 20, clock: Callable[[], int] = microseconds) -> None:
+        self._clock = clock
+        self._swept = b""
+        path = directory / _boot()
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _forget_others(directory, path)
+            self._env = lmdb.open(str(path), map_size=limit_bytes, sync=False, metasync=False, max_readers=512)
+        except (OSError, lmdb.Error) as error:
+            raise LedgerUnavailable(f"{directory}: {error}") from error
+
+    async def judge(self, windows: Sequence[Window]) -> list[Verdict]:
+        now = self._clock()
+        try:
+            return self._judge(windows, now)
+        except lmdb.MapFullError:
+            return self._judge_after_sweeping(windows, now)
+        except lmdb.Error as error:
+            raise LedgerUnavailable(str(error)) from error
+
+    def _judge_after_sweeping(self, windows: Sequence[Window], now: int) -> list[Verdict]:
+        try:
+            with self._env.begin(write=True) as txn:
+                self._sweep(txn, now, self._env.stat()["entries"])
+            return self._judge(windows, now)
+        except lmdb.Error as error:
+            raise LedgerUnavailable(f"{error}; HELIOGRAPH_LEDGER_BYTES allows more") from error
+
+    def _judge(self, windows: Sequence[Window], now: int) -> list[Verdict]:
+        with self._env.begin(write=True) as txn:
+            entries = [live(unpacked(txn.get(window.id)), now) for window in windows]
+            verdicts, after = judged(windows, entries, now)
+            if after is not None:
+                for window, each in zip(windows, after, strict=True):
+                    txn.put(window.id, packed(window.policy, each))
+                self._sweep(txn, now, SWEPT)
+        return verdicts
+
+    def _sweep(self, txn: lmdb.Transaction, now: int, count: int) -> None:
+        """Goes on where the last one ended."""
+        cursor = txn.cursor()
+        there = cursor.set_range(self._swept) or cursor.first()
+        for _ in range(count):
+            if not there:
+                break
+            there = cursor.delete() and bool(cursor.key()) if _ends_at(bytes(cursor.value())) <= now else cursor.next()
+        self._swept = bytes(cursor.key()) if there else b""
+
+    @property
+    def windows(self) -> int:
+        """So many are kept."""
+        return int(self._env.stat()["entries"])
+
+    def close(self) -> None:
+        self._env.close()
+
+
+def packed(policy: Policy, entries: Entries) -> bytes:
+    """Four bytes for each call that is counted by itself. What cannot be said exactly in a long window leaves it later, never sooner."""
+    tick = 1 + 2 * policy.window_s * SECOND // _LARGEST
+    ticks = [-(-entry.leaves_at // tick) for entry in entries]
+    first = ticks[0] if ticks else 0
+    distances = struct.pack(f"<{len(ticks)}I", *(each - first for each in ticks))
+    amounts = b"" if all(entry.amount == 1.0 for entry in entries) else struct.pack(f"<{len(ticks)}d", *(e.amount for e in entries))
+    return _HEAD.pack(first, tick, len(ticks)) + distances + amounts
+
+
+def unpacked(data: bytes | None) -> list[Entry]:
+    if data is None:
+        return []
+    first, tick, count = _HEAD.unpack_from(data)
+    distances = struct.unpack_from(f"<{count}I", data, _HEAD.size)
+    at = _HEAD.size + 4 * count
+    amounts = struct.unpack_from(f"<{count}d", data, at) if len(data) > at else (1.0,) * count
+    return [Entry((first + distance) * tick, amount) for distance, amount in zip(distances, amounts, strict=True)]
+
+
+def _ends_at(data: bytes) -> int:
+    first, tick, count = _HEAD.unpack_from(data)
+    return (first + struct.unpack_from("<I", data, _HEAD.size + 4 * (count - 1))[0]) * tick if count else 0
+
+
+def _boot() -> str:
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return "one"
+
+
+def _forget_others(directory: Path, ours: Path) -> None:
+    for each in directory.iterdir():
+        if each != ours and each.is_dir():
+            shutil.rmtree(each, ignore_errors=True)

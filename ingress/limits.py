@@ -1,0 +1,131 @@
+"""Which limits hold for a call, what they say, and how that is told. Statuses, headers and the body of a refusal are Helicone's.
+
+(Its proxy's limiter and its docs, "Custom Rate Limits", read 2026-11. `Reset` is the seconds until the whole quota is free; `Retry-After`,
+which it does not send, those until something is.)
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+
+import msgspec
+import structlog
+
+from eventlog.events import Organization, Outcome
+from ingress.errors import CallFailed
+from ingress.ledger import ID_BYTES, Ledger, LedgerUnavailable, Window
+from ingress.policies import USER, Policy, Unit, parse_policy
+from ingress.recording import Recording
+from ingress.telemetry import Telemetry
+from ingress.windows import Verdict
+
+log = structlog.get_logger()
+
+Headers = list[tuple[bytes, bytes]]
+REFUSED = msgspec.json.encode(
+    {"message": "Rate limit reached by Helicone-RateLimit-Policy. Wait as long as Retry-After says before the next call."}
+)
+
+
+class RateLimited(CallFailed):
+    """A limit of ours was reached; the provider was not called."""
+
+    code: str = "rate_limited"
+    status: int = 429
+    outcome = Outcome.RATE_LIMITED
+    body = REFUSED
+
+    def __init__(self, policy: Policy, verdict: Verdict) -> None:
+        super().__init__(f"{policy} is reached")
+        self.headers = [
+            *told(policy, verdict),
+            (b"Retry-After", b"%d" % max(1, verdict.retry_after_s)),
+            (b"X-Helicone-Error", b"rate_limited"),
+        ]
+
+
+def segment_of(policy: Policy, recording: Recording) -> str | None:
+    """For whom the call counts; empty where everyone counts together, None where the call does not say."""
+    if policy.segment is None:
+        return ""
+    said = recording.directives
+    if policy.segment != USER:
+        return said.properties.get(policy.segment) or None
+    return said.user_id or recording.facts().user_id or None
+
+
+def window_of(organization: Organization, whose: str, policy: Policy, segment: str) -> Window:
+    """The count that this policy means. `whose`: empty for the organization's calls, else the key that the limit is on.
+
+    Policies that differ in nothing but the quota share a count: who raises a quota does not begin anew.
+    """
+    parts = (organization, whose, policy.unit.value, str(policy.window_s), policy.segment or "", segment)
+    said = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+    return Window(blake2b(said, digest_size=ID_BYTES).digest(), policy)
+
+
+def told(policy: Policy, verdict: Verdict | None) -> Headers:
+    """On every answer that a policy was asked for; without a verdict, where the call does not say for whom it counts."""
+    named = [(b"Helicone-RateLimit-Policy", str(policy).encode())]
+    if verdict is None:
+        return named
+    found = [(b"Helicone-RateLimit-Limit", b"%.15g" % policy.quota), (b"Helicone-RateLimit-Remaining", b"%d" % verdict.remaining), *named]
+    return [*found, (b"Helicone-RateLimit-Reset", b"%d" % verdict.reset_s)] if verdict.reset_s else found
+
+
+def tightest(windows: Sequence[Window], verdicts: Sequence[Verdict]) -> tuple[Window, Verdict]:
+    """Of several, the one that refuses, for the longest; where all allow, the one that has least left."""
+    return min(zip(windows, verdicts, strict=True), key=lambda pair: (pair[1].allowed, -pair[1].retry_after_s, pair[1].remaining))
+
+
+class Limits:
+    """Asks the ledger for the calls of one process. Where it cannot count, calls pass: nothing of ours holds one up."""
+
+    def __init__(self, ledger: Ledger | None, telemetry: Telemetry) -> None:
+        self._ledger = ledger
+        self._telemetry = telemetry
+        self._counting = True
+
+    async def pass_(self, recording: Recording) -> None:
+        """Counts the call, and leaves with it what its answer is to say. Raises RateLimited."""
+        windows, asked = self._windows(recording), recording.directives.rate_limit
+        if windows and self._ledger is not None:
+            try:
+                verdicts = await self._ledger.judge(windows)
+            except LedgerUnavailable as error:
+                self._not_counted(error)
+                return
+            self._counting = True
+            shown, verdict = tightest(windows, verdicts)
+            if not verdict.allowed:
+                raise RateLimited(shown.policy, verdict)
+            recording.own_headers += told(shown.policy, verdict)
+        elif asked is not None:
+            recording.own_headers += told(asked, None)
+            if asked.unit is Unit.CENTS:
+                return
+            recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
+
+    def _not_counted(self, error: LedgerUnavailable) -> None:
+        self._telemetry.limit_not_counted()
+        if self._counting:
+            log.error("limits_not_counted", error=str(error), remains="calls pass until they can be counted")
+        self._counting = False
+
+    def _windows(self, recording: Recording) -> list[Window]:
+        key, asked = recording.key, recording.directives.rate_limit
+        policies = [] if asked is None else [("", asked)]
+        if asked is not None and asked.unit is Unit.CENTS:
+            recording.warn("Helicone-RateLimit-Policy with u=cents is not counted yet")
+            policies = []
+        if key is not None:
+            policies += [(key.id, _policy(text)) for text in key.limits]
+        found = []
+        for whose, policy in policies:
+            segment = segment_of(policy, recording)
+            if segment is not None:
+                found.append(window_of(recording.organization, whose, policy, segment))
+        return found
+
+
+_policy = lru_cache(maxsize=1024)(parse_policy)
