@@ -143,12 +143,12 @@ def message_of_lines(topic: str, partition: int, batch_id: BatchId, lines: Seque
     return Message(topic=topic, partition=partition, batch_id=batch_id, count=len(lines), value=value)
 
 
-def headers_of(wire: Iterable[tuple[str, bytes]]) -> tuple[BatchId, int, tuple[tuple[str, str], ...]]:
+def headers_of(wire: Iterable[tuple[str, bytes | None]]) -> tuple[BatchId, int, tuple[tuple[str, str], ...]]:
     """Batch id, count and further headers of a message read from a log. Raises ValueError naming the header that is missing or wrong."""
     known: dict[str, str] = {}
     further: list[tuple[str, str]] = []
     for name, raw in wire:
-        text = raw.decode("utf-8", "replace")
+        text = (raw or b"").decode("utf-8", "replace")  # a header may have no value (KIP-82)
         if name in {"content-type", "batch-id", "count"}:
             known[name] = text
         else:

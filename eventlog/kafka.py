@@ -19,7 +19,7 @@ from eventlog.kafka_reader import KafkaReader
 from eventlog.kafka_start import started
 from eventlog.kafka_topics import check, examine
 from eventlog.kafka_writer import KafkaWriter
-from eventlog.port import Holder, Lag, LogUnavailable, Place, UnknownTopic
+from eventlog.port import Holder, Lag, LogUnavailable, Lying, Place, UnknownTopic
 from eventlog.topics import TOPICS
 
 COORDINATOR_S, COORDINATOR_LOOK_S = 5.0, 0.2
@@ -99,8 +99,8 @@ class KafkaLog:
             ages = await self._ages(observer, {place: stands[place] for place in places if behind[place] > 0})
         return [Lag(topic=place[0], partition=place[1], messages=max(0, behind[place]), seconds=ages.get(place, 0.0)) for place in places]
 
-    async def next_offset(self, place: Place, offset: int) -> int | None:
-        """Of the first message that lies at `offset` or after it; None when none does now. Raises LogUnavailable.
+    async def lying(self, place: Place, offset: int) -> Lying:
+        """What lies at `offset` or after it now. Raises LogUnavailable.
 
         Not every offset is a message's: some are marks of transactions, some were forgotten.
         """
@@ -111,7 +111,7 @@ class KafkaLog:
                 end, first = (await observer.end_offsets([there]))[there], (await observer.beginning_offsets([there]))[there]
                 observer.assign([there])
                 try:
-                    return await _next_offset(observer, there, max(offset, first), end)
+                    return Lying(first, await _next_offset(observer, there, max(offset, first), end), end)
                 finally:
                     observer.pause(there)  # to be without any partition, if only for a moment, ends its fetching for good (aiokafka 0.14)
 

@@ -17,6 +17,17 @@ Place = tuple[str, int]
 """A partition of a topic."""
 
 
+class Lying(Struct, frozen=True):
+    """What a partition holds from some offset on."""
+
+    first: int
+    """The first offset that it retains."""
+    at: int | None
+    """The offset of the first message that lies there or after it; None when none does."""
+    end: int
+    """The offset behind its last one."""
+
+
 class Span(NamedTuple):
     """The retained offsets of a partition: from `first` up to, not including, `next`."""
 

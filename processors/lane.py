@@ -28,9 +28,11 @@ class Lane:
         self._waiting: deque[Record] = deque()
         self._bytes = 0
         self._changed = asyncio.Condition()
-        self._busy = False
+        self._carried: Sequence[Record] = ()
+        """What is being carried out."""
         self._assignment: int | None = None
         self._next: dict[Place, int] = {}
+        self._begun: dict[Place, int] = {}
         self.done: dict[Place, int] = {}
         """For each partition of this assignment the offset that is to be carried out next."""
 
@@ -45,17 +47,33 @@ class Lane:
             self._waiting.clear()
             self._bytes = 0
             self._changed.notify_all()
-            await self._changed.wait_for(lambda: not self._busy)
+            await self._changed.wait_for(lambda: not self._carried)
 
     def forget(self) -> None:
         """Of no partition it is known any more where it stands."""
         self._next.clear()
+        self._begun.clear()
         self.done.clear()
 
     def begin(self, place: Place, offset: int, assignment: int) -> None:
         """The partition's next record is that of this offset. Under another assignment that is no news: it may be another's by now."""
         if assignment == self._assignment:
             self._next[place] = self.done[place] = offset
+            self._begun.setdefault(place, offset)
+
+    def restart(self, place: Place, offset: int) -> None:
+        """The partition is read again from this offset, whatever was done of it."""
+        if self._assignment is not None:
+            self._next[place] = self.done[place] = self._begun[place] = offset
+
+    def skip(self, place: Place, awaited: int, offset: int) -> None:
+        """No message lies between what is awaited and this offset. No news when something came meanwhile."""
+        if self._next.get(place) == awaited and not self.holds(place):
+            self._next[place] = self.done[place] = offset
+
+    def precedes(self, record: Record) -> bool:
+        """It lies before all that this assignment began with: reading was set back to the log's beginning."""
+        return record.offset < self._begun.get(record.place, record.offset)
 
     def awaits(self, place: Place) -> int | None:
         """The offset of the partition's next record, where that is known."""
@@ -64,7 +82,11 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Nothing waits, and nothing is being carried out."""
-        return not self._waiting and not self._busy
+        return not self._waiting and not self._carried
+
+    def holds(self, place: Place) -> bool:
+        """Something of the partition waits, or is being carried out."""
+        return any(record.place == place for each in (self._waiting, self._carried) for record in each)
 
     async def put(self, record: Record, assignment: int) -> int | None:
         """Waits for room. Answers the offset that has to come first when this one is too far on: it was not taken then.
@@ -93,13 +115,12 @@ class Lane:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._waiting)
-                group = self._group()
-                self._busy = True
+                group = self._carried = self._group()
                 self._changed.notify_all()
             await self._carry(group)
             async with self._changed:
                 self.done.update({record.place: record.offset + 1 for record in group})
-                self._busy = False
+                self._carried = ()
                 self._changed.notify_all()
 
     def _group(self) -> list[Record]:

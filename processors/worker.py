@@ -33,13 +33,13 @@ from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import Compression, KafkaConfig, Mechanism
 from eventlog.kafka_writer import ENVELOPE_BYTES, KafkaWriter
 from eventlog.outages import Outage
-from eventlog.port import LogUnavailable, Place
+from eventlog.port import LogUnavailable, Lying, Place
 from eventlog.topics import HELD, RESPONSES
 from processors import telemetry
 from processors.feedback import JoinLimits
 from processors.joins import READS, Joined, Joins
 from processors.lane import Lane
-from processors.looking import Looking
+from processors.looking import Looking, shorter
 from processors.patience import Patience
 from processors.publishing import publish
 from processors.rates import RateBook
@@ -59,8 +59,12 @@ LET_GO_S = 20.0
 WAKE_EVERY_S = 60.0
 CLOCKS_S = 5.0
 """The brokers' clocks and ours may differ by so much."""
-WATCH_EVERY_S = 2.0
-"""How often it is asked whether messages lie on our partitions that never came. They are looked for when nothing else came so long."""
+WATCH_EVERY_S = 1.0
+"""How often it is asked whether messages lie on our partitions that never came."""
+ANSWERED_S = 5.0
+"""faust may take so long to say how far it has read."""
+METADATA_MS = 60_000
+"""A topic that was made anew is noticed after so long."""
 NEVER_S = 10 * 365 * 86_400.0
 
 log = structlog.get_logger()
@@ -120,7 +124,8 @@ class Worker:
         self._calls, self._feedback = Lane(self._understand), Lane(self._join)
         self._lanes = (self._calls, self._feedback)
         self._standing = Standing(lambda: self._patience.with_log(lambda: events.positions(GROUP)))
-        self._looking = Looking(self._seek, self._lies, self._first, self._read, time.monotonic)
+        self._looking = Looking(self._seek, self._lying, self._read_up_to, time.monotonic)
+        self._asked: dict[Place, asyncio.Future[int | None]] = {}
         self._app = app_of(kafka, config.directory)
         consumer: Any = self._app.consumer
         consumer._read_offset = ReadAgain(self._topics)
@@ -168,12 +173,26 @@ class Worker:
         async def _(stream: Any) -> None:
             async for event in stream.noack().events():
                 record, assignment = self._record(event), event.message.generation_id
-                if lane.awaits(record.place) is None:
-                    lane.begin(record.place, await self._standing.start_of(record.place), assignment)
+                await self._begin(lane, record.place, assignment)
+                if lane.precedes(record):
+                    log.error("log_read_again", place=record.place, offset=record.offset, reason="Kafka set reading back to its beginning")
+                    lane.restart(record.place, record.offset)
                 awaited = await lane.put(record, assignment)
                 if awaited is not None and not await self._looking.looks_for(lane, record.place, awaited, record.offset):
                     lane.begin(record.place, record.offset, assignment)
                     await lane.put(record, assignment)
+
+    async def _begin(self, lane: Lane, place: Place, assignment: int) -> None:
+        """Where the group stands; where that is behind the log's end, at its first message: what was there before is not there any more."""
+        if lane.awaits(place) is not None:
+            return
+        start = await self._standing.start_of(place)
+        lying = await self._lying(place, start)
+        if lying.end < start:
+            shorter(place, start, lying)
+            start = lying.first
+        if lane.awaits(place) is None:
+            lane.begin(place, start, assignment)
 
     def _record(self, event: Event) -> Record:
         it = event.message
@@ -214,7 +233,7 @@ class Worker:
         outage = Outage(step="expiry")
         while True:
             await asyncio.sleep(self._config.wake_every_s / 2)
-            until = datetime.fromtimestamp(self._clock() - CLOCKS_S, UTC)
+            until, assignment = datetime.fromtimestamp(self._clock() - CLOCKS_S, UTC), self._app.consumer_generation_id
             try:
                 ends = {topic: await self._events.ends(topic) for topic in READS}
             except LogUnavailable as error:
@@ -222,11 +241,15 @@ class Worker:
                 continue
             outage.over()
             await asyncio.sleep(self._config.wake_every_s / 2)  # meanwhile what lay there is taken
-            await self._expire(ends, until)
+            if assignment == self._app.consumer_generation_id:
+                await self._expire(ends, until)
 
     async def _expire(self, ends: Mapping[str, Mapping[int, int]], until: datetime) -> None:
-        """A partition expires when all that lay on both its topics was taken; one that is further behind waits for its next wake."""
-        due = sorted({partition for topic, partition in self._standing.owned if topic in READS})
+        """A partition expires when all that lay on both its topics was taken; one that is further behind waits for its next wake.
+
+        So does one whose memory is still being brought back: what met long ago may look as if it never had.
+        """
+        due = sorted({partition for topic, partition in self._standing.owned if topic in READS} & self._table.recovered)
         for partition in due:
             async with self._joining:
                 if all([await self._has_reached((topic, partition), ends[topic].get(partition)) for topic in READS]):
@@ -245,11 +268,15 @@ class Worker:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._commit()
-            await self._looking.again()
 
     async def _commit(self) -> None:
         consumer: Any = self._app.consumer
-        new = self._standing.uncommitted(lane.done for lane in self._lanes)
+        ours = consumer.assignment()
+        new = {
+            place: offset
+            for place, offset in self._standing.uncommitted(lane.done for lane in self._lanes).items()
+            if self._there(place) in ours
+        }
         if new and await consumer._commit({self._there(place): offset for place, offset in new.items()}):
             self._standing.committed(new)
 
@@ -260,28 +287,29 @@ class Worker:
             assignment = self._app.consumer_generation_id
             owned = [(place, self._calls if place[0] == RESPONSES.name else self._feedback) for place in self._standing.owned]
             for place, lane in owned:
-                start = await self._standing.start_of(place)
-                if lane.awaits(place) is None:
-                    lane.begin(place, start, assignment)
+                await self._begin(lane, place, assignment)
             consumer: Any = self._app.consumer
             if consumer.flow_active and assignment == self._app.consumer_generation_id:
+                await self._looking.again()
                 await self._looking.glance(owned)
 
-    async def _lies(self, place: Place, offset: int) -> int | None:
-        return await self._patience.with_log(lambda: self._events.next_offset(place, offset))
+    async def _lying(self, place: Place, offset: int) -> Lying:
+        return await self._patience.with_log(lambda: self._events.lying(place, offset))
 
-    async def _first(self, place: Place) -> int:
-        there = self._there(place)
-        return (await self._app.consumer.earliest_offsets(there)).get(there) or 0
-
-    async def _read(self, place: Place) -> int:
-        try:
-            return await self._app.consumer.position(self._there(place)) or 0
-        except IllegalStateError:
-            return 0  # it changes hands just now
+    async def _read_up_to(self, place: Place) -> int | None:
+        """None where it changes hands just now, or faust does not say: a question that was not answered is not asked a second time."""
+        asked = self._asked.get(place)
+        if asked is None or asked.done():
+            asked = self._asked[place] = asyncio.ensure_future(self._app.consumer.position(self._there(place)))
+        await asyncio.wait([asked], timeout=ANSWERED_S)
+        if not asked.done():
+            return None
+        with suppress(IllegalStateError):
+            return asked.result()
+        return None
 
     async def _seek(self, place: Place, offset: int) -> None:
-        with suppress(IllegalStateError):  # as above: whoever has it then begins where the group stands
+        with suppress(IllegalStateError, TimeoutError):  # as above; and what was not sought is looked for again
             await self._app.consumer.seek_wait({self._there(place): offset})
 
     def _there(self, place: Place) -> TP:
@@ -308,6 +336,7 @@ class Worker:
             await self._commit()
             async with self._joining:  # what expires is carried out, and nothing more does
                 self._standing.taken()
+                self._table.recovered.clear()
         for lane in self._lanes:
             lane.forget()
         self._looking.forget()
@@ -340,6 +369,8 @@ class Changelog(faust.Table[bytes, bytes]):
         super().__init__(app, name="feedback-join", key_type=bytes, value_type=bytes, changelog_topic=there, beacon=app.tables.beacon)
         self._joins = joins
         self._there = topic
+        self.recovered: set[int] = set()
+        """Partitions of which all is back that was held, under the present assignment."""
         app.tables.add(self)
 
     def send(self, partition: int, key: str, packed: bytes | None) -> Awaitable[Any]:
@@ -362,7 +393,9 @@ class Changelog(faust.Table[bytes, bytes]):
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         for there in active_tps:
-            self._joins.restored(there.partition)
+            if there.topic == self._there:
+                self._joins.restored(there.partition)
+                self.recovered.add(there.partition)
 
 
 def app_of(kafka: KafkaConfig, directory: Path) -> faust.App:
@@ -383,6 +416,7 @@ def app_of(kafka: KafkaConfig, directory: Path) -> faust.App:
         broker_max_poll_records=FETCHED,
         consumer_max_fetch_size=FETCHED_BYTES,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MS,
         key_serializer="raw",
         value_serializer="raw",
         topic_allow_declare=False,

@@ -6,21 +6,26 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from structlog.testing import capture_logs
 
 import processors.lane
+import processors.looking
 import processors.worker
 from eventlog.codec import BatchId, Message, Record, decode, message_of, message_of_lines
 from eventlog.events import CallId, CallPriced, CallScored, DeadLetter, FeedbackGiven, RequestId, ResponseCompleted
 from eventlog.port import LogUnavailable, Place
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, HELD, RESPONSES, SCORED_CALLS
+from processors.looking import LOOK_EVERY_S
 from processors.rates import RateBook
-from processors.worker import Worker, WorkerConfig
+from processors.worker import WATCH_EVERY_S, Changelog, Worker, WorkerConfig
 from tests.fakes import kafka
 from tests.fakes.worker import Cluster, Workers, cluster
 from tests.processors.events import AT, EPOCH, call, completed
@@ -218,7 +223,7 @@ async def test_what_faust_drops_and_nothing_comes_after_is_understood(broker: st
         consumer.resume_flow()
         await world.until(CALLS.name, complete(3))
         another_s = RESPONSES.name, 99
-        assert await worker._read(another_s) == 0
+        assert await worker._read_up_to(another_s) is None
         await worker._seek(another_s, 5)
 
 
@@ -252,6 +257,117 @@ async def test_what_faust_drops_under_a_backlog_is_read_again(broker: str, tmp_p
             assert sorted(sought) == [(RESPONSES.name, partition) for partition in range(PARTITIONS)]
 
 
+async def transact(world: Cluster, message: Message) -> None:
+    """Written by a transaction, as others may write: its mark lies behind it."""
+    there = world.config.on_cluster(message.topic)
+    producer = AIOKafkaProducer(**world.config.connection(), transactional_id=secrets.token_hex(8))
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(there, message.value, partition=message.partition, headers=message.wire_headers())
+    finally:
+        await producer.stop()
+
+
+async def test_what_faust_drops_behind_a_mark_is_read_again(broker: str, tmp_path: Path) -> None:
+    """What is awaited is a transaction's mark then, and no message will ever come from there."""
+    async with cluster(broker) as world, in_this_process(world, tmp_path) as worker:
+        await transact(world, responses(1))
+        await world.until(CALLS.name, lambda found: len(found) == 1)
+        consumer: Any = worker._app.consumer
+        consumer.stop_flow()
+        await world.write(responses(2), responses(3))
+        await consumer.seek_wait({worker._there((RESPONSES.name, 0)): 3})
+        consumer.resume_flow()
+        found = await world.until(CALLS.name, lambda found: len(found) >= 3)
+        assert first_arrivals(found) == {0: [1, 2, 3]}
+
+
+async def test_what_retention_takes_is_told_and_passed_over(broker: str, tmp_path: Path) -> None:
+    async with cluster(broker) as world, in_this_process(world, tmp_path) as worker:
+        await world.write(responses(1))
+        await world.until(CALLS.name, lambda found: len(found) == 1)
+        consumer: Any = worker._app.consumer
+        consumer.stop_flow()
+        await world.write(*[responses(number) for number in range(2, 6)])
+        async with kafka.admin_of(world.config) as admin:
+            await admin.delete_records({TopicPartition(world.config.on_cluster(RESPONSES.name), 0): RecordsToDelete(3)})
+        await consumer.seek_wait({worker._there((RESPONSES.name, 0)): 4})
+        with capture_logs() as told:
+            consumer.resume_flow()
+            found = await world.until(CALLS.name, lambda found: len(found) >= 3)
+        assert first_arrivals(found) == {0: [1, 4, 5]}
+        assert "messages_missing" in {line["event"] for line in told}
+
+
+async def test_a_log_that_is_shorter_than_what_was_read_is_read_again(broker: str, make_workers: MakeWorkers) -> None:
+    """A broker that lost its last messages, an older copy: what comes now has offsets that were done once."""
+    async with cluster(broker) as world:
+        await world.write(responses(1), responses(2))
+        there = TopicPartition(world.config.on_cluster(RESPONSES.name), 0)
+        group = AIOKafkaConsumer(**world.config.connection(), group_id=world.config.on_cluster("heliograph.processors"))
+        await group.start()
+        group.assign([there])
+        await group.commit({there: 6})
+        await group.stop()
+        workers = make_workers(world)
+        workers.start()
+        await world.until(CALLS.name, lambda found: len(found) >= 2, workers)
+        await world.write(*[responses(number) for number in range(3, 10)])
+        found = await world.until(CALLS.name, lambda found: len(found) >= 9, workers)
+        assert first_arrivals(found) == {0: list(range(1, 10))}
+        assert "log_shorter_than_read" in workers.said()
+        assert workers.stop() == 0
+
+
+async def test_a_partition_is_looked_after_while_its_lane_works_for_others(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = processors.worker.publish
+
+    async def slowly(*given: Any) -> None:
+        await asyncio.sleep(0.05)
+        await publish(*given)
+
+    monkeypatch.setattr(processors.worker, "publish", slowly)
+    monkeypatch.setattr(processors.lane, "GROUP_BYTES", 1)
+    monkeypatch.setattr(processors.looking, "IN_HAND_S", 3.0)
+    async with cluster(broker) as world, in_this_process(world, tmp_path) as worker:
+        await world.write(responses(1, 1))
+        await world.until(CALLS.name, lambda found: len(found) == 1)
+        consumer: Any = worker._app.consumer
+        consumer.stop_flow()
+        await world.write(responses(2, 1), *[responses(number) for number in range(1, 601)])
+        await consumer.seek_wait({worker._there((RESPONSES.name, 1)): 2})
+        consumer.resume_flow()
+        found = await world.until(CALLS.name, lambda found: first_arrivals(found).get(1) == [1, 2])
+        assert len(first_arrivals(found)[0]) < 600
+        await world.until(CALLS.name, lambda found: len(first_arrivals(found)[0]) == 600)
+
+
+async def test_positions_are_committed_while_one_partition_cannot_be_looked_at(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cluster(broker) as world, in_this_process(world, tmp_path) as worker:
+        await world.write(responses(1), responses(1, 1))
+        await world.until_committed(RESPONSES.name, 2)
+        consumer: Any = worker._app.consumer
+        consumer.stop_flow()
+        await world.write(responses(2))
+        await consumer.seek_wait({worker._there((RESPONSES.name, 0)): 2})
+
+        async def away(*_: Any) -> Any:
+            raise LogUnavailable("the leader is away")
+
+        monkeypatch.setattr(worker._events, "lying", away)
+        consumer.resume_flow()
+        await asyncio.sleep(2 * WATCH_EVERY_S + LOOK_EVERY_S)
+        await world.write(responses(2, 1), responses(3, 1))
+        await world.until_committed(RESPONSES.name, 4)
+        monkeypatch.undo()
+        await world.until(CALLS.name, lambda found: first_arrivals(found).get(0) == [1, 2])
+
+
 async def test_poison_becomes_dead_letters_and_holds_nobody_up(broker: str, make_workers: MakeWorkers) -> None:
     async with cluster(broker) as world:
         workers = make_workers(world)
@@ -260,11 +376,12 @@ async def test_poison_becomes_dead_letters_and_holds_nobody_up(broker: str, make
         poisoned = message_of_lines(RESPONSES.name, 0, BatchId(EPOCH, 1), lines)
         await world.write(poisoned, responses(2, 0))
         await write_bare(world, RESPONSES.name, 0, b"no headers at all")
+        await write_bare(world, RESPONSES.name, 0, b"a header without a value", [("batch-id", None)])
         await world.write(responses(3, 0))
         workers.start()
-        found = await world.until(CALLS.name, lambda found: len(found) >= 4, workers)
-        assert [len(decode(CallPriced, record.message)[0].events) for record in found] == [1, 2, 0, 2]
-        assert [found[0].message.batch_id.sequence, found[1].message.batch_id.sequence, found[3].message.batch_id.sequence] == [1, 2, 3]
+        found = await world.until(CALLS.name, lambda found: len(found) >= 5, workers)
+        assert [len(decode(CallPriced, record.message)[0].events) for record in found] == [1, 2, 0, 0, 2]
+        assert [found[place].message.batch_id.sequence for place in (0, 1, 4)] == [1, 2, 3]
         letters = [letter for record in await world.read(DEAD_LETTERS.name) for letter in decode(DeadLetter, record.message)[0].events]
         assert [(letter.topic, letter.partition, letter.offset, letter.index, letter.reason) for letter in letters] == [
             (RESPONSES.name, 0, 0, 0, "undecodable"),
@@ -272,16 +389,17 @@ async def test_poison_becomes_dead_letters_and_holds_nobody_up(broker: str, make
             (RESPONSES.name, 0, 0, 3, "undecodable"),
             (RESPONSES.name, 0, 0, 4, "undecodable"),
             (RESPONSES.name, 0, 2, 0, "bad_header"),
+            (RESPONSES.name, 0, 3, 0, "bad_header"),
         ]
         assert workers.stop() == 0
 
 
-async def write_bare(world: Cluster, topic: str, partition: int, value: bytes) -> None:
+async def write_bare(world: Cluster, topic: str, partition: int, value: bytes, headers: Sequence[tuple[str, bytes | None]] = ()) -> None:
     """As somebody writes who has not read what our messages look like."""
     producer = AIOKafkaProducer(**world.config.connection())
     await producer.start()
     try:
-        await producer.send_and_wait(world.config.on_cluster(topic), value, partition=partition)
+        await producer.send_and_wait(world.config.on_cluster(topic), value, partition=partition, headers=list(headers))
     finally:
         await producer.stop()
 
@@ -377,6 +495,50 @@ async def test_a_judgement_without_a_call_leaves_when_its_patience_ends(broker: 
         await world.until(SCORED_CALLS.name, lambda found: pairs(found) == {("on-a", "a"), ("on-alone", None)}, workers)
         await until_forgotten(world)
         assert workers.stop() == 0
+
+
+async def test_a_judgement_behind_which_nothing_lies_leaves_too(broker: str, make_workers: MakeWorkers) -> None:
+    """Its partition ends with a transaction's mark, which nobody ever takes."""
+    async with cluster(broker) as world:
+        await transact(world, judgements(1, "alone"))
+        workers = make_workers(world, HELIOGRAPH_JOIN__PATIENCE_HOURS="0.001")
+        workers.start()
+        await world.until(SCORED_CALLS.name, lambda found: pairs(found) == {("on-alone", None)}, workers)
+        assert workers.stop() == 0
+
+
+async def test_nothing_expires_while_what_was_held_comes_back(
+    broker: str, make_workers: MakeWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a changelog holds a judgement that had not met its call yet; the other half, that it has."""
+    async with cluster(broker) as world:
+        workers = make_workers(world)
+        workers.start()
+        await world.write(judgements(1, "a"))
+        await world.until_committed(FEEDBACK.name, 1)
+        await world.write(answers(1, "a"))
+        await world.until(SCORED_CALLS.name, lambda found: len(pairs(found)) == 1, workers)
+        await world.until_committed(CALLS.name, 1)
+        assert workers.stop() == 0
+        applied, gate = asyncio.Event(), asyncio.Event()
+
+        async def held(self: Changelog, event: Any) -> None:
+            self._joins.restore(event.message.partition, event.message.key.decode(), event.message.value)
+            applied.set()
+            await gate.wait()
+
+        monkeypatch.setattr(Changelog, "on_changelog_event", held)
+        async with in_this_process(world, tmp_path) as worker:
+            await asyncio.wait_for(applied.wait(), 60)
+            ends = {topic: await world.log.ends(topic) for topic in (CALLS.name, FEEDBACK.name)}
+            later = datetime.fromtimestamp(time.time(), UTC) + worker._config.join.patience + timedelta(seconds=1)
+            await worker._expire(ends, later)
+            gate.set()
+            async with asyncio.timeout(60):
+                while 0 not in worker._table.recovered:
+                    await asyncio.sleep(0.05)
+            await worker._expire(ends, later)
+        assert pairs(await world.read(SCORED_CALLS.name)) == {("on-a", "a")}
 
 
 async def until_forgotten(world: Cluster) -> None:

@@ -18,7 +18,7 @@ from eventlog.embedded import EmbeddedLog
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_metadata import ClusterFound
-from eventlog.port import Log, LogReader, NotAcknowledged
+from eventlog.port import Log, LogReader, Lying, NotAcknowledged
 from eventlog.spill_state import SpillConfig
 from eventlog.topics import CALLS, REQUESTS, RESPONSES
 from storage.lake import Lake
@@ -83,14 +83,14 @@ async def test_the_next_message_is_told_over_the_marks_of_transactions(config: K
     producer = AIOKafkaProducer(bootstrap_servers=config.bootstrap_servers, transactional_id=f"{config.topic_prefix}another-make")
     await producer.start()
     try:
-        assert await log.next_offset(place, 0) is None
+        assert (await log.lying(place, 0)).at is None
         for number in range(2):
             async with producer.transaction():
                 await producer.send_and_wait(config.on_cluster(RESPONSES.name), b"{}", partition=1)
-            assert await log.next_offset(place, 2 * number) == 2 * number
-            assert await log.next_offset(place, 2 * number + 1) is None  # the mark
-        assert await log.next_offset(place, 1) == 2
-        assert await log.next_offset(place, 99) is None
+            assert (await log.lying(place, 2 * number)).at == 2 * number
+            assert (await log.lying(place, 2 * number + 1)).at is None  # the mark
+        assert (await log.lying(place, 1)).at == 2
+        assert await log.lying(place, 99) == Lying(0, None, 4)
     finally:
         await producer.stop()
         await log.close()

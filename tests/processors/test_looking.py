@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventlog.codec import Record
-from eventlog.port import Place
+from eventlog.port import Lying, Place
 from processors.lane import Lane
 from processors.looking import IN_HAND_S, LOOK_EVERY_S, LOOKS, Looking, NeverCame
 from tests.processors.test_lane import PLACE, record
@@ -20,22 +20,21 @@ class Reader:
         self.now = 0.0
         self.there = set(range(10))
         self.first = 0
-        self.read = 10
+        self.read: int | None = 10
         self.sought: list[int] = []
         self.asked = 0
-        self.looking = Looking(self._seek, self._lies, self._first_of, self._read, lambda: self.now)
+        self.end = 10
+        self.looking = Looking(self._seek, self._lying, self._read_up_to, lambda: self.now)
 
     async def _seek(self, _place: Place, offset: int) -> None:
         self.sought.append(offset)
 
-    async def _lies(self, _place: Place, offset: int) -> int | None:
+    async def _lying(self, _place: Place, offset: int) -> Lying:
         self.asked += 1
-        return min((each for each in self.there if each >= max(offset, self.first)), default=None)
+        at = min((each for each in self.there if each >= max(offset, self.first)), default=None)
+        return Lying(self.first, at, self.end)
 
-    async def _first_of(self, _place: Place) -> int:
-        return self.first
-
-    async def _read(self, _place: Place) -> int:
+    async def _read_up_to(self, _place: Place) -> int | None:
         return self.read
 
 
@@ -55,9 +54,11 @@ async def lane() -> Lane:
     return found
 
 
-async def watched(reader: Reader, lane: Lane, read: int) -> None:
+async def watched(reader: Reader, lane: Lane, read: int | None) -> None:
+    """A glance, and then the time until the next."""
     reader.read = read
     await reader.looking.glance([(PLACE, lane)])
+    reader.now += LOOK_EVERY_S
 
 
 class TestByALaterMessage:
@@ -106,6 +107,36 @@ class TestByALaterMessage:
             assert not await reader.looking.looks_for(lane, PLACE, 3, 5)
         assert (reader.sought, told) == ([], [])
 
+    async def test_what_lies_behind_such_an_offset_is_taken_when_it_comes(self, reader: Reader, lane: Lane) -> None:
+        """3 and 4 hold nothing, 5 was dropped, 7 came: what is looked for is 5."""
+        reader.there -= {3, 4}
+        assert await reader.looking.looks_for(lane, PLACE, 3, 7)
+        assert reader.sought == [5]
+        assert await reader.looking.looks_for(lane, PLACE, 3, 7)
+        assert not await reader.looking.looks_for(lane, PLACE, 3, 5)
+
+    async def test_retention_takes_what_is_looked_for(self, reader: Reader, lane: Lane) -> None:
+        assert await reader.looking.looks_for(lane, PLACE, 3, 7)
+        reader.first = 6
+        assert await reader.looking.looks_for(lane, PLACE, 3, 6)  # it might have been in hand
+        reader.now += LOOK_EVERY_S
+        await reader.looking.again()
+        with capture_logs() as told:
+            assert not await reader.looking.looks_for(lane, PLACE, 3, 6)
+        assert (reader.sought, [each["event"] for each in told]) == ([3, 6], ["messages_missing"])
+
+    async def test_a_log_that_does_not_know_yet_what_came(self, reader: Reader, lane: Lane) -> None:
+        """Nothing is passed over on the word of a broker that is behind."""
+        reader.there = set()
+        assert await reader.looking.looks_for(lane, PLACE, 3, 7)
+        assert reader.sought == [3]
+
+    async def test_all_that_is_left_is_what_came(self, reader: Reader, lane: Lane) -> None:
+        reader.there, reader.first = set(), 10
+        with capture_logs() as told:
+            assert not await reader.looking.looks_for(lane, PLACE, 3, 7)
+        assert [each["event"] for each in told] == ["messages_missing"]
+
     async def test_what_retention_has_taken_is_told(self, reader: Reader, lane: Lane) -> None:
         reader.first = 5
         with capture_logs() as told:
@@ -141,20 +172,43 @@ class TestByWhatWasRead:
         running.cancel()
         assert reader.sought == []
 
-    async def test_a_lane_with_work_is_left_alone(self, reader: Reader, lane: Lane) -> None:
+    async def test_a_partition_with_work_is_left_alone(self, reader: Reader, lane: Lane) -> None:
         await lane.put(record(3), 1)  # nobody carries it out
-        for _ in range(3):
+        for _ in range(100):
             await watched(reader, lane, read=9)
         assert reader.sought == []
 
-    async def test_offsets_without_messages_are_asked_about_once(self, reader: Reader, lane: Lane) -> None:
+    async def test_a_lane_that_works_for_others_has_more_time(self, reader: Reader, lane: Lane) -> None:
+        await lane.put(record(0, partition=1), 1)
+        while reader.now <= IN_HAND_S:
+            assert reader.sought == []
+            await watched(reader, lane, read=9)
+        assert reader.sought == [3]
+
+    async def test_offsets_without_messages_are_done(self, reader: Reader, lane: Lane) -> None:
+        """So that nothing waits for them: neither a position nor what expires."""
         reader.there = {0, 1, 2}
         for _ in range(5):
             await watched(reader, lane, read=4)
         assert (reader.sought, reader.asked) == ([], 1)
+        assert (lane.awaits(PLACE), lane.done[PLACE]) == (4, 4)
         reader.there.add(4)
-        await watched(reader, lane, read=5)
-        assert reader.sought == [3]
+        for _ in range(2):
+            await watched(reader, lane, read=5)
+        assert reader.sought == [4]
+
+    async def test_how_far_was_read_is_not_known(self, reader: Reader, lane: Lane) -> None:
+        for _ in range(5):
+            await watched(reader, lane, read=None)
+        assert (reader.sought, reader.asked) == ([], 0)
+
+    async def test_a_log_that_is_shorter_than_what_was_read(self, reader: Reader, lane: Lane) -> None:
+        reader.end, reader.first, reader.there = 2, 1, {1}
+        with capture_logs() as told:
+            for _ in range(3):
+                await watched(reader, lane, read=1)
+        assert [each["event"] for each in told] == ["log_shorter_than_read"]
+        assert (reader.sought, lane.awaits(PLACE), lane.done[PLACE]) == ([1], 1, 1)
 
     async def test_after_a_change_of_hands_all_is_open_again(self, reader: Reader, lane: Lane) -> None:
         await watched(reader, lane, read=5)
