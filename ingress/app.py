@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from eventlog.admission import Admission
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
+from ingress.cache_store import CacheStore
 from ingress.config import IngressConfig
 from ingress.directives import listed
 from ingress.emitter import Emitter, now
@@ -94,16 +95,17 @@ def create_app(
     spill: Spilling | None = None,
     admission: Admission | None = None,
     ledger: Ledger | None = None,
+    cache: CacheStore | None = None,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
-    `admission` judges who may call and judge; `ledger` counts what is limited.
+    `admission` judges who may call and judge; `ledger` counts what is limited, `cache` keeps answers.
     `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
     counted, admitting = telemetry or Telemetry(), admission or Admission()
     if spill is not None:
         counted.watch(spill)
-    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting, ledger=ledger)
+    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting, ledger=ledger, cache=cache)
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
     return Ingress(config, emitter, proxy, counted, spill, admitting)
 

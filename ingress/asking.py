@@ -1,9 +1,13 @@
 """A call's way to its provider: asked once, as it came; or, where a header asks for that, changed, again, and elsewhere."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
+import msgspec
+
 from ingress.attempts import Attempts, Target
+from ingress.cache import Asked, CacheWish, key_of, ttl_of
+from ingress.caching import Cache
 from ingress.call import Call
 from ingress.config import AttemptLimits, IngressConfig
 from ingress.connection import Answer
@@ -12,6 +16,7 @@ from ingress.edits import merged, with_stream_usage
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
+from ingress.recording import Recording
 from ingress.routes import Route, Router
 from ingress.upstream import Sender
 
@@ -38,33 +43,37 @@ def check(directives: Directives, limits: AttemptLimits) -> None:
 class Asking:
     """Asks providers for the calls of one process."""
 
-    def __init__(self, config: IngressConfig, router: Router, intake: Intake, upstream: Sender, windows: Limits, begins: Begins) -> None:
+    def __init__(
+        self, config: IngressConfig, router: Router, intake: Intake, upstream: Sender, cache: Cache, windows: Limits, begins: Begins
+    ) -> None:
         self._limits = config.attempts
         self._strict = config.strict
         self._router = router
         self._intake = intake
         self._upstream = upstream
+        self._cache = cache
         self._windows = windows
         self._begins = begins
 
     async def answer(self, call: Call, route: Route) -> Answer:
         """The provider's answer to the request. Raises CallFailed, ClientLeft."""
-        recording = call.recording
-        header, policy, key = recording.directives.needs_body, recording.directives.rate_limit, recording.key
-        if header is None and policy is None and (key is None or not key.limits):
+        recording, key = call.recording, call.recording.key
+        directives = recording.directives
+        header = directives.needs_body
+        if header is None and directives.rate_limit is None and (key is None or not key.limits):
             return await self._once(call, route, await self._intake.body(call.exchange, recording))
-        whole = header is not None or recording.directives.user_id is None  # the body may name the user
+        whole = header is not None or directives.user_id is None  # the body may name the user
         body = await self._intake.body(call.exchange, recording, whole_bytes=self._limits.body_bytes if whole else 0)
-        await self._windows.pass_(recording)
-        if header is None:
+        if not (body is None or isinstance(body, bytes)):
+            self._check_stream(recording, header)
+            await self._windows.pass_(recording)
             return await self._once(call, route, body)
-        return await self._often(call, route, body, header)
+        return await self._answer(call, self._targets(call, route, body))
 
     async def _once(self, call: Call, route: Route, body: Body) -> Answer:
+        """As it came."""
         if self._strict or body is None or isinstance(body, bytes):
-            began = self._begins(call)
-            if began is not None:
-                await began
+            await self._begin(call)
         place = route.place
         return await self._upstream.send(
             place.origin,
@@ -76,18 +85,29 @@ class Asking:
             trusted=place.trusted,
         )
 
-    async def _often(self, call: Call, route: Route, body: Body, header: str) -> Answer:
-        """As often, and at as many places, as the headers allow; `header` is one of them."""
-        recording, limits = call.recording, self._limits
-        if not (body is None or isinstance(body, bytes)):
-            if header != "Helicone-Retry-Enabled":
-                raise BodyTooLarge(
-                    f"{header} needs a body of at most {limits.body_bytes} bytes (HELIOGRAPH_ATTEMPTS__BODY_BYTES).", field=header
-                )
-            recording.warn("not tried again: the body is larger than HELIOGRAPH_ATTEMPTS__BODY_BYTES")
-            return await self._once(call, route, body)
-        retries, targets = recording.directives.retries, self._targets(call, route, body)
-        attempts = Attempts(retries, total_s=limits.total_s)
+    def _check_stream(self, recording: Recording, header: str | None) -> None:
+        """A body that is too large to be kept at hand. Raises BodyTooLarge where `header` cannot be obeyed then."""
+        if header in {"Helicone-Retry-Enabled", "Helicone-Cache-Enabled"}:
+            recording.warn(f"{header} is not obeyed: the body is larger than HELIOGRAPH_ATTEMPTS__BODY_BYTES")
+        elif header is not None:
+            raise BodyTooLarge(
+                f"{header} needs a body of at most {self._limits.body_bytes} bytes (HELIOGRAPH_ATTEMPTS__BODY_BYTES).", field=header
+            )
+
+    async def _answer(self, call: Call, targets: Sequence[Target]) -> Answer:
+        """From the cache; else, where no limit stands in the way, from the first target that answers as it should."""
+        recording, wish = call.recording, call.recording.directives.cache
+        if wish is not None and recording.kept:
+            kept = self._cache.answer(recording, wish, self._key(call, wish, targets[0]), _ttl(call))
+            if kept is not None:
+                recording.goes_to(targets[0].route, targets[0].body)
+                await self._begin(call)
+                return kept
+        await self._windows.pass_(recording)
+        retries = recording.directives.retries
+        if retries is None and len(targets) == 1:
+            return await self._try(call, targets[0])
+        attempts = Attempts(retries, total_s=self._limits.total_s)
         recording.tries = attempts.tries
         try:
             chosen = await attempts.answer(targets, partial(self._try, call))
@@ -96,6 +116,27 @@ class Asking:
             raise
         recording.gave_up = chosen.gave_up
         return chosen.answer
+
+    def _key(self, call: Call, wish: CacheWish, target: Target) -> bytes:
+        """What the answer is kept by. Who may call by fallbacks is known by all of them."""
+        recording = call.recording
+        fallbacks = recording.directives.fallbacks
+        return key_of(
+            wish,
+            Asked(
+                organization=recording.organization,
+                method=call.exchange.method,
+                url=str(target.route.place.origin).encode() + target.route.target,
+                headers=call.head.forwarded,
+                body=target.body or b"",
+                elsewhere=msgspec.msgpack.encode(fallbacks) if fallbacks else b"",
+            ),
+        )
+
+    async def _begin(self, call: Call) -> None:
+        began = self._begins(call)
+        if began is not None:
+            await began
 
     def _targets(self, call: Call, route: Route, body: bytes | None) -> list[Target]:
         """Raises BadRequest."""
@@ -117,10 +158,14 @@ class Asking:
         recording.fallback_index = target.index
         recording.goes_to(target.route, target.body)
         if not recording.tries:
-            began = self._begins(call)
-            if began is not None:
-                await began
+            await self._begin(call)
         place = target.route.place
         return await self._upstream.send(
             place.origin, call.exchange.method, target.route.target, target.headers, target.body, trusted=place.trusted
         )
+
+
+def _ttl(call: Call) -> int:
+    """Raises BadDirective."""
+    said = [value.decode("latin-1") for name, value in call.head.forwarded if name == b"cache-control"]
+    return ttl_of(", ".join(said))

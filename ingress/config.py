@@ -74,6 +74,8 @@ class IngressConfig(Struct, frozen=True, kw_only=True):
     emitter: EmitterLimits = EmitterLimits()
     clients: ClientLimits = ClientLimits()
     attempts: AttemptLimits = AttemptLimits()
+    cache_entry_bytes: int = 8 << 20
+    """A larger answer is passed on and not kept."""
 
     def __post_init__(self) -> None:
         for name, url in self.upstreams.items():

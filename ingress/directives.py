@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from eventlog.keys import ApiKey
+from ingress.cache import MOST_SLOTS, CacheWish, parse_ignored
 from ingress.errors import BadDirective
 from ingress.fallbacks import EXAMPLE as FALLBACKS_EXAMPLE
 from ingress.fallbacks import Fallback, parse_fallbacks
@@ -50,6 +51,12 @@ class Directives(Struct, frozen=True, kw_only=True):
     fallbacks: tuple[Fallback, ...] = ()
     stream_usage: bool = False
     rate_limit: Policy | None = None
+    cache_enabled: bool = False
+    cache_read: bool = False
+    cache_save: bool = False
+    cache_slots: int = 1
+    cache_seed: str | None = None
+    cache_ignored: tuple[str, ...] = ()
     warning: str | None = None
     """What was let through although it was not understood."""
 
@@ -84,12 +91,27 @@ class Directives(Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def cache(self) -> CacheWish | None:
+        """None where the cache is left alone."""
+        if not (self.cache_enabled or self.cache_read or self.cache_save):
+            return None
+        return CacheWish(
+            read=self.cache_enabled or self.cache_read,
+            save=self.cache_enabled or self.cache_save,
+            slots=self.cache_slots,
+            seed=self.cache_seed or "",
+            ignored=self.cache_ignored,
+        )
+
+    @property
     def needs_body(self) -> str | None:
         """The header for which the whole body must be here before the provider is called; None where it may stream."""
         if self.fallbacks:
             return "Helicone-Fallbacks"
         if self.stream_usage:
             return "Helicone-Stream-Usage"
+        if self.cache_enabled or self.cache_read or self.cache_save:
+            return "Helicone-Cache-Enabled"
         return "Helicone-Retry-Enabled" if self.retry_enabled and self.retry_num != 0 else None
 
 
@@ -211,6 +233,10 @@ def _fallbacks(_name: str, value: str) -> tuple[Fallback, ...]:
     return parse_fallbacks(value)
 
 
+def _ignored(name: str, value: str) -> tuple[str, ...]:
+    return parse_ignored(_shown(name), value)
+
+
 def _policy(_name: str, value: str) -> Policy:
     return parse_policy(value)
 
@@ -315,6 +341,33 @@ HEADERS = (
         "Targets that are asked in order, until one answers with none of its `onCodes`.",
     ),
     Header(
+        "Helicone-Cache-Enabled",
+        "cache_enabled",
+        _flag,
+        FLAG,
+        "true",
+        "An answer that was given before is given again; else this one is kept. `Cache-Control: max-age=N` says for how long; a week.",
+    ),
+    Header("Helicone-Cache-Read", "cache_read", _flag, FLAG, "true", "Given again, and not kept."),
+    Header("Helicone-Cache-Save", "cache_save", _flag, FLAG, "true", "Kept, and not given again."),
+    Header(
+        "Helicone-Cache-Bucket-Max-Size",
+        "cache_slots",
+        _whole(1, MOST_SLOTS),
+        f"1 to {MOST_SLOTS}",
+        "3",
+        "So many answers are gathered before any is given again, then one of them by chance; 1.",
+    ),
+    Header("Helicone-Cache-Seed", "cache_seed", _text, TEXT, "user-123", "Answers are kept apart by it."),
+    Header(
+        "Helicone-Cache-Ignore-Keys",
+        "cache_ignored",
+        _ignored,
+        "names separated by commas, or a JSON list",
+        "request_id,timestamp",
+        "Top-level keys of the JSON body that do not count when an answer is looked for.",
+    ),
+    Header(
         "Helicone-RateLimit-Policy",
         "rate_limit",
         _policy,
@@ -335,13 +388,6 @@ HEADERS = (
 
 NOT_YET = (
     "Helicone-Gateway-Body-Mapping",
-    "Helicone-Cache-Enabled",
-    "Helicone-Cache-Save",
-    "Helicone-Cache-Read",
-    "Helicone-Cache-Control",
-    "Helicone-Cache-Bucket-Max-Size",
-    "Helicone-Cache-Seed",
-    "Helicone-Cache-Ignore-Keys",
     "Helicone-Prompt-Mode",
     "Helicone-Prompt-Version",
     "Helicone-Prompt-Name",
@@ -359,6 +405,7 @@ NOT_YET = (
 NEVER = (
     "Helicone-JWT",
     "Helicone-Org-Id",
+    "Helicone-Cache-Control",
     "Helicone-Target-Provider",
     "Helicone-Manual-Access-Key",
     "Helicone-RateLimit-Cost-Cents",

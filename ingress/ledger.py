@@ -1,10 +1,8 @@
 """Where windows are counted, shared by all workers of one `heliograph up`: an LMDB file in the data directory.
 
-LMDB lets one process write at a time, for a few microseconds, and takes back what a killed one held. Nothing waits for the disk: what was
-counted outlives every process, though not the machine; a file of an earlier boot may be damaged, and is removed.
+What was counted outlives every process, though not the machine.
 """
 
-import shutil
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -14,13 +12,13 @@ from typing import Protocol
 import lmdb
 from msgspec import Struct
 
+from ingress.lmdb_files import opened
 from ingress.policies import Policy, Unit
 from ingress.windows import SECOND, Entries, Entry, Verdict, counted, judge, live
 
 ID_BYTES = 16
 SWEPT = 2
 """So many other windows are looked at for each call that is judged, and removed when nothing in them counts any more."""
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _HEAD = struct.Struct("<QIH")
 """The first instant in ticks, microseconds of a tick, how many entries. Then each one's distance from the first, then the amounts."""
 _LARGEST = (1 << 32) - 1
@@ -71,11 +69,8 @@ class SharedLedger:
     def __init__(self, directory: Path, *, limit_bytes: int = 256 << 20, clock: Callable[[], int] = microseconds) -> None:
         self._clock = clock
         self._swept = b""
-        path = directory / _boot()
         try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _forget_others(directory, path)
-            self._env = lmdb.open(str(path), map_size=limit_bytes, sync=False, metasync=False, max_readers=512)
+            self._env = opened(directory, limit_bytes)
         except (OSError, lmdb.Error) as error:
             raise LedgerUnavailable(f"{directory}: {error}") from error
 
@@ -148,16 +143,3 @@ def unpacked(data: bytes | None) -> list[Entry]:
 def _ends_at(data: bytes) -> int:
     first, tick, count = _HEAD.unpack_from(data)
     return (first + struct.unpack_from("<I", data, _HEAD.size + 4 * (count - 1))[0]) * tick if count else 0
-
-
-def _boot() -> str:
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return "one"
-
-
-def _forget_others(directory: Path, ours: Path) -> None:
-    for each in directory.iterdir():
-        if each != ours and each.is_dir():
-            shutil.rmtree(each, ignore_errors=True)

@@ -15,6 +15,8 @@ from eventlog.events import Outcome, ResponseCompleted
 from eventlog.keys import NotAdmitted, Scope
 from ingress.answers import JSON, error_answer
 from ingress.asking import Asking, check
+from ingress.cache_store import CacheStore
+from ingress.caching import Cache
 from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
@@ -57,8 +59,8 @@ SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 SUCCESS = (b"Helicone-Status", b"success")
 FAILED = (b"Helicone-Status", b"failed")
 OWN_NAMES = Names(b"helicone-id", b"helicone-status", b"helicone-warning")
-OWN_NAMES_OF_MANY = Names(*OWN_NAMES.names, b"helicone-fallback-index", b"x-should-retry")
-"""Of a call that was allowed several tries."""
+OWN_NAMES_OF_MANY = Names(*OWN_NAMES.names, b"helicone-fallback-index", b"helicone-cache", b"x-should-retry")
+"""Of a call that asked for more than to be passed on."""
 
 
 ABOUT_THE_TARGET = (BadTarget, TargetRefused, Unreachable)
@@ -82,6 +84,7 @@ class Proxy:
         guard: Guard = everyone,
         admission: Admission | None = None,
         ledger: Ledger | None = None,
+        cache: CacheStore | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -95,9 +98,9 @@ class Proxy:
         self._strict = config.strict
         self._loop = asyncio.get_running_loop()
         self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
-        self._asking = Asking(
-            config, self._router, Intake(config, self._relay, self._received), upstream, Limits(ledger, self._telemetry), self._begins
-        )
+        self._cache = Cache(cache, config.cache_entry_bytes, self._telemetry)
+        limits, intake = Limits(ledger, self._telemetry), Intake(config, self._relay, self._received)
+        self._asking = Asking(config, self._router, intake, upstream, self._cache, limits, self._begins)
 
     @property
     def providers(self) -> list[str]:
@@ -213,12 +216,14 @@ class Proxy:
     async def _answer(self, call: Call, answer: Answer) -> None:
         exchange, recording = call.exchange, call.recording
         recording.status, recording.announced = answer.status, answer.content_length
-        headers, recording.answer_type, encoding = head_of(answer.headers, OWN_NAMES_OF_MANY if recording.tries else OWN_NAMES)
+        headers, recording.answer_type, encoding = head_of(
+            answer.headers, OWN_NAMES_OF_MANY if recording.tries or recording.own_headers else OWN_NAMES
+        )
         copy = recording.answer = Copy(self._config.body_limit, encoding)
         try:
             exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)
-            if self._strict:
-                await self._relay.strictly(exchange, recording, answer, copy, partial(self._end_durably, call, answer.status))
+            if self._strict or recording.saving is not None:
+                await self._relay.strictly(exchange, recording, answer, copy, partial(self._before_the_end, call, answer))
             else:
                 await self._relay.at_once(exchange, recording, answer, copy)
             self._end(call, _outcome_of(answer.status))
@@ -258,12 +263,13 @@ class Proxy:
         else:
             self._end(call, Outcome.ABANDONED, error="Heliograph was stopped before the answer was complete.")
 
-    async def _end_durably(self, call: Call, status: int) -> None:
-        if call.recording.ended:
-            return
-        completed = self._complete(call, _outcome_of(status), None)
-        if call.recording.kept:
-            await self._emitter.emit_durably(completed)
+    async def _before_the_end(self, call: Call, answer: Answer) -> None:
+        """Of an answer that is complete but for what its client does not have yet. Doing it again does nothing."""
+        await self._cache.keep(call.recording, answer.headers, self._relay.elapsed_ms(call.exchange))
+        if self._strict and not call.recording.ended:
+            completed = self._complete(call, _outcome_of(answer.status), None)
+            if call.recording.kept:
+                await self._emitter.emit_durably(completed)
 
     def _end(self, call: Call, outcome: Outcome, error: str | None = None) -> None:
         if not call.recording.ended:

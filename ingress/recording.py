@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from eventlog.events import DEFAULT_ORGANIZATION, Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted, Try
 from eventlog.keys import ApiKey
+from ingress.cache import Saving
 from ingress.copies import Copy, body_of
 from ingress.directives import NOTHING, Directives
 from ingress.heads import RequestHead
@@ -109,6 +110,7 @@ class Recording:
         "announced",
         "answer",
         "answer_type",
+        "cache_reference_id",
         "call_id",
         "copy",
         "created_at",
@@ -125,6 +127,7 @@ class Recording:
         "received",
         "request_id",
         "route",
+        "saving",
         "status",
         "target",
         "tries",
@@ -159,6 +162,10 @@ class Recording:
         self.tries: list[Try] = []
         """Of a call that may be made several times."""
         self.fallback_index: int | None = None
+        self.cache_reference_id: str | None = None
+        """The call whose answer is given again."""
+        self.saving: Saving | None = None
+        """The answer, where it is to be kept."""
         self.gave_up = False
         """It failed as often as it might be tried."""
         self.received = False
@@ -219,11 +226,19 @@ class Recording:
             request_bytes=self.request_bytes,
             response=self._response_body(broken_off=outcome not in _WHOLE),
             request_truncated=self.copy is not None and self.copy.truncated,
-            attempts=len(self.tries) if self.tries else 0 if outcome in _NOT_ASKED else 1,
+            attempts=self._attempts(outcome),
             tries=tuple(self.tries),
             fallback_index=self.fallback_index,
+            cache_hit=self.cache_reference_id is not None,
+            cache_reference_id=self.cache_reference_id,
             error=error,
         )
+
+    def _attempts(self, outcome: Outcome) -> int:
+        """How often the provider was asked."""
+        if self.tries:
+            return len(self.tries)
+        return 0 if outcome in _NOT_ASKED or self.cache_reference_id is not None else 1
 
     def facts(self) -> CallFacts:
         """Made once, when the request body is known; before that, as much as there is."""

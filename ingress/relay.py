@@ -52,7 +52,7 @@ class Relay:
         exchange.finish()
 
     async def strictly(self, exchange: Exchange, recording: Recording, answer: Answer, copy: Copy, write_end: WriteEnd) -> None:
-        """As `at_once`, but what would tell the client that the answer is complete waits until the log has the call's end."""
+        """As `at_once`, but what would tell the client that the answer is complete waits until its end is written down, or kept."""
         last = LastPiece(answer.content_length, recording.answer_type, copy)
         while True:
             piece = answer.take()
@@ -64,6 +64,8 @@ class Relay:
             if recording.ttft_ms is None:
                 recording.ttft_ms = self.elapsed_ms(exchange)
             await self.keep(copy, piece)
+            if recording.saving is not None:
+                recording.saving.feed(piece)
             if last.sees(piece):
                 await write_end()
             for each in last.due():

@@ -29,6 +29,8 @@ TTFT = Histogram("heliograph_ingress_ttft_seconds", "From a request's first byte
 EMITTED = Counter("heliograph_events_emitted", "Events that the log took.", ["topic"])
 DROPPED = Counter("heliograph_events_dropped", "Events, or their bodies, that were given up, by reason.", ["reason"])
 LIMITS_NOT_COUNTED = Counter("heliograph_limits_not_counted", "Calls that passed although a limit held for them: it could not be counted.")
+CACHE_ASKED = Counter("heliograph_cache_lookups", "Answers that were looked for in the cache, by what came of it.", ["result"])
+CACHE_FAILED = Counter("heliograph_cache_failures", "Times that nothing could be looked up in the cache, or kept there.")
 SPILLED = Counter("heliograph_events_spilled", "Events that went to disk, because Kafka did not take them.")
 SPILL_BYTES = Gauge("heliograph_spill_bytes", "What waits on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_MESSAGES = Gauge("heliograph_spill_messages", "Messages that wait on disk for Kafka.", multiprocess_mode="livesum")
@@ -103,6 +105,12 @@ class Telemetry:
 
     def events_dropped(self, reason: str, count: int) -> None:
         self._dropped[reason] += count
+
+    def cache_asked(self, *, hit: bool) -> None:
+        CACHE_ASKED.labels("hit" if hit else "miss").inc()
+
+    def cache_failed(self) -> None:
+        CACHE_FAILED.inc()
 
     def limit_not_counted(self) -> None:
         LIMITS_NOT_COUNTED.inc()

@@ -18,6 +18,7 @@ from rich.table import Table
 from runtime import letters_cli, logs
 from runtime.asking import ask, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
+from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
 from runtime.demo import serve
 from runtime.keys_cli import app as keys_app
@@ -49,6 +50,7 @@ app.add_typer(demo_app, name="demo")
 app.add_typer(lake_app, name="lake")
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
+app.add_typer(cache_app, name="cache")
 app.command("lag")(lag)
 app.command("tail")(tail)
 

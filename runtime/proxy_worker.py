@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from eventlog.spill import SpillingWriter
 from ingress.app import create_app
+from ingress.cache_store import CacheUnavailable, SharedCache
 from ingress.ledger import LedgerUnavailable, SharedLedger
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
@@ -32,9 +33,17 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
     control = Control(chosen)
-    ledger = _ledger(chosen)
+    ledger, cache = _shared(chosen)
     app = create_app(
-        config, emitter, upstream, telemetry=telemetry, guard=refusing(guard), spill=spill, admission=control.admission, ledger=ledger
+        config,
+        emitter,
+        upstream,
+        telemetry=telemetry,
+        guard=refusing(guard),
+        spill=spill,
+        admission=control.admission,
+        ledger=ledger,
+        cache=cache,
     )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
@@ -47,14 +56,17 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
             await serve(app, sockets, stop=stop, on_started=ready)
     finally:
         ledger.close()
+        cache.close()
         await upstream.aclose()
         await events.close()
 
 
-def _ledger(chosen: Settings) -> SharedLedger:
+def _shared(chosen: Settings) -> tuple[SharedLedger, SharedCache]:
+    """What all workers of this machine have in common. Raises Misconfigured."""
     try:
-        return SharedLedger(chosen.data_dir / "ledger", limit_bytes=chosen.ledger_bytes)
-    except LedgerUnavailable as error:
+        ledger = SharedLedger(chosen.data_dir / "ledger", limit_bytes=chosen.ledger_bytes)
+        return ledger, SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
+    except (LedgerUnavailable, CacheUnavailable) as error:
         raise Misconfigured(f"{error}. HELIOGRAPH_DATA_DIR must name a directory that can be written.") from error
 
 

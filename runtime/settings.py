@@ -81,6 +81,11 @@ class Attempting(Group):
     )
 
 
+class Caching(Group):
+    bytes: int = Field(1 << 30, ge=1 << 20, description="Bytes of answers that are kept; what was asked for least lately goes first.")
+    entry_bytes: int = Field(8 << 20, gt=0, description="Bytes of one answer; a larger one is passed on and not kept.")
+
+
 class Emitting(Group):
     linger_ms: float = Field(20, ge=0, description="Milliseconds that a batch of events waits for more.")
     batch_bytes: int = Field(256 << 10, gt=0, description="Bytes at which a batch is closed at once.")
@@ -244,6 +249,7 @@ class Settings(BaseSettings):
     limits: UpstreamLimits = Field(UpstreamLimits(), description="Time limits towards providers.")
     clients: Clients = Field(Clients(), description="Limits towards clients.")
     attempts: Attempting = Field(Attempting(), description="How often a call may be made that asks for it.")
+    cache: Caching = Field(Caching(), description="The cache of answers.")
     ledger_bytes: int = Field(
         256 << 20,
         ge=1 << 20,
@@ -304,6 +310,10 @@ class Settings(BaseSettings):
         return self.data_dir / "log"
 
     @property
+    def cache_dir(self) -> Path:
+        return self.data_dir / "cache"
+
+    @property
     def spill_dir(self) -> Path:
         return self.spill.dir or self.data_dir / "spill"
 
@@ -337,6 +347,7 @@ class Settings(BaseSettings):
                 stalled_s=self.clients.stalled_s,
                 drain_s=self.shutdown_s,
             ),
+            cache_entry_bytes=self.cache.entry_bytes,
             attempts=AttemptLimits(**self.attempts.model_dump()),
         )
 

@@ -16,6 +16,7 @@ from eventlog.events import RequestReceived, ResponseCompleted
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
 from ingress.app import Ingress, create_app
+from ingress.cache_store import CacheStore
 from ingress.config import ClientLimits, IngressConfig
 from ingress.emitter import Emitter
 from ingress.exchange import Handler
@@ -83,6 +84,7 @@ async def running(
     spill: Callable[[], SpillState] | None = None,
     admission: Admission | None = None,
     ledger: Ledger | None = None,
+    cache: CacheStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """`settings` are IngressConfig's; every provider that is asked for in `upstreams` by default is the fake one."""
@@ -93,7 +95,9 @@ async def running(
         telemetry = Telemetry()
         emitter = Emitter(await log.writer(), limits=config.emitter, telemetry=telemetry)
         upstream = Upstream(limits=limits, allow_private_targets=private)
-        ingress = create_app(config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill, admission=admission, ledger=ledger)
+        ingress = create_app(
+            config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill, admission=admission, ledger=ledger, cache=cache
+        )
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))
         serving = asyncio.create_task(serve(ingress, [listening], stop=stop, on_started=started.set))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress import ledger as ledgers
+from ingress import lmdb_files
 from ingress.ledger import Ledger, LedgerUnavailable, SharedLedger, Window, packed, unpacked
 from ingress.policies import Policy, parse_policy
 from ingress.windows import SECOND, SLOTS, Entry, counted, judge, live
@@ -134,7 +134,7 @@ def test_a_ledger_of_an_earlier_boot_is_removed(tmp_path: Path, monkeypatch: pyt
     (old / "data.mdb").write_bytes(b"damaged")
     SharedLedger(tmp_path).close()
     assert not old.exists()
-    monkeypatch.setattr(ledgers, "BOOT_ID", tmp_path / "none")
+    monkeypatch.setattr(lmdb_files, "BOOT_ID", tmp_path / "none")
     SharedLedger(tmp_path).close()
 
 

@@ -1,4 +1,4 @@
-"""Keys and limits as they count in a running `heliograph up`: with nothing restarted, and after a restart."""
+"""Keys, limits and the cache as they count in a running `heliograph up`: with nothing restarted, and after a restart."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -124,6 +125,45 @@ def test_ten_in_a_minute_by_the_sdk_among_workers(tmp_path: Path) -> None:
         stack.kill_tree()
         stack.start()
         assert statuses("user-123") == [429] * 12
+
+
+def test_the_second_is_given_again_by_any_worker(tmp_path: Path) -> None:
+    """The skill page's snippet: an identical call made right after the first is a hit, also through another worker, and after a kill -9."""
+    with running(tmp_path, workers=2) as stack:
+
+        def answers(question: str, count: int, **more: str) -> list[Any]:
+            found = []
+            for _ in range(count):
+                client = openai.OpenAI(
+                    base_url=f"{stack.proxy}/v1",
+                    api_key="sk-test",
+                    default_headers={"Helicone-Auth": "Bearer sk-helicone-xxxx", "Helicone-Cache-Enabled": "true"} | more,
+                )
+                with client:
+                    messages: Any = [{"role": "user", "content": question}]
+                    found.append(client.chat.completions.with_raw_response.create(model="gpt-3.5-turbo", messages=messages))
+            return found
+
+        first, *others = answers("What is 2+2?", 10)
+        assert [answer.headers["helicone-cache"] for answer in (first, *others)] == ["MISS"] + ["HIT"] * 9
+        assert {answer.content for answer in others} == {first.content}
+        bucket = answers("Summarize our FAQ", 6, **{"Helicone-Cache-Bucket-Max-Size": "3"})
+        assert [answer.headers["helicone-cache"] for answer in bucket] == ["MISS"] * 3 + ["HIT"] * 3
+        miss = stack.row(f"request_id = '{first.headers['helicone-id']}'")
+        hit = stack.row(f"request_id = '{others[0].headers['helicone-id']}'")
+        assert (miss["cache_hit"], hit["cache_hit"], hit["cache_reference_id"]) == (False, True, miss["call_id"])
+        assert (hit["cost_usd"], hit["cost_saved_usd"], hit["attempts"]) == (0, miss["cost_usd"], 0)
+        stack.kill_tree()
+        stack.start()
+        assert answers("What is 2+2?", 1)[0].headers["helicone-cache"] == "HIT"
+        data = ("--data-dir", str(stack.data_dir))
+        assert typed(stack, "cache", "stats", *data).startswith("4 answers, ")
+        assert typed(stack, "cache", "clear", *data) == "4 answers are forgotten."
+        assert answers("What is 2+2?", 1)[0].headers["helicone-cache"] == "MISS"
+
+
+def test_where_there_is_no_cache(stack: Stack, tmp_path: Path) -> None:
+    assert "There is no cache in" in typed(stack, "cache", "stats", "--data-dir", str(tmp_path), fails=True)
 
 
 def test_beyond_this_machine_a_first_key_must_be_there(stack: Stack, tmp_path: Path) -> None:

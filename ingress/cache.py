@@ -1,0 +1,160 @@
+"""What an answer is found again by, for how long, and what of it is kept: decisions, each a function of values.
+
+Headers and numbers are Helicone's (its proxy's cache settings and its docs, "Caching", read 2026-11). The key is wider than its: everything
+that may change an answer is in it, and whoever asks, by organization and by what the provider knows them by.
+"""
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b, sha256
+
+import msgspec
+from msgspec import Struct
+
+from eventlog.events import Organization
+from ingress.errors import BadDirective
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+USUAL_TTL_S = 7 * 86_400
+LONGEST_TTL_S = 365 * 86_400
+MOST_SLOTS = 20
+KEY_BYTES = 32
+
+VARYING = frozenset(
+    {b"accept", b"accept-encoding", b"anthropic-version", b"anthropic-beta", b"openai-organization", b"openai-project", b"openai-beta"}
+)
+"""Headers of a request that change its answer."""
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+_SHORT_LIVED = b"ya29."
+"""Google's access tokens, new every hour."""
+_SIGNED = re.compile(rb"AWS4-[A-Z0-9-]+ .*?Credential=([^/,\s]+)")
+"""Amazon's signatures, new for every request; the access key's id stays."""
+_PERSONAL = re.compile(
+    rb"set-cookie2?|.*ratelimit.*|openai-organization|openai-project|www-authenticate|retry-after|x-should-retry|helicone-.*"
+)
+"""Headers of an answer that speak of whoever received it, or of that moment."""
+_MAX_AGE = re.compile(r"(?:^|[,\s])(s-maxage|max-age)\s*=\s*(\"?)([^,\s\"]*)\2", re.IGNORECASE)
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class CacheWish(Struct, frozen=True, kw_only=True):
+    """What a call asks of the cache."""
+
+    read: bool
+    save: bool
+    slots: int = 1
+    """So many answers are gathered before any is given again."""
+    seed: str = ""
+    ignored: tuple[str, ...] = ()
+    """Top-level keys of a JSON body that do not count."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A request, as far as its answer depends on it."""
+
+    organization: Organization
+    method: bytes
+    url: bytes
+    """With its query."""
+    headers: Headers
+    """As they go to the provider; names are lower-case."""
+    body: bytes
+    elsewhere: bytes = b""
+    """Where it may go besides, with what: fallbacks."""
+
+
+def key_of(wish: CacheWish, asked: Asked) -> bytes:
+    """32 bytes. Two requests share it when they are the same to whoever answers them."""
+    parts: list[bytes] = [
+        asked.organization.encode("utf-8", "surrogatepass"),
+        wish.seed.encode("utf-8", "surrogatepass"),
+        b"%d" % wish.slots,
+        asked.method,
+        asked.url,
+        asked.elsewhere,
+        body_that_counts(asked.body, wish.ignored),
+    ]
+    parts += [part for name, value in sorted(asked.headers) for part in _counting(name, value)]
+    digest = sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.digest()
+
+
+def _counting(name: bytes, value: bytes) -> tuple[bytes, ...]:
+    if name in VARYING:
+        return name, value
+    return (name, credential_of(value)) if name in CREDENTIALS else ()
+
+
+def credential_of(value: bytes) -> bytes:
+    """By what a provider knows the caller, in a form that is nobody's key: what lasts of it."""
+    signed = _SIGNED.match(value)
+    if signed:
+        return b"signed by " + signed[1]
+    if value.removeprefix(b"Bearer ").removeprefix(b"bearer ").startswith(_SHORT_LIVED):
+        return b"short-lived"
+    return blake2b(value, digest_size=32).digest()
+
+
+def body_that_counts(body: bytes, ignored: Sequence[str]) -> bytes:
+    """`body` without these keys; one that is no JSON object stays as it is."""
+    if not ignored:
+        return body
+    try:
+        fields = dict(_object.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body
+    for name in ignored:
+        fields.pop(name, None)
+    return msgspec.json.encode(fields)
+
+
+def ttl_of(cache_control: str | None) -> int:
+    """Seconds for which an answer may be given again: s-maxage, else max-age, else seven days. Raises BadDirective for no number."""
+    found = {name.lower(): value for name, _, value in _MAX_AGE.findall(cache_control or "")}
+    said = found.get("s-maxage", found.get("max-age"))
+    if said is None:
+        return USUAL_TTL_S
+    if not (said.isascii() and said.isdigit()):
+        raise BadDirective("Cache-Control must say whole seconds, such as max-age=3600", field="Cache-Control")
+    return min(int(said[:12]), LONGEST_TTL_S)
+
+
+def parse_ignored(name: str, text: str) -> tuple[str, ...]:
+    """`request_id,timestamp`, as Helicone's docs write it, or `"request_id","timestamp"`, as its code reads it. Raises BadDirective."""
+    plain = text.strip()
+    if plain[:1] in {'"', "["}:
+        try:
+            return tuple(msgspec.json.decode(plain if plain[:1] == "[" else f"[{plain}]", type=list[str]))
+        except msgspec.DecodeError:
+            raise BadDirective(f"{name} must be a list of keys, such as request_id,timestamp", field=name) from None
+    return tuple(part.strip() for part in plain.split(",") if part.strip())
+
+
+def kept_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Those of an answer that may be given to somebody else, later."""
+    return [(name, value) for name, value in headers if _PERSONAL.fullmatch(name.lower()) is None]
+
+
+class Saving:
+    """An answer that is to be kept, as it passes. One that grows beyond `limit_bytes` is not."""
+
+    def __init__(self, key: bytes, slots: int, ttl_s: int, limit_bytes: int) -> None:
+        self.key, self.slots, self.ttl_s = key, slots, ttl_s
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.over = False
+        """Kept, or given up."""
+        self._limit = limit_bytes
+
+    def feed(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self.size > self._limit:
+            self.over = True
+            self.pieces.clear()
+        elif not self.over:
+            self.pieces.append(piece)

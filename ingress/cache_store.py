@@ -1,0 +1,214 @@
+"""Where answers are kept to be given again, shared by all workers of one `heliograph up`: an LMDB file in the data directory.
+
+As with the ledger, nothing waits for the disk, so what is kept outlives every process and not the machine. Each entry bears a checksum:
+one that was damaged is none. Whoever was asked for least lately goes first.
+"""
+
+import random
+import struct
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
+
+import lmdb
+import msgspec
+from msgspec import Struct
+
+from ingress.lmdb_files import opened
+
+TOUCHED_S = 60
+"""That an entry was used is noted again after so long: hits would write otherwise."""
+PAGE = 4096
+SMALL = 2_000
+"""Values above it have pages of their own."""
+MARGIN_BYTES = 4 << 20
+_HEAD = struct.Struct("<QQ8s")
+"""When it expires, when it was used, both in seconds since 1970; the checksum of the rest."""
+_COUNT = struct.Struct("<q")
+_USED = struct.Struct(">Q")
+_CHECK_BYTES = 8
+_BYTES, _ENTRIES = b"bytes", b"entries"
+
+
+class Stored(Struct, frozen=True, kw_only=True, array_like=True):
+    """An answer, as its provider sent it."""
+
+    call_id: str
+    """Of the call that was answered with it."""
+    headers: list[tuple[bytes, bytes]]
+    pieces: list[bytes]
+    """Its body, in the pieces in which it came."""
+    sized: bool
+    """Its length was announced."""
+    latency_ms: float
+    """How long that call took."""
+
+
+class Hit(Struct, frozen=True):
+    """An answer to be given again."""
+
+    slot: int
+    stored: Stored
+
+
+class CacheStats(Struct, frozen=True, kw_only=True):
+    entries: int
+    bytes: int
+    limit_bytes: int
+
+
+class CacheUnavailable(Exception):
+    """Nothing can be looked up, or kept, now."""
+
+
+class CacheStore(Protocol):
+    def find(self, key: bytes, slots: int) -> Hit | None:
+        """One of the answers, by chance, once all slots are full; None before that. Raises CacheUnavailable."""
+
+    def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+        """Into the first slot that is free; where none is, it is not kept. Raises CacheUnavailable."""
+
+
+class SharedCache:
+    """The answers of all processes that open the same directory. Raises CacheUnavailable when it cannot be used."""
+
+    def __init__(
+        self, directory: Path, *, limit_bytes: int, clock: Callable[[], float] = time.time, chance: Callable[[int], int] = random.randrange
+    ):
+        self._limit, self._clock, self._chance = limit_bytes, clock, chance
+        try:
+            self._env = opened(directory, limit_bytes + limit_bytes // 20 + MARGIN_BYTES, databases=3)
+            self._entries, self._used, self._counts = (self._env.open_db(name) for name in (b"entries", b"used", b"counts"))
+        except (OSError, lmdb.Error) as error:
+            raise CacheUnavailable(f"{directory}: {error}") from error
+
+    def find(self, key: bytes, slots: int) -> Hit | None:
+        now = int(self._clock())
+        try:
+            with self._env.begin(buffers=True) as txn:
+                found = [self._live(txn, key, slot, now) for slot in range(slots)]
+                if not all(found):
+                    return None
+                slot = self._chance(slots) if slots > 1 else 0
+                value = bytes(found[slot] or b"")
+        except lmdb.Error as error:
+            raise CacheUnavailable(str(error)) from error
+        stored = _undamaged(value)
+        if stored is None:
+            self._forget(key, slot)
+            return None
+        _, used, _ = _HEAD.unpack_from(value)
+        if now - used >= TOUCHED_S:
+            self._touch(key, slot, now)
+        return Hit(slot, stored)
+
+    def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+        now = int(self._clock())
+        content = msgspec.msgpack.encode(stored)
+        value = _HEAD.pack(now + ttl_s, now, _check(content)) + content
+        try:
+            try:
+                self._put(key, slots, value, now, spare=0)
+            except lmdb.MapFullError:  # pages are not filled to the brim
+                self._put(key, slots, value, now, spare=self._limit // 10)
+        except lmdb.Error as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def clear(self) -> None:
+        with self._env.begin(write=True) as txn:
+            for database in (self._entries, self._used, self._counts):
+                txn.drop(database, delete=False)
+
+    @property
+    def stats(self) -> CacheStats:
+        with self._env.begin(db=self._counts) as txn:
+            counts = [_COUNT.unpack(txn.get(name) or _COUNT.pack(0))[0] for name in (_ENTRIES, _BYTES)]
+        return CacheStats(entries=counts[0], bytes=counts[1], limit_bytes=self._limit)
+
+    def close(self) -> None:
+        self._env.close()
+
+    def _live(self, txn: lmdb.Transaction, key: bytes, slot: int, now: int) -> Any:
+        value: Any = txn.get(_place(key, slot), db=self._entries)
+        return None if value is None or _HEAD.unpack_from(value)[0] <= now else value
+
+    def _put(self, key: bytes, slots: int, value: bytes, now: int, spare: int) -> None:
+        cost = _cost(value)
+        if cost > self._limit:
+            return
+        with self._env.begin(write=True) as txn:
+            free = next((slot for slot in range(slots) if self._live(txn, key, slot, now) is None), None)
+            if free is None:
+                return
+            self._remove(txn, _place(key, free))
+            self._make_room(txn, cost + spare)
+            txn.put(_place(key, free), value, db=self._entries)
+            txn.put(_USED.pack(now) + _place(key, free), b"", db=self._used)
+            self._count(txn, 1, cost)
+
+    def _make_room(self, txn: lmdb.Transaction, wanted: int) -> None:
+        cursor = txn.cursor(db=self._used)
+        while self._counted(txn, _BYTES) + wanted > self._limit and cursor.first():
+            self._remove(txn, bytes(cursor.key())[_USED.size :])
+
+    def _remove(self, txn: lmdb.Transaction, place: bytes) -> None:
+        value: Any = txn.get(place, db=self._entries)
+        if value is not None:
+            used = _USED.pack(_HEAD.unpack_from(value)[1]) + place
+            cost = _cost(value)
+            txn.delete(place, db=self._entries)
+            txn.delete(used, db=self._used)
+            self._count(txn, -1, -cost)
+
+    def _touch(self, key: bytes, slot: int, now: int) -> None:
+        """Notes the use where that is possible; who looked something up has it already."""
+        place = _place(key, slot)
+        try:
+            with self._env.begin(write=True) as txn:
+                value = txn.get(place, db=self._entries)
+                if value is not None:
+                    expires, used, check = _HEAD.unpack_from(value)
+                    txn.delete(_USED.pack(used) + place, db=self._used)
+                    txn.put(place, _HEAD.pack(expires, now, check) + value[_HEAD.size :], db=self._entries)
+                    txn.put(_USED.pack(now) + place, b"", db=self._used)
+        except lmdb.Error:
+            return
+
+    def _forget(self, key: bytes, slot: int) -> None:
+        try:
+            with self._env.begin(write=True) as txn:
+                self._remove(txn, _place(key, slot))
+        except lmdb.Error as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def _count(self, txn: lmdb.Transaction, entries: int, size: int) -> None:
+        txn.put(_ENTRIES, _COUNT.pack(self._counted(txn, _ENTRIES) + entries), db=self._counts)
+        txn.put(_BYTES, _COUNT.pack(self._counted(txn, _BYTES) + size), db=self._counts)
+
+    def _counted(self, txn: lmdb.Transaction, name: bytes) -> int:
+        return int(_COUNT.unpack(txn.get(name, db=self._counts) or _COUNT.pack(0))[0])
+
+
+def _place(key: bytes, slot: int) -> bytes:
+    return key + bytes((slot,))
+
+
+def _cost(value: bytes) -> int:
+    """What it takes on disk: pages of its own, or a share of one that is filled to two thirds, and what is noted beside it."""
+    return -(-(len(value) + 16) // PAGE) * PAGE + 128 if len(value) > SMALL else len(value) * 3 // 2 + 192
+
+
+def _check(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_CHECK_BYTES).digest()
+
+
+def _undamaged(value: bytes) -> Stored | None:
+    content = value[_HEAD.size :]
+    if _HEAD.unpack_from(value)[2] != _check(content):
+        return None
+    try:
+        return msgspec.msgpack.decode(content, type=Stored)
+    except msgspec.MsgspecError:
+        return None

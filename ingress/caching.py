@@ -1,0 +1,97 @@
+"""The cache on a call's way: looked up before anything is counted or sent, and filled with what passes by."""
+
+import asyncio
+
+import structlog
+
+from ingress.cache import CacheWish, Headers, Saving, kept_headers
+from ingress.cache_store import CacheStore, CacheUnavailable, Stored
+from ingress.connection import Answer
+from ingress.recording import Recording
+from ingress.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+OK = 200
+HEAVY_BYTES = 256 << 10
+"""A larger answer is stored beside the event loop."""
+
+
+class CachedAnswer(Answer):
+    """An answer that was given before: the same bytes, in the same pieces."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, stored: Stored) -> None:
+        self.status, self.reason, self.headers = OK, b"", stored.headers
+        self.content_length = sum(map(len, stored.pieces)) if stored.sized else None
+        self.complete = True
+        self._left = iter(stored.pieces)
+
+    def take(self) -> bytes | None:
+        return next(self._left, b"")
+
+    async def read(self) -> bytes:
+        return next(self._left, b"")
+
+    def close(self) -> None: ...
+
+
+class Cache:
+    """Asks the store for the calls of one process. Where it cannot, calls go on without: nothing of ours holds one up."""
+
+    def __init__(self, store: CacheStore | None, entry_bytes: int, telemetry: Telemetry) -> None:
+        self._store, self._entry_bytes, self._telemetry = store, entry_bytes, telemetry
+        self._working = True
+
+    def answer(self, recording: Recording, wish: CacheWish, key: bytes, ttl_s: int) -> CachedAnswer | None:
+        """The answer that was kept, if there is one; else what passes is to be kept, where that is wished."""
+        if self._store is None:
+            return None
+        if wish.read:
+            hit = None
+            try:
+                hit = self._store.find(key, wish.slots)
+                self._working = True
+            except CacheUnavailable as error:
+                self._failed(error)
+            self._telemetry.cache_asked(hit=hit is not None)
+            if hit is not None:
+                recording.cache_reference_id = hit.stored.call_id
+                recording.own_headers += [
+                    (b"Helicone-Cache", b"HIT"),
+                    (b"Helicone-Cache-Bucket-Idx", b"%d" % hit.slot),
+                    (b"Helicone-Cache-Latency", b"%d" % round(hit.stored.latency_ms)),
+                ]
+                return CachedAnswer(hit.stored)
+            recording.own_headers.append((b"Helicone-Cache", b"MISS"))
+        if wish.save and ttl_s > 0:
+            recording.saving = Saving(key, wish.slots, ttl_s, self._entry_bytes)
+        return None
+
+    async def keep(self, recording: Recording, headers: Headers, latency_ms: float) -> None:
+        """An answer that is complete. Nobody else is to have it otherwise; doing it again does nothing."""
+        saving = recording.saving
+        if saving is None or saving.over or recording.status != OK or self._store is None:
+            return
+        saving.over = True
+        stored = Stored(
+            call_id=recording.call_id,
+            headers=kept_headers(headers),
+            pieces=saving.pieces,
+            sized=recording.announced is not None,
+            latency_ms=latency_ms,
+        )
+        try:
+            if saving.size > HEAVY_BYTES:
+                await asyncio.to_thread(self._store.put, saving.key, saving.slots, stored, saving.ttl_s)
+            else:
+                self._store.put(saving.key, saving.slots, stored, saving.ttl_s)
+        except CacheUnavailable as error:
+            self._failed(error)
+
+    def _failed(self, error: CacheUnavailable) -> None:
+        self._telemetry.cache_failed()
+        if self._working:
+            log.error("cache_unavailable", error=str(error), remains="calls go to their providers")
+        self._working = False
