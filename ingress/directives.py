@@ -57,6 +57,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     cache_slots: int = 1
     cache_seed: str | None = None
     cache_ignored: tuple[str, ...] = ()
+    debug: bool = False
     warning: str | None = None
     """What was let through although it was not understood."""
 
@@ -179,6 +180,17 @@ def listed() -> list[Listed]:
     """Every header that we know: those that are obeyed, then those that are let through with a warning."""
     obeyed = [Listed(each.name, each.grammar, each.example, each.meaning, True) for each in HEADERS]
     return [*obeyed, *(Listed(name, "", "", _word(name.lower().encode()), False) for name in (*NOT_YET, *NEVER))]
+
+
+def understood(directives: Directives) -> dict[str, object]:
+    """What was said, by field, for its caller to see: in plain values, and without a provider's key."""
+    said = {name: getattr(directives, name) for name in directives.__struct_fields__}
+    told = {name: value for name, value in said.items() if value != getattr(NOTHING, name)}
+    if directives.fallbacks:
+        told["fallbacks"] = [{"target-url": each.url, "onCodes": each.codes} for each in directives.fallbacks]
+    if directives.rate_limit is not None:
+        told["rate_limit"] = str(directives.rate_limit)
+    return told
 
 
 def text_of(raw: bytes) -> str:
@@ -314,6 +326,7 @@ HEADERS = (
         "true",
         "After a 429, a status from 500 on, or a failed connection, the provider is asked again.",
     ),
+    Header("Helicone-Debug", "debug", _flag, FLAG, "true", "The answer says, in `Helicone-Debug`, what of its headers was understood."),
     Header("Helicone-Retry-Num", "retry_num", _whole(0, MOST_RETRIES), f"0 to {MOST_RETRIES}", "3", "So many tries after the first; 5."),
     Header("Helicone-Retry-Factor", "retry_factor", _factor, "1 to 100", "2", "Each pause is so many times the one before; 2."),
     Header(

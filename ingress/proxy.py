@@ -5,6 +5,7 @@ bytes were handed on; only strict durability, which is asked for, waits for the 
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,7 +13,7 @@ from typing import NoReturn
 
 from eventlog.admission import Admission
 from eventlog.events import Outcome, ResponseCompleted
-from eventlog.keys import NotAdmitted, Scope
+from eventlog.keys import Caller, NotAdmitted, Scope
 from ingress.answers import JSON, error_answer
 from ingress.asking import Asking, check
 from ingress.cache_store import CacheStore
@@ -21,7 +22,7 @@ from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
 from ingress.copies import Copy
-from ingress.directives import parse_directives, with_defaults
+from ingress.directives import parse_directives, understood, with_defaults
 from ingress.emitter import Emitter
 from ingress.errors import (
     BadRequest,
@@ -167,6 +168,8 @@ class Proxy:
             self._refuse_method(call)
         directives = parse_directives(with_defaults(head.ours, recording.key))
         recording.direct(directives)
+        if directives.debug:
+            self._explain(recording)
         if directives.needs_body is not None:
             check(directives, self._config.attempts)
         named = directives.target
@@ -178,6 +181,13 @@ class Proxy:
         if head.websocket:
             self._refuse_upgrade(call)
         return route
+
+    def _explain(self, recording: Recording) -> None:
+        if self._admission.sees_all(Caller(recording.organization, recording.key)):
+            told = json.dumps(understood(recording.directives), separators=(",", ":"))
+            recording.own_headers.append((b"Helicone-Debug", told.encode()))
+        else:
+            recording.warn("Helicone-Debug needs a key with the scope admin")
 
     def _refuse_method(self, call: Call) -> NoReturn:
         if call.exchange.method == b"CONNECT":

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from eventlog.admission import Admission
 from eventlog.events import Outcome
 from tests.fakes.ingress import World, running
+from tests.fakes.keyring import KEYS, WRITER
 from tests.fakes.provider import Answering, raw, sized, streamed
 from tests.fakes.raw_server import Peer
 
@@ -133,7 +135,7 @@ async def test_a_body_that_is_too_large_is_sent_once() -> None:
     async with running(BUSY) as world:
         answer = await world.post(body=large, headers=FAST)
         assert status_of(answer) == 429
-        assert "not tried again" in headers_of(answer)["helicone-warning"]
+        assert "Helicone-Retry-Enabled is not obeyed" in headers_of(answer)["helicone-warning"]
         answer = await world.post(body=large, headers=b"Helicone-Stream-Usage: true\r\n")
         assert status_of(answer) == 413
         assert len(world.provider.requests) == 1
@@ -242,3 +244,21 @@ async def test_usage_is_asked_for_in_streams() -> None:
         assert request.request.text == body_of(world.provider.requests[0]).decode()
         (response,) = await world.responses()
         assert response.call.stream
+
+
+async def test_what_was_understood() -> None:
+    """Told to whom nobody keeps out, without the keys of providers."""
+    async with running() as world:
+        said = fallbacks(entry(world.provider.url, 500, key="secret")) + FAST + b"Helicone-Property-Size: \xc3\xa4\r\n"
+        limit = b"Helicone-RateLimit-Policy: 10;W=60;s=User\r\n"
+        answer = await world.post(body=BODY, headers=said + limit + b"Helicone-Debug: true\r\n")
+        told = json.loads(headers_of(answer)["helicone-debug"])
+        assert (told["rate_limit"], told["retry_enabled"], told["retry_min_ms"]) == ("10;w=60;s=user", True, 1)
+        assert told["fallbacks"] == [{"target-url": world.provider.url, "onCodes": [[500, 500]]}]
+        assert "secret" not in headers_of(answer)["helicone-debug"]
+        assert "helicone-debug" not in headers_of(await world.post(body=BODY, headers=said))
+    admission = Admission(known=lambda: KEYS)
+    async with running(admission=admission) as world:
+        by_key = f"Helicone-Auth: Bearer {WRITER}\r\nHelicone-Debug: true\r\n".encode()
+        found = headers_of(await world.post(body=BODY, headers=by_key))
+        assert ("helicone-debug" in found, found["helicone-warning"]) == (False, "Helicone-Debug needs a key with the scope admin")
