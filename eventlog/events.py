@@ -84,6 +84,17 @@ class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the content encoding could not be undone; the body is then as sent, in `base64`."""
 
 
+class Spend(Struct, frozen=True, kw_only=True):
+    """A window of a rate limit that the call's cost counts for, once it is known."""
+
+    ledger: str
+    """Where the window is counted."""
+    window: str
+    """The window's id, in hex."""
+    policy: str
+    """The policy it is counted by."""
+
+
 class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a call when it begins. Both its events carry it, so that neither needs the other.
 
@@ -132,6 +143,8 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The request's body is not kept: the caller asked for that."""
     omit_response: bool = False
     """The same of the answer's."""
+    spends: tuple[Spend, ...] = ()
+    """Where its cost counts."""
 
 
 class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,9 +3,11 @@
 What was counted outlives every process, though not the machine.
 """
 
+import secrets
 import struct
 import time
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +23,10 @@ SWEPT = 2
 """So many other windows are looked at for each call that is judged, and removed when nothing in them counts any more."""
 _HEAD = struct.Struct("<QIH")
 """The first instant in ticks, microseconds of a tick, how many entries. Then each one's distance from the first, then the amounts."""
+_ID = b"id"
+"""No window has so short a name."""
+REMEMBERED_S = 86_400
+"""Beyond its window, a call that was settled is known for so long."""
 _LARGEST = (1 << 32) - 1
 
 
@@ -43,6 +49,13 @@ class Ledger(Protocol):
 
         Raises LedgerUnavailable.
         """
+
+    @property
+    def id(self) -> str:
+        """Of all who count together."""
+
+    def limit_costs(self) -> None:
+        """From now on there are windows of what calls cost."""
 
     def close(self) -> None: ...
 
@@ -69,8 +82,13 @@ class SharedLedger:
     def __init__(self, directory: Path, *, limit_bytes: int = 256 << 20, clock: Callable[[], int] = microseconds) -> None:
         self._clock = clock
         self._swept = b""
+        self._limits_costs, self._marked = directory / "limits-costs", False
         try:
             self._env = opened(directory, limit_bytes)
+            with self._env.begin(write=True) as txn:
+                known = txn.get(_ID)
+                self.id = (known or secrets.token_hex(8).encode()).decode()
+                txn.put(_ID, self.id.encode())
         except (OSError, lmdb.Error) as error:
             raise LedgerUnavailable(f"{directory}: {error}") from error
 
@@ -108,13 +126,37 @@ class SharedLedger:
         for _ in range(count):
             if not there:
                 break
-            there = cursor.delete() and bool(cursor.key()) if _ends_at(bytes(cursor.value())) <= now else cursor.next()
+            ended = len(cursor.key()) == ID_BYTES and _ends_at(bytes(cursor.value())) <= now
+            there = cursor.delete() and bool(cursor.key()) if ended else cursor.next()
         self._swept = bytes(cursor.key()) if there else b""
+
+    def spend(self, call_id: str, window: Window, cents: float) -> None:
+        """Counts what a call cost, the first time that it is told of this call. Raises LedgerUnavailable."""
+        now = self._clock()
+        told = blake2b(window.id + call_id.encode(), digest_size=ID_BYTES).digest()
+        until = Entry(now + (window.policy.window_s + REMEMBERED_S) * SECOND, 1.0)
+        try:
+            with self._env.begin(write=True) as txn:
+                if txn.get(told) is None:
+                    entries = live(unpacked(txn.get(window.id)), now)
+                    txn.put(window.id, packed(window.policy, counted(window.policy, entries, now, cents)))
+                    txn.put(told, packed(window.policy, [until]))
+        except lmdb.Error as error:
+            raise LedgerUnavailable(str(error)) from error
+
+    @property
+    def limits_costs(self) -> bool:
+        return self._limits_costs.exists()
+
+    def limit_costs(self) -> None:
+        if not self._marked:
+            self._marked = True
+            self._limits_costs.touch()
 
     @property
     def windows(self) -> int:
         """So many are kept."""
-        return int(self._env.stat()["entries"])
+        return int(self._env.stat()["entries"]) - 1
 
     def close(self) -> None:
         self._env.close()

@@ -11,7 +11,7 @@ from hashlib import blake2b
 import msgspec
 import structlog
 
-from eventlog.events import Organization, Outcome
+from eventlog.events import Organization, Outcome, Spend
 from ingress.errors import CallFailed
 from ingress.ledger import ID_BYTES, Ledger, LedgerUnavailable, Window
 from ingress.policies import USER, Policy, Unit, parse_policy
@@ -100,11 +100,18 @@ class Limits:
             if not verdict.allowed:
                 raise RateLimited(shown.policy, verdict)
             recording.own_headers += told(shown.policy, verdict)
+            recording.costs_count(self._spends(windows, self._ledger))
         elif asked is not None:
             recording.own_headers += told(asked, None)
-            if asked.unit is Unit.CENTS:
-                return
             recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
+
+    @staticmethod
+    def _spends(windows: Sequence[Window], ledger: Ledger) -> tuple[Spend, ...]:
+        """Those for which the call's cost will count."""
+        costly = [window for window in windows if window.policy.unit is Unit.CENTS]
+        if costly:
+            ledger.limit_costs()
+        return tuple(Spend(ledger=ledger.id, window=window.id.hex(), policy=str(window.policy)) for window in costly)
 
     def _not_counted(self, error: LedgerUnavailable) -> None:
         self._telemetry.limit_not_counted()
@@ -115,9 +122,6 @@ class Limits:
     def _windows(self, recording: Recording) -> list[Window]:
         key, asked = recording.key, recording.directives.rate_limit
         policies = [] if asked is None else [("", asked)]
-        if asked is not None and asked.unit is Unit.CENTS:
-            recording.warn("Helicone-RateLimit-Policy with u=cents is not counted yet")
-            policies = []
         if key is not None:
             policies += [(key.id, _policy(text)) for text in key.limits]
         found = []

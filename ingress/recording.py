@@ -9,7 +9,18 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from eventlog.events import DEFAULT_ORGANIZATION, Body, CallFacts, CallId, Outcome, RequestId, RequestReceived, ResponseCompleted, Try
+from eventlog.events import (
+    DEFAULT_ORGANIZATION,
+    Body,
+    CallFacts,
+    CallId,
+    Outcome,
+    RequestId,
+    RequestReceived,
+    ResponseCompleted,
+    Spend,
+    Try,
+)
 from eventlog.keys import ApiKey
 from ingress.cache import Saving
 from ingress.copies import Copy, body_of
@@ -128,6 +139,7 @@ class Recording:
         "request_id",
         "route",
         "saving",
+        "spends",
         "status",
         "target",
         "tries",
@@ -166,6 +178,8 @@ class Recording:
         """The call whose answer is given again."""
         self.saving: Saving | None = None
         """The answer, where it is to be kept."""
+        self.spends: tuple[Spend, ...] = ()
+        """Where its cost counts."""
         self.gave_up = False
         """It failed as often as it might be tried."""
         self.received = False
@@ -186,6 +200,10 @@ class Recording:
             self.route, self._facts = route, None
         if body is not None and body is not self.whole:
             self.whole, self._asked, self._facts = body, asked_of(body), None
+
+    def costs_count(self, spends: tuple[Spend, ...]) -> None:
+        if spends:
+            self.spends, self._facts = spends, None
 
     def warn(self, warning: str) -> None:
         known = self.directives.warning
@@ -273,6 +291,7 @@ class Recording:
             traceparent=head.traceparent,
             omit_request=directives.omit_request,
             omit_response=directives.omit_response,
+            spends=self.spends,
         )
 
     def _where(self) -> tuple[str, str]:

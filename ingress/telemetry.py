@@ -31,6 +31,7 @@ DROPPED = Counter("heliograph_events_dropped", "Events, or their bodies, that we
 LIMITS_NOT_COUNTED = Counter("heliograph_limits_not_counted", "Calls that passed although a limit held for them: it could not be counted.")
 CACHE_ASKED = Counter("heliograph_cache_lookups", "Answers that were looked for in the cache, by what came of it.", ["result"])
 CACHE_FAILED = Counter("heliograph_cache_failures", "Times that nothing could be looked up in the cache, or kept there.")
+COSTS_UNKNOWN = Counter("heliograph_limits_costs_unknown", "Calls that were limited by cost, and whose cost is not known: they count 0.")
 SPILLED = Counter("heliograph_events_spilled", "Events that went to disk, because Kafka did not take them.")
 SPILL_BYTES = Gauge("heliograph_spill_bytes", "What waits on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_MESSAGES = Gauge("heliograph_spill_messages", "Messages that wait on disk for Kafka.", multiprocess_mode="livesum")
@@ -111,6 +112,9 @@ class Telemetry:
 
     def cache_failed(self) -> None:
         CACHE_FAILED.inc()
+
+    def cost_unknown(self) -> None:
+        COSTS_UNKNOWN.inc()
 
     def limit_not_counted(self) -> None:
         LIMITS_NOT_COUNTED.inc()

@@ -14,6 +14,8 @@ from ingress.policies import Policy, Unit
 
 SLOTS = 64
 SECOND = 1_000_000
+DECIMALS = 9
+"""Of a cent, as a policy may name them: sums of binary fractions are not quite what they should be."""
 
 
 class Entry(Struct, frozen=True):
@@ -46,13 +48,13 @@ def live(entries: Entries, now: int) -> list[Entry]:
 
 def judge(policy: Policy, entries: Entries, now: int) -> Verdict:
     """Of a call that comes now, before which `entries` were counted, all of them live. What is allowed takes its place by `counted`."""
-    used = math.fsum(entry.amount for entry in entries)
+    used = round(math.fsum(entry.amount for entry in entries), DECIMALS)
     taken = 1.0 if policy.unit is Unit.REQUEST else 0.0
     allowed = _has_room(policy, used, taken)
     after = counted(policy, entries, now, taken) if allowed and taken else entries
     return Verdict(
         allowed=allowed,
-        remaining=max(0, math.floor(policy.quota - used - (taken if allowed else 0.0))),
+        remaining=max(0, math.floor(round(policy.quota - used - (taken if allowed else 0.0), DECIMALS))),
         reset_s=_seconds(after[-1].leaves_at - now) if after else 0,
         retry_after_s=0 if allowed else _seconds(_frees_at(policy, entries, used, taken) - now),
     )

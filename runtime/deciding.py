@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import structlog
 
@@ -27,7 +28,7 @@ class Control:
 
     def __init__(self, chosen: Settings) -> None:
         self._chosen = chosen
-        self._following = Following(self._opened, chosen.data_dir / "decided.json")
+        self._following = Following(self.opened, chosen.data_dir / "decided.json")
         self.admission = Admission(chosen.auth, self.keys, beyond=not chosen.loopback_only)
 
     def keys(self) -> Keys | None:
@@ -38,19 +39,13 @@ class Control:
     async def following(self) -> AsyncIterator[None]:
         """Raises Misconfigured where others than this machine could come in and nothing keeps them out."""
         self._chosen.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        task = asyncio.create_task(self._following.run())
-        task.add_done_callback(_tell_of_fault)
-        try:
+        async with beside(self._following.run(), "control"):
             try:
                 await asyncio.wait_for(self._following.known.wait(), PATIENCE_S)
             except TimeoutError:
                 log.warning("keys_unknown", reason="the control topic is not reached, and there is no copy of it here")
             self._refuse_to_stand_open()
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def _refuse_to_stand_open(self) -> None:
         chosen = self._chosen
@@ -61,7 +56,8 @@ class Control:
             )
 
     @contextlib.asynccontextmanager
-    async def _opened(self) -> AsyncIterator[Log]:
+    async def opened(self) -> AsyncIterator[Log]:
+        """The log, anew. Raises LogUnavailable."""
         chosen = self._chosen
         opened: Log
         try:
@@ -77,6 +73,18 @@ class Control:
             await opened.close()
 
 
-def _tell_of_fault(task: asyncio.Task[None]) -> None:
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Work that goes on beside a role and ends with it. A fault in it is told, and is not the role's."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda ended: _tell_of_fault(ended, name))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _tell_of_fault(task: asyncio.Task[None], name: str) -> None:
     if not task.cancelled() and (fault := task.exception()) is not None:
-        log.error("control_not_followed", error=repr(fault), remains="what was decided until now counts until the next start")
+        log.error("not_followed", what=name, error=repr(fault), remains="until the next start it stays as it is")

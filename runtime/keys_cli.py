@@ -27,7 +27,7 @@ from eventlog.retained import retained
 from eventlog.topics import CONTROL
 from ingress.directives import BY_NAME
 from ingress.errors import BadDirective
-from ingress.policies import Unit, parse_policy
+from ingress.policies import parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, settings
 from runtime.topics_cli import WIDE
@@ -154,8 +154,6 @@ def _limits(said: list[str]) -> tuple[str, ...]:
         policies = [parse_policy(text) for text in said]
     except BadDirective as error:
         raise Misconfigured(f"--limit: {error}") from None
-    if any(policy.unit is Unit.CENTS for policy in policies):
-        raise Misconfigured("--limit: u=cents is not counted yet.")
     return tuple(map(str, policies))
 
 

@@ -13,9 +13,10 @@ from ingress.cache_store import CacheUnavailable, SharedCache
 from ingress.ledger import LedgerUnavailable, SharedLedger
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
+from ingress.settling import Settler
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
-from runtime.deciding import Control
+from runtime.deciding import Control, beside
 from runtime.emitting import open_emitter
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
@@ -49,7 +50,8 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     if chosen.allowed_origins:
         app.handle = with_cors(app.handle, guard)
     try:
-        async with control.following():
+        settler = Settler(control.opened, ledger, chosen.data_dir / "ledger", telemetry)
+        async with control.following(), beside(settler.run(), "settling"):
             gc.collect()
             gc.set_threshold(YOUNG, MIDDLE, OLD)
             gc.freeze()  # what was made until here stays: no collection need look at it again

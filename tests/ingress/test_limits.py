@@ -113,9 +113,25 @@ async def test_twenty_at_once(ledger: SharedLedger) -> None:
         assert Counter(map(status_of, answers)) == {200: 7, 429: 13}
 
 
+async def test_a_limit_of_costs_names_the_windows_that_they_count_for(ledger: SharedLedger) -> None:
+    async with running(ledger=ledger) as world:
+        found = told(await world.post(headers=b"Helicone-RateLimit-Policy: 500;w=60;u=cents;s=user\r\n" + ANNA))
+        assert (found["remaining"], found["policy"]) == ("500", "500;w=60;u=cents;s=user")
+        await world.post(headers=PER_USER + ANNA)
+        costly, plain = await world.responses(2)
+        (spend,) = costly.call.spends
+        assert (spend.ledger, spend.policy, len(spend.window), plain.call.spends) == (ledger.id, found["policy"], 32, ())
+        assert [request.call.spends for request in await world.requests(2)] == [(spend,), ()]
+        assert ledger.limits_costs
+
+
 class Away:
     async def judge(self, windows: object) -> list[Verdict]:
         raise LedgerUnavailable("away")
+
+    id = ""
+
+    def limit_costs(self) -> None: ...
 
     def close(self) -> None: ...
 

@@ -127,6 +127,24 @@ def test_ten_in_a_minute_by_the_sdk_among_workers(tmp_path: Path) -> None:
         assert statuses("user-123") == [429] * 12
 
 
+def test_cents_of_each_user(tmp_path: Path) -> None:
+    """What calls cost, as it was understood, comes back to the workers that let them pass."""
+    with running(tmp_path, workers=2) as stack:
+
+        def call_of(user: str) -> httpx.Response:
+            headers = {
+                "authorization": "Bearer sk-test",
+                "helicone-user-id": user,
+                "helicone-ratelimit-policy": "0.01;w=600;u=cents;s=user",
+            }
+            return httpx.post(f"{stack.proxy}/v1/chat/completions", json=BODY | {"model": "gpt-4"}, headers=headers, timeout=20)
+
+        soon(lambda: call_of("anna").status_code == 429)
+        assert call_of("bert").status_code == 200
+        stack.rows("user_id = 'anna' AND rate_limited")
+        assert sum(row["cost_usd"] or 0 for row in stack.rows("user_id = 'anna'")) >= 0.0001
+
+
 def test_the_second_is_given_again_by_any_worker(tmp_path: Path) -> None:
     """The skill page's snippet: an identical call made right after the first is a hit, also through another worker, and after a kill -9."""
     with running(tmp_path, workers=2) as stack:
