@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,13 @@ ANSWER = json.dumps(
     }
 )
 PATH = "/v1/chat/completions"
+UNIQUE = """
+local number, whole = 0, wrk.body
+request = function()
+  number = number + 1
+  return wrk.format(nil, nil, nil, whole:sub(1, -2) .. ',"seed":"BEGAN-' .. number .. '"}')
+end
+"""
 PROGRAMS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux"}
 
 
@@ -122,13 +129,17 @@ def proxy_block(port: int, upstream: int) -> str:
     )
 
 
-def throughput(folder: Path, port: int, *, seconds: int, connections: int = 32) -> float:
-    """Requests per second that wrk gets out of `port`; refuses a run with failed calls."""
+def throughput(
+    folder: Path, port: int, *, seconds: int, connections: int = 32, headers: Mapping[str, str] | None = None, unique: bool = False
+) -> float:
+    """Requests per second that wrk gets out of `port`; refuses a run with failed calls. `unique`: no request is like another."""
     script = folder / "post.lua"
     body = REQUEST.replace("'", "\\'")
     script.write_text(
         "wrk.method='POST'\nwrk.headers['Content-Type']='application/json'\n"
         f"wrk.headers['Authorization']='Bearer sk-bench'\nwrk.body='{body}'\n"
+        + "".join(f"wrk.headers['{name}']='{value}'\n" for name, value in (headers or {}).items())
+        + (UNIQUE.replace("BEGAN", str(time.time_ns())) if unique else "")
     )
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}{PATH}"]
     done = subprocess.run(["taskset", "-c", str(CLIENT_CORE), *command], capture_output=True, text=True, timeout=seconds + 30, check=True)

@@ -32,6 +32,11 @@ class Admission:
         keys = self._known()
         return not keys and self._rule(keys) is Auth.OPEN
 
+    @property
+    def everybody_known(self) -> bool:
+        """Nobody comes in without a good key."""
+        return self._rule(self._known()) is Auth.REQUIRED
+
     def caller(self, presented: str | None, scope: Scope) -> Caller | None:
         """Who presents this key. None, under `permissive` alone: somebody of whom nothing is kept. Raises NotAdmitted."""
         keys = self._known()

@@ -6,7 +6,7 @@ record, and has a copy on disk for the time when the log is away.
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
@@ -16,11 +16,13 @@ import structlog
 from msgspec import Struct
 
 from eventlog.codec import BatchId, Message, Record
+from eventlog.events import Organization
 from eventlog.keys import ApiKey, Keys
 from eventlog.port import Log
 from eventlog.topics import CONTROL
+from eventlog.vault import ProviderKey
 
-Decision = ApiKey
+Decision = ApiKey | ProviderKey
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -30,7 +32,11 @@ _decoder = msgspec.json.Decoder(Decision)
 
 def key_of(decision: Decision) -> str:
     """What a later decision has to bear to take its place."""
-    return f"api-key/{decision.id}"
+    match decision:
+        case ApiKey(id=id_):
+            return f"api-key/{id_}"
+        case ProviderKey(organization=organization, provider=provider):
+            return f"provider-key/{provider}/{organization}"
 
 
 class Decided:
@@ -39,6 +45,8 @@ class Decided:
     def __init__(self) -> None:
         self._decisions: dict[str, Decision] = {}
         self.keys: Keys = {}
+        self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
+        """By organization and provider."""
         self.changes = 0
 
     @property
@@ -69,6 +77,8 @@ class Decided:
         if known != self._decisions:
             self._decisions = known
             self.keys = {each.digest: each for each in known.values() if isinstance(each, ApiKey)}
+            kept = [each for each in known.values() if isinstance(each, ProviderKey)]
+            self.provider_keys = {(each.organization, each.provider): each for each in kept}
             self.changes += 1
 
 
@@ -83,9 +93,17 @@ class Saying(Struct, frozen=True):
 
 async def decide(log_: Log, decisions: Iterable[Decision]) -> None:
     """Writes them on the topic; they count when this returns. Raises LogUnavailable."""
+    await _say(log_, {key_of(each): msgspec.json.encode(each) + b"\n" for each in decisions})
+
+
+async def retract(log_: Log, decisions: Iterable[Decision]) -> None:
+    """Takes them away. Raises LogUnavailable."""
+    await _say(log_, dict.fromkeys(map(key_of, decisions), b""))
+
+
+async def _say(log_: Log, values: Mapping[str, bytes]) -> None:
     partitions = log_.partitions(CONTROL.name)
-    keyed = [(key_of(each), msgspec.json.encode(each) + b"\n") for each in decisions]
-    await say(log_, [Saying(crc32(key.encode()) % partitions, key, value) for key, value in keyed])
+    await say(log_, [Saying(crc32(key.encode()) % partitions, key, value) for key, value in values.items()])
 
 
 async def say(log_: Log, sayings: Iterable[Saying]) -> None:

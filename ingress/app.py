@@ -18,6 +18,7 @@ from ingress.emitter import Emitter, now
 from ingress.exchange import Handler
 from ingress.feedback import feedback_routes
 from ingress.ledger import Ledger
+from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, Proxy, everyone
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
@@ -96,16 +97,19 @@ def create_app(
     admission: Admission | None = None,
     ledger: Ledger | None = None,
     cache: CacheStore | None = None,
+    key_for: KeyFor = no_key,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
-    `admission` judges who may call and judge; `ledger` counts what is limited, `cache` keeps answers.
+    `admission` judges who may call and judge; `ledger` counts what is limited, `cache` keeps answers, `key_for` the keys of providers.
     `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
     counted, admitting = telemetry or Telemetry(), admission or Admission()
     if spill is not None:
         counted.watch(spill)
-    proxy = Proxy(config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting, ledger=ledger, cache=cache)
+    proxy = Proxy(
+        config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting, ledger=ledger, cache=cache, key_for=key_for
+    )
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
     return Ingress(config, emitter, proxy, counted, spill, admitting)
 

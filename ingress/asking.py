@@ -16,6 +16,7 @@ from ingress.edits import merged, with_stream_usage
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
+from ingress.provided import Provided
 from ingress.recording import Recording
 from ingress.routes import Route, Router
 from ingress.upstream import Sender
@@ -44,7 +45,15 @@ class Asking:
     """Asks providers for the calls of one process."""
 
     def __init__(
-        self, config: IngressConfig, router: Router, intake: Intake, upstream: Sender, cache: Cache, windows: Limits, begins: Begins
+        self,
+        config: IngressConfig,
+        router: Router,
+        intake: Intake,
+        upstream: Sender,
+        cache: Cache,
+        provided: Provided,
+        windows: Limits,
+        begins: Begins,
     ) -> None:
         self._limits = config.attempts
         self._strict = config.strict
@@ -52,6 +61,7 @@ class Asking:
         self._intake = intake
         self._upstream = upstream
         self._cache = cache
+        self._provided = provided
         self._windows = windows
         self._begins = begins
 
@@ -79,7 +89,7 @@ class Asking:
             place.origin,
             call.exchange.method,
             route.target,
-            call.head.forwarded,
+            self._provided.headers(call.recording, place, call.head.forwarded),
             body,
             content_length=call.head.content_length,
             trusted=place.trusted,
@@ -160,8 +170,9 @@ class Asking:
         if not recording.tries:
             await self._begin(call)
         place = target.route.place
+        headers = self._provided.headers(recording, place, target.headers, fallback=target.index is not None)
         return await self._upstream.send(
-            place.origin, call.exchange.method, target.route.target, target.headers, target.body, trusted=place.trusted
+            place.origin, call.exchange.method, target.route.target, headers, target.body, trusted=place.trusted
         )
 
 

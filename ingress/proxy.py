@@ -41,6 +41,7 @@ from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
 from ingress.ledger import Ledger
 from ingress.limits import Limits, RateLimited
+from ingress.provided import KeyFor, Provided, no_key
 from ingress.recording import CallIds, Recording
 from ingress.relay import Names, Relay, head_of
 from ingress.routes import Route, Router
@@ -86,6 +87,7 @@ class Proxy:
         admission: Admission | None = None,
         ledger: Ledger | None = None,
         cache: CacheStore | None = None,
+        key_for: KeyFor = no_key,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -100,8 +102,9 @@ class Proxy:
         self._loop = asyncio.get_running_loop()
         self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
         self._cache = Cache(cache, config.cache_entry_bytes, self._telemetry)
+        provided = Provided(key_for, lambda: self._admission.everybody_known, self._router)
         limits, intake = Limits(ledger, self._telemetry), Intake(config, self._relay, self._received)
-        self._asking = Asking(config, self._router, intake, upstream, self._cache, limits, self._begins)
+        self._asking = Asking(config, self._router, intake, upstream, self._cache, provided, limits, self._begins)
 
     @property
     def providers(self) -> list[str]:

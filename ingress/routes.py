@@ -97,6 +97,10 @@ class Router:
             rest = rest if rest[:1] == b"/" else b"/" + rest
         return Route(place, rest)
 
+    def configured_at(self, place: Place) -> str | None:
+        """The provider that is configured at this place's origin."""
+        return next((name for name, each in self._places.items() if each.origin == place.origin), None)
+
     def _cross(self, host: bytes, segment: bytes) -> _Crossing:
         crossing = self._crossing(host, segment)
         if len(host) + len(segment) <= REMEMBERED_BYTES:

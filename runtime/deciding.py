@@ -9,11 +9,13 @@ import structlog
 
 from eventlog.admission import Admission
 from eventlog.embedded import EmbeddedLog
+from eventlog.events import Organization
 from eventlog.following import Following
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_errors import TopicsUnfit
 from eventlog.keys import Keys
 from eventlog.port import Log, LogUnavailable
+from eventlog.vault import ProviderKey, Sealed, Vault
 from runtime.cluster import kafka_config
 from runtime.settings import Misconfigured, Settings
 
@@ -28,12 +30,31 @@ class Control:
 
     def __init__(self, chosen: Settings) -> None:
         self._chosen = chosen
+        self._vault = vault_of(chosen)
+        self._opened_keys: dict[ProviderKey, str | None] = {}
         self._following = Following(self.opened, chosen.data_dir / "decided.json")
         self.admission = Admission(chosen.auth, self.keys, beyond=not chosen.loopback_only)
 
     def keys(self) -> Keys | None:
         """None while they are not known."""
         return self._following.decided.keys if self._following.known.is_set() else None
+
+    def key_for(self, organization: Organization, provider: str) -> str | None:
+        """A provider's key that is kept for an organization, opened."""
+        kept = self._following.decided.provider_keys.get((organization, provider))
+        if kept is None or self._vault is None:
+            return None
+        if kept not in self._opened_keys:
+            self._opened_keys[kept] = self._open(self._vault, kept)
+        return self._opened_keys[kept]
+
+    @staticmethod
+    def _open(vault: Vault, kept: ProviderKey) -> str | None:
+        try:
+            return vault.open(kept)
+        except Sealed as error:
+            log.error("provider_key_sealed", error=str(error), remedy="set HELIOGRAPH_VAULT_SECRET to that one, or the key anew")
+            return None
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -71,6 +92,16 @@ class Control:
             yield opened
         finally:
             await opened.close()
+
+
+def vault_of(chosen: Settings) -> Vault | None:
+    """None where no secret is set. Raises Misconfigured for one that is too short."""
+    if chosen.vault_secret is None:
+        return None
+    try:
+        return Vault(chosen.vault_secret.get_secret_value())
+    except ValueError as error:
+        raise Misconfigured(f"HELIOGRAPH_VAULT_SECRET: {error}.") from None
 
 
 @contextlib.asynccontextmanager

@@ -64,14 +64,14 @@ def create(
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = _made(name, Organization(organization), tuple(scope), now, ends)
     key = replace(key, limits=_limits(limit or []), defaults=_defaults(default or []))
-    _with_control(data_dir, lambda log, _: decide(log, [key]))
+    with_control(data_dir, lambda log, _: decide(log, [key]))
     _show(text, key)
 
 
 @app.command("list")
 def list_(data_dir: DataDir = None) -> None:
     """Print every key: what it is called, whose it is, what it may, how it stands. The keys themselves are kept nowhere."""
-    keys = sorted(_with_control(data_dir, _keys), key=lambda key: key.created_at)
+    keys = sorted(with_control(data_dir, _keys), key=lambda key: key.created_at)
     if not keys:
         typer.echo("There are no keys. `heliograph keys create NAME` makes one.")
         return
@@ -94,7 +94,7 @@ def revoke(which: Which, data_dir: DataDir = None) -> None:
             await decide(log, [replace(key, revoked_at=now)])
         return key
 
-    key = _with_control(data_dir, work)
+    key = with_control(data_dir, work)
     typer.echo(f"{key.id} ({key.name}) is revoked.")
 
 
@@ -116,7 +116,7 @@ def set_(
         await decide(log, [new])
         return new
 
-    key = _with_control(data_dir, work)
+    key = with_control(data_dir, work)
     typer.echo(f"{key.id} ({key.name})")
     for text in key.limits:
         typer.echo(f"  limit    {text}")
@@ -143,7 +143,7 @@ def rotate(
         await decide(log, [new, replace(old, expires_at=min(end, old.expires_at or end))])
         return text, new
 
-    text, new = _with_control(data_dir, work)
+    text, new = with_control(data_dir, work)
     _show(text, new)
     typer.echo(f"The old key ends in {overlap_minutes:g} minutes.")
 
@@ -222,7 +222,7 @@ async def _keys(_log: Log, decided: Decided) -> list[ApiKey]:
     return list(decided.keys.values())
 
 
-def _with_control(data_dir: Path | None, work: Callable[[Log, Decided], Awaitable[T]]) -> T:
+def with_control(data_dir: Path | None, work: Callable[[Log, Decided], Awaitable[T]]) -> T:
     """What was decided until now, and the log to decide more on. Raises Misconfigured."""
     if data_dir is not None:
         os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)

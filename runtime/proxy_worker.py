@@ -45,6 +45,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         admission=control.admission,
         ledger=ledger,
         cache=cache,
+        key_for=control.key_for,
     )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:

@@ -221,6 +221,9 @@ class Settings(BaseSettings):
         description="`open`: any key or none is accepted. `required`: a good key is. `permissive`: a call without one is forwarded and not "
         "kept. Unset: open until there is a first key, then required; beyond this machine, a first key must be there.",
     )
+    vault_secret: SecretStr | None = Field(
+        None, description="By which providers' keys are sealed that `heliograph provider-keys` keeps; the same for every ingress."
+    )
     api_key: SecretStr | None = Field(None, description="The Heliograph key that `heliograph query` asks with.")
     durability: Durability = Field(
         Durability.BUFFERED,

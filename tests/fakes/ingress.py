@@ -21,6 +21,7 @@ from ingress.config import ClientLimits, IngressConfig
 from ingress.emitter import Emitter
 from ingress.exchange import Handler
 from ingress.ledger import Ledger
+from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, everyone
 from ingress.server import ClientProtocol, serve
 from ingress.telemetry import Telemetry
@@ -85,18 +86,29 @@ async def running(
     admission: Admission | None = None,
     ledger: Ledger | None = None,
     cache: CacheStore | None = None,
+    key_for: KeyFor = no_key,
+    upstreams_of: tuple[str, ...] = ("openai", "anthropic", "groq"),
     **settings: Any,
 ) -> AsyncIterator[World]:
     """`settings` are IngressConfig's; every provider that is asked for in `upstreams` by default is the fake one."""
     log = log or MemoryLog()
     async with provider(answer or sized()) as behind:
-        known = {"upstreams": dict.fromkeys(("openai", "anthropic", "groq"), behind.url)}
+        known = {"upstreams": dict.fromkeys(upstreams_of, behind.url)}
         config = IngressConfig(**(known | settings))
         telemetry = Telemetry()
         emitter = Emitter(await log.writer(), limits=config.emitter, telemetry=telemetry)
         upstream = Upstream(limits=limits, allow_private_targets=private)
         ingress = create_app(
-            config, emitter, upstream, telemetry=telemetry, guard=guard, spill=spill, admission=admission, ledger=ledger, cache=cache
+            config,
+            emitter,
+            upstream,
+            telemetry=telemetry,
+            guard=guard,
+            spill=spill,
+            admission=admission,
+            ledger=ledger,
+            cache=cache,
+            key_for=key_for,
         )
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))

@@ -1,7 +1,9 @@
 """Keys, limits and the cache as they count in a running `heliograph up`: with nothing restarted, and after a restart."""
 
+import http.server
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -143,6 +145,52 @@ def test_cents_of_each_user(tmp_path: Path) -> None:
         assert call_of("bert").status_code == 200
         stack.rows("user_id = 'anna' AND rate_limited")
         assert sum(row["cost_usd"] or 0 for row in stack.rows("user_id = 'anna'")) >= 0.0001
+
+
+def test_a_provider_s_key_that_is_kept(tmp_path: Path) -> None:
+    """Callers send only their own; it reaches the provider, and is written down nowhere."""
+    seen: list[str | None] = []
+
+    class Provider(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(self.headers["authorization"])
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    secret = {"HELIOGRAPH_VAULT_SECRET": "0123456789abcdef0123456789abcdef"}
+    upstream = {"HELIOGRAPH_UPSTREAMS__OPENAI": f"http://127.0.0.1:{provider.server_address[1]}"}
+    with provider, running(tmp_path, **secret, **upstream) as stack:
+        data = ("--data-dir", str(stack.data_dir))
+        mine = typed(stack, "keys", "create", "mine", "--organization", "acme", *data)
+        whose = ("--organization", "acme", *data)
+        told = subprocess.run(
+            [sys.executable, "-m", "runtime.cli", "provider-keys", "set", "openai", *whose],
+            env=stack.environment(),
+            input="sk-kept-for-acme\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert told.stdout.strip() == "The key of openai for acme, …acme, is kept."
+        assert "acme" in typed(stack, "provider-keys", "list", *data)
+
+        def sent() -> str | None:
+            headers = {"helicone-auth": f"Bearer {mine}"}
+            httpx.post(f"{stack.proxy}/v1/chat/completions", json=BODY, headers=headers, timeout=20)
+            return seen[-1] if seen else None
+
+        soon(lambda: sent() == "Bearer sk-kept-for-acme")
+        typed(stack, "provider-keys", "remove", "openai", *whose)
+        soon(lambda: sent() is None)
+        provider.shutdown()
+        kept = [file for file in tmp_path.rglob("*") if file.is_file() and b"sk-kept-for-acme" in file.read_bytes()]
+        assert kept == []
 
 
 def test_the_second_is_given_again_by_any_worker(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""`python -m bench.features`: what the cache and rate limits cost, beside the same proxy without them, by turns in one run.
+
+One core for the proxy, one for provider and client; a provider that answers at once. A miss is a request that was never asked before.
+
+    python -m bench.features [--seconds 5] [--rounds 3]
+"""
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench import peers
+from bench.ingress import Row, heliograph_command, heliograph_env, table
+from ingress.ledger import SharedLedger, Window
+from ingress.policies import parse_policy
+
+CACHED = {"Helicone-Cache-Enabled": "true"}
+LIMITED = {"Helicone-RateLimit-Policy": "100000000;w=60;s=user", "Helicone-User-Id": "user-123"}
+RETRIED = {"Helicone-Retry-Enabled": "true"}
+JUDGED = 50_000
+ASKING = """
+import asyncio, sys
+from pathlib import Path
+from ingress.ledger import SharedLedger, Window
+from ingress.policies import parse_policy
+async def main():
+    ledger, number = SharedLedger(Path(sys.argv[1])), 0
+    print("counting", flush=True)
+    while True:
+        number += 1
+        await ledger.judge([Window(b"%016d" % (number % 1000), parse_policy("10;w=1;s=user"))])
+asyncio.run(main())
+"""
+
+
+def calls(folder: Path, seconds: int, rounds: int) -> list[Row]:
+    provider, ours = peers.free_port(), peers.free_port()
+    with (
+        peers.nginx(folder, "provider", peers.provider_block(provider), provider, core=peers.CLIENT_CORE),
+        peers.running(
+            heliograph_command(ours, folder / "data"), ours, core=peers.PROXY_CORE, env=heliograph_env(provider), log=folder / "ours.log"
+        ),
+    ):
+
+        def rate(headers: Mapping[str, str], *, unique: bool = False) -> float:
+            return peers.throughput(folder, ours, seconds=seconds, headers=headers, unique=unique)
+
+        rate({})
+        found = [(rate({}), rate(CACHED, unique=True), rate(CACHED), rate(LIMITED), rate(RETRIED)) for _ in range(rounds)]
+        plain, miss, hit, limited, retried = (statistics.median(column) for column in zip(*found, strict=True))
+        rate(CACHED)
+        _, latency = peers.latency(folder, ours, seconds=seconds)
+    return [
+        ("calls/s, passed on", f"{plain:,.0f}", "1.00", ""),
+        ("calls/s, cache on, miss", f"{miss:,.0f}", f"{miss / plain:.2f}", ""),
+        ("calls/s, cache on, hit", f"{hit:,.0f}", f"{hit / miss:.2f} of a miss", "≥ 1.3 of a miss"),
+        ("latency of a hit, p50, ms", f"{latency.p50:.2f}", "", "≤ 0.5"),
+        ("calls/s, limited by user", f"{limited:,.0f}", f"{limited / plain:.2f}", ""),
+        ("calls/s, retries allowed", f"{retried:,.0f}", f"{retried / plain:.2f}", ""),
+    ]
+
+
+async def judging(ledger: SharedLedger) -> float:
+    """Microseconds of one judgement."""
+    policy = parse_policy("10;w=60;s=user")
+    began = time.perf_counter()
+    for number in range(JUDGED):
+        await ledger.judge([Window(b"%016d" % (number % 5_000), policy)])
+    return (time.perf_counter() - began) / JUDGED * 1e6
+
+
+def limits(folder: Path) -> list[Row]:
+    alone = SharedLedger(folder / "alone")
+    shared = SharedLedger(folder / "shared")
+    one = asyncio.run(judging(alone))
+    with subprocess.Popen([sys.executable, "-c", ASKING, str(folder / "shared")], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        two = asyncio.run(judging(shared))
+        other.kill()
+    return [
+        ("a limit's judgement, one worker, µs", f"{one:.0f}", "", "≤ 30"),
+        ("a limit's judgement, another worker counting all the time, µs", f"{two:.0f}", "", "≤ 150"),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    peers.require("nginx", "wrk", "taskset")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = calls(Path(folder), chosen.seconds, chosen.rounds) + limits(Path(folder))
+    print(table([("", "figure", "ratio", "asked"), *rows]))
+
+
+if __name__ == "__main__":
+    main()
