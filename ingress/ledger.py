@@ -166,10 +166,11 @@ def packed(policy: Policy, entries: Entries) -> bytes:
     """Four bytes for each call that is counted by itself. What cannot be said exactly in a long window leaves it later, never sooner."""
     tick = 1 + 2 * policy.window_s * SECOND // _LARGEST
     ticks = [-(-entry.leaves_at // tick) for entry in entries]
-    first = ticks[0] if ticks else 0
-    distances = struct.pack(f"<{len(ticks)}I", *(each - first for each in ticks))
-    amounts = b"" if all(entry.amount == 1.0 for entry in entries) else struct.pack(f"<{len(ticks)}d", *(e.amount for e in entries))
-    return _HEAD.pack(first, tick, len(ticks)) + distances + amounts
+    amounts = [entry.amount for entry in entries]
+    count, first = len(ticks), ticks[0] if ticks else 0
+    distances = struct.pack(f"<{count}I", *[each - first for each in ticks])
+    head = _HEAD.pack(first, tick, count)
+    return head + distances if amounts.count(1.0) == count else head + distances + struct.pack(f"<{count}d", *amounts)
 
 
 def unpacked(data: bytes | None) -> list[Entry]:
@@ -179,7 +180,7 @@ def unpacked(data: bytes | None) -> list[Entry]:
     distances = struct.unpack_from(f"<{count}I", data, _HEAD.size)
     at = _HEAD.size + 4 * count
     amounts = struct.unpack_from(f"<{count}d", data, at) if len(data) > at else (1.0,) * count
-    return [Entry((first + distance) * tick, amount) for distance, amount in zip(distances, amounts, strict=True)]
+    return list(map(Entry, [(first + distance) * tick for distance in distances], amounts))
 
 
 def _ends_at(data: bytes) -> int:

@@ -6,7 +6,9 @@ quota passes in any window; a call may be refused for one slot's length longer t
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -24,6 +26,8 @@ class Entry(Struct, frozen=True):
     leaves_at: int
     amount: float
 
+
+_LEAVES_AT, _AMOUNT = attrgetter("leaves_at"), attrgetter("amount")
 
 Entries = Sequence[Entry]
 """In the order in which they leave."""
@@ -43,12 +47,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 def live(entries: Entries, now: int) -> list[Entry]:
     """Those that still count."""
-    return [entry for entry in entries if entry.leaves_at > now]
+    return list(entries[bisect_right(entries, now, key=_LEAVES_AT) :])
 
 
 def judge(policy: Policy, entries: Entries, now: int) -> Verdict:
     """Of a call that comes now, before which `entries` were counted, all of them live. What is allowed takes its place by `counted`."""
-    used = round(math.fsum(entry.amount for entry in entries), DECIMALS)
+    used = round(math.fsum(map(_AMOUNT, entries)), DECIMALS)
     taken = 1.0 if policy.unit is Unit.REQUEST else 0.0
     allowed = _has_room(policy, used, taken)
     after = counted(policy, entries, now, taken) if allowed and taken else entries
