@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from ingress.attempts import Attempts, Target
+from ingress.attempts import Attempts, Target, whole_of
 from ingress.cache import Asked, CacheWish, key_of, ttl_of
 from ingress.caching import Cache
 from ingress.call import Call
@@ -16,6 +16,7 @@ from ingress.edits import merged, with_stream_usage
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
+from ingress.moderation import ANSWER_BYTES, FOR_MODERATION, NAME, PATH, Flagged, categories_of, question_of
 from ingress.provided import Provided
 from ingress.recording import Recording
 from ingress.routes import Route, Router
@@ -114,6 +115,8 @@ class Asking:
                 await self._begin(call)
                 return kept
         await self._windows.pass_(recording)
+        if recording.directives.moderate:
+            await self._moderate(call, targets[0])
         retries = recording.directives.retries
         if retries is None and len(targets) == 1:
             return await self._try(call, targets[0])
@@ -126,6 +129,31 @@ class Asking:
             raise
         recording.gave_up = chosen.gave_up
         return chosen.answer
+
+    async def _moderate(self, call: Call, target: Target) -> None:
+        """Raises Flagged. A provider without such an endpoint, or one that does not answer, stands in nobody's way; the caller is told."""
+        recording, place = call.recording, target.route.place
+        question = question_of(target.body or b"")
+        if place.provider != "openai":
+            recording.warn(f"{NAME} is not obeyed: it is OpenAI's endpoint, and the call goes elsewhere")
+        if place.provider != "openai" or question is None:
+            return
+        headers = [pair for pair in self._provided.headers(recording, place, target.headers) if pair[0] in FOR_MODERATION]
+        try:
+            answer = await self._upstream.send(
+                place.origin,
+                b"POST",
+                place.prefix + PATH,
+                [*headers, (b"content-type", b"application/json")],
+                question,
+                trusted=place.trusted,
+            )
+            flagged = categories_of(await whole_of(answer, ANSWER_BYTES))
+        except (UpstreamError, ValueError):
+            recording.warn(f"{NAME} is not obeyed: the moderation endpoint did not answer")
+            return
+        if flagged is not None:
+            raise Flagged(flagged)
 
     def _key(self, call: Call, wish: CacheWish, target: Target) -> bytes:
         """What the answer is kept by. Who may call by fallbacks is known by all of them."""

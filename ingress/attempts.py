@@ -124,3 +124,17 @@ def _let_go(answer: Answer | None) -> None:
         pass
     finally:
         answer.close()
+
+
+async def whole_of(answer: Answer, limit_bytes: int) -> bytes:
+    """The body of an answer that is for us. Raises UpstreamError, and ValueError when it is larger."""
+    pieces, size = [], 0
+    try:
+        while piece := await answer.read():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit_bytes:
+                raise ValueError(f"more than {limit_bytes} bytes")
+    finally:
+        answer.close()
+    return b"".join(pieces)

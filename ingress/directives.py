@@ -58,6 +58,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     cache_seed: str | None = None
     cache_ignored: tuple[str, ...] = ()
     debug: bool = False
+    moderate: bool = False
     warning: str | None = None
     """What was let through although it was not understood."""
 
@@ -111,6 +112,8 @@ class Directives(Struct, frozen=True, kw_only=True):
             return "Helicone-Fallbacks"
         if self.stream_usage:
             return "Helicone-Stream-Usage"
+        if self.moderate:
+            return "Helicone-Moderations-Enabled"
         if self.cache_enabled or self.cache_read or self.cache_save:
             return "Helicone-Cache-Enabled"
         return "Helicone-Retry-Enabled" if self.retry_enabled and self.retry_num != 0 else None
@@ -327,6 +330,14 @@ HEADERS = (
         "After a 429, a status from 500 on, or a failed connection, the provider is asked again.",
     ),
     Header("Helicone-Debug", "debug", _flag, FLAG, "true", "The answer says, in `Helicone-Debug`, what of its headers was understood."),
+    Header(
+        "Helicone-Moderations-Enabled",
+        "moderate",
+        _flag,
+        FLAG,
+        "true",
+        "OpenAI's moderation endpoint is asked about the user's newest message; a call whose message it flags is not made.",
+    ),
     Header("Helicone-Retry-Num", "retry_num", _whole(0, MOST_RETRIES), f"0 to {MOST_RETRIES}", "3", "So many tries after the first; 5."),
     Header("Helicone-Retry-Factor", "retry_factor", _factor, "1 to 100", "2", "Each pause is so many times the one before; 2."),
     Header(
@@ -408,11 +419,6 @@ NOT_YET = (
     "Helicone-Posthog-Key",
     "Helicone-Posthog-Host",
     "Helicone-Webhook-Enabled",
-    "Helicone-Stream-Force-Format",
-    "Helicone-Moderations-Enabled",
-    "Helicone-LLM-Security-Enabled",
-    "Helicone-Prompt-Security-Enabled",
-    "Helicone-LLM-Security-Advanced",
     "Helicone-Token-Limit-Exception-Handler",
 )
 NEVER = (
@@ -427,6 +433,10 @@ NEVER = (
     "Helicone-Experiment-Column-Id",
     "Helicone-Experiment-Row-Index",
     "Helicone-Node-Id",
+    "Helicone-Stream-Force-Format",
+    "Helicone-LLM-Security-Enabled",
+    "Helicone-Prompt-Security-Enabled",
+    "Helicone-LLM-Security-Advanced",
     "Helicone-Lytix-Key",
     "Helicone-Lytix-Host",
 )
