@@ -42,8 +42,8 @@ SAID = {
     "a key, which others read": ({"helicone_auth": "Bearer x"}, NOTHING),
     "what nobody knows": ({"helicone_nonsense": "1"}, Directives(warning="Helicone-Nonsense is not known here")),
     "what is not obeyed yet": (
-        {"helicone_llm_security_enabled": "true"},
-        Directives(warning="Helicone-LLM-Security-Enabled is not obeyed yet"),
+        {"helicone_webhook_enabled": "true"},
+        Directives(warning="Helicone-Webhook-Enabled is not obeyed yet"),
     ),
     "what never is": ({"helicone_jwt": "x"}, Directives(warning="Helicone-JWT is not obeyed")),
     "much that nobody knows": (
