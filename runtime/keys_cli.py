@@ -25,8 +25,8 @@ from eventlog.keys import SHOWN, ApiKey, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
-from ingress.directives import BY_NAME
 from ingress.errors import BadDirective
+from ingress.header_table import BY_NAME
 from ingress.policies import parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, settings

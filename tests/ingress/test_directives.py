@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingress.directives import HEADERS, NEVER, NOT_YET, NOTHING, Directives, Header, listed, parse_directives
+from ingress.directives import NOTHING, Directives, listed, parse_directives
 from ingress.errors import BadDirective
+from ingress.header_table import HEADERS, NEVER, NOT_YET, Header
 
 DOCS = Path(__file__).parents[2] / "docs"
 UUID = "0190a0b0-1111-4222-8333-444455556666"
