@@ -69,7 +69,7 @@ class Decided:
                 continue
             try:
                 known[key] = _decoder.decode(value)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 log.warning("decision_not_understood", key=key, offset=record.offset, error=str(error))
         self.replace(known)
 

@@ -7,11 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
+
 from eventlog.control import Decided, recall, remember
 from eventlog.outages import Outage
 from eventlog.port import Log, LogUnavailable, OffsetOutOfRange
 from eventlog.retained import POLL_BYTES, Beginning, to_the_ends
 from eventlog.topics import CONTROL
+
+logger = structlog.get_logger()
 
 Opened = Callable[[], AbstractAsyncContextManager[Log]]
 """The log, opened anew. Entering raises LogUnavailable."""
@@ -41,7 +45,9 @@ class Following:
             except LogUnavailable as error:
                 self._outage.goes_on(error)
             except OffsetOutOfRange:
-                continue  # compaction went past us: from the beginning
+                pass  # compaction went past us: from the beginning
+            except Exception:  # who was let in must not stay so for a fault of ours
+                logger.exception("control_not_followed")
             await asyncio.sleep(AGAIN_S)
 
     async def _follow(self, log: Log) -> None:

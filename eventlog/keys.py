@@ -51,7 +51,7 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
     expires_at: Instant | None = None
     """From then on it is nobody's; None: never."""
     revoked_at: Instant | None = None
-    """From then on it is nobody's."""
+    """Since then it is nobody's."""
     defaults: dict[str, str] = {}
     """Headers that a call with it has unless it says otherwise, by their name as people write it."""
     limits: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
 
     def ended(self, now: datetime) -> str | None:
         """Why it is nobody's any more: `revoked`, `expired`; None while it is good."""
-        if self.revoked_at is not None and self.revoked_at <= now:
+        if self.revoked_at is not None:  # whatever the clocks say
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from ingress.attempts import Attempts, Target, whole_of
 from ingress.cache import Asked, CacheWish, key_of, ttl_of
 from ingress.caching import Cache
@@ -73,7 +71,7 @@ class Asking:
         header = directives.needs_body
         if header is None and directives.rate_limit is None and (key is None or not key.limits):
             return await self._once(call, route, await self._intake.body(call.exchange, recording))
-        whole = header is not None or directives.user_id is None  # the body may name the user
+        whole = header is not None or (directives.user_id is None and self._windows.by_user(recording))  # the body may name the user
         body = await self._intake.body(call.exchange, recording, whole_bytes=self._limits.body_bytes if whole else 0)
         if not (body is None or isinstance(body, bytes)):
             self._check_stream(recording, header)
@@ -167,7 +165,8 @@ class Asking:
                 url=str(target.route.place.origin).encode() + target.route.target,
                 headers=call.head.forwarded,
                 body=target.body or b"",
-                elsewhere=msgspec.msgpack.encode(fallbacks) if fallbacks else b"",
+                elsewhere=repr(fallbacks).encode("utf-8", "surrogatepass") if fallbacks else b"",
+                known=recording.key is not None,
             ),
         )
 

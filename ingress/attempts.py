@@ -13,7 +13,7 @@ from msgspec import Struct
 from eventlog.events import Try
 from ingress.connection import Answer
 from ingress.errors import UpstreamError
-from ingress.retries import Again, Failed, GiveUp, MoveOn, Retries, Step, next_step, retry_after_of, worth_another
+from ingress.retries import Again, Failed, GiveUp, Retries, Step, next_step, retry_after_of, worth_another
 from ingress.routes import Route
 
 Sending = Callable[["Target"], Awaitable[Answer]]
@@ -64,14 +64,13 @@ class Attempts:
             target, following, made = targets[place], place + 1 < len(targets), made + 1
             answer, error, failed = await self._try(target, send, following)
             step = GiveUp() if failed is None else self._step(failed, target, made, following)
-            match step:
-                case GiveUp():
-                    return _given_up(answer, error, failed)
-                case MoveOn():
-                    place, made = place + 1, 0
-                case Again(pause_s):
-                    await asyncio.sleep(pause_s)
-            _let_go(answer)
+            if isinstance(step, GiveUp):
+                return _given_up(answer, error, failed)
+            _let_go(answer)  # before the pause: a client that leaves in it must leave no connection behind
+            if isinstance(step, Again):
+                await asyncio.sleep(step.pause_s)
+            else:
+                place, made = place + 1, 0
 
     async def _try(self, target: Target, send: Sending, following: bool) -> tuple[Answer | None, UpstreamError | None, Failed | None]:
         """The answer or the error, and why it is not good enough, if it is not."""
@@ -81,6 +80,13 @@ class Attempts:
         except UpstreamError as error:
             self._note(target, began, failure=error.code)
             return None, error, Failed(status=None, retryable=error.retryable and not error.begun)
+        try:
+            return self._judged(target, began, answer, following)
+        except BaseException:
+            answer.close()
+            raise
+
+    def _judged(self, target: Target, began: float, answer: Answer, following: bool) -> tuple[Answer, None, Failed | None]:
         self._note(target, began, status=answer.status)
         again = self._retries is not None and worth_another(answer.status)
         if again or (following and target.moves_on(answer.status)):

@@ -6,6 +6,7 @@ that may change an answer is in it, and whoever asks, by organization and by wha
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b, sha256
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from eventlog.events import Organization
 from ingress.errors import BadDirective
+from ingress.secrets import is_secret_name
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -22,10 +24,20 @@ MOST_SLOTS = 20
 KEY_BYTES = 32
 
 VARYING = frozenset(
-    {b"accept", b"accept-encoding", b"anthropic-version", b"anthropic-beta", b"openai-organization", b"openai-project", b"openai-beta"}
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"anthropic-version",
+        b"anthropic-beta",
+        b"openai-organization",
+        b"openai-project",
+        b"openai-beta",
+    }
 )
 """Headers of a request that change its answer."""
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
+_NO_CREDENTIALS = frozenset({b"idempotency-key", b"x-idempotency-key"})
 _SHORT_LIVED = b"ya29."
 """Google's access tokens, new every hour."""
 _SIGNED = re.compile(rb"AWS4-[A-Z0-9-]+ .*?Credential=([^/,\s]+)")
@@ -61,6 +73,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     headers: Headers
     """As they go to the provider; names are lower-case."""
     body: bytes
+    known: bool = False
+    """The caller is known by a key of its own: credentials that change by the hour may count by what lasts of them."""
     elsewhere: bytes = b""
     """Where it may go besides, with what: fallbacks."""
 
@@ -76,7 +90,7 @@ def key_of(wish: CacheWish, asked: Asked) -> bytes:
         asked.elsewhere,
         body_that_counts(asked.body, wish.ignored),
     ]
-    parts += [part for name, value in sorted(asked.headers) for part in _counting(name, value)]
+    parts += [part for name, value in sorted(asked.headers) for part in _counting(name, value, known=asked.known)]
     digest = sha256()
     for part in parts:
         digest.update(b"%d:" % len(part))
@@ -84,18 +98,24 @@ def key_of(wish: CacheWish, asked: Asked) -> bytes:
     return digest.digest()
 
 
-def _counting(name: bytes, value: bytes) -> tuple[bytes, ...]:
+def _counting(name: bytes, value: bytes, *, known: bool) -> tuple[bytes, ...]:
     if name in VARYING:
         return name, value
-    return (name, credential_of(value)) if name in CREDENTIALS else ()
+    return (name, credential_of(value, known=known)) if is_credential(name) else ()
 
 
-def credential_of(value: bytes) -> bytes:
-    """By what a provider knows the caller, in a form that is nobody's key: what lasts of it."""
-    signed = _SIGNED.match(value)
+@lru_cache(maxsize=1024)
+def is_credential(name: bytes) -> bool:
+    """Whether a header says who calls. Most providers want theirs in one of a few; any name of that kind is taken for one."""
+    return name in CREDENTIALS or (name not in _NO_CREDENTIALS and is_secret_name(name.decode("latin-1")))
+
+
+def credential_of(value: bytes, *, known: bool) -> bytes:
+    """By what a provider knows the caller, in a form that is nobody's key. `known`: what lasts of it will do."""
+    signed = _SIGNED.match(value) if known else None
     if signed:
         return b"signed by " + signed[1]
-    if value.removeprefix(b"Bearer ").removeprefix(b"bearer ").startswith(_SHORT_LIVED):
+    if known and value.removeprefix(b"Bearer ").removeprefix(b"bearer ").startswith(_SHORT_LIVED):
         return b"short-lived"
     return blake2b(value, digest_size=32).digest()
 

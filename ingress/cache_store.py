@@ -111,7 +111,8 @@ class SharedCache:
         try:
             try:
                 self._put(key, slots, value, now, spare=0)
-            except lmdb.MapFullError:  # pages are not filled to the brim
+            except lmdb.MapFullError:  # a reader was killed, or pages are not filled to the brim
+                self._env.reader_check()
                 self._put(key, slots, value, now, spare=self._limit // 10)
         except lmdb.Error as error:
             raise CacheUnavailable(str(error)) from error

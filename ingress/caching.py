@@ -4,10 +4,11 @@ import asyncio
 
 import structlog
 
-from ingress.cache import CacheWish, Headers, Saving, kept_headers
+from ingress.cache import CacheWish, Saving, kept_headers
 from ingress.cache_store import CacheStore, CacheUnavailable, Stored
 from ingress.connection import Answer
 from ingress.recording import Recording
+from ingress.streams import ENDING, has_failed, is_event_stream
 from ingress.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -69,15 +70,17 @@ class Cache:
             recording.saving = Saving(key, wish.slots, ttl_s, self._entry_bytes)
         return None
 
-    async def keep(self, recording: Recording, headers: Headers, latency_ms: float) -> None:
-        """An answer that is complete. Nobody else is to have it otherwise; doing it again does nothing."""
+    async def keep(self, recording: Recording, answer: Answer, latency_ms: float) -> None:
+        """An answer that is complete, and no error in the guise of one. Doing it again does nothing."""
         saving = recording.saving
-        if saving is None or saving.over or recording.status != OK or self._store is None:
+        if saving is None or saving.over or recording.status != OK or self._store is None or not answer.complete:
+            return
+        if recording.answer is not None and is_event_stream(recording.answer_type) and has_failed(recording.answer.ending(ENDING)):
             return
         saving.over = True
         stored = Stored(
             call_id=recording.call_id,
-            headers=kept_headers(headers),
+            headers=kept_headers(answer.headers),
             pieces=saving.pieces,
             sized=recording.announced is not None,
             latency_ms=latency_ms,

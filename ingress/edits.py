@@ -48,7 +48,7 @@ def _inserted(there: msgspec.Raw | None, value: Any) -> Any:
         return value
     try:
         inner: dict[str, Any] = {} if there is None else dict(_object.decode(there))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         inner = {}
     for name, each in value.items():
         if name not in UNSAFE:

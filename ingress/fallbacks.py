@@ -20,6 +20,8 @@ EXAMPLE = (
 )
 DEEPEST = 32
 """So deep a `bodyKeyOverride` may be nested."""
+FIELDS = frozenset({"target-url", "headers", "onCodes", "bodyKeyOverride"})
+_NEVER = frozenset({b"host", b"content-length", b"expect", b"proxy-authorization", b"http2-settings"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEPT = frozenset({b"content-type", b"content-encoding"})
 """What the body is: a target that does not say it receives the request's own."""
@@ -56,9 +58,8 @@ def parse_fallbacks(text: str) -> tuple[Fallback, ...]:
 def _fallback(place: int, said: Any) -> Fallback:
     if not isinstance(said, dict):
         raise _bad(f"[{place}] must be an object")
-    unknown = said.keys() - {"target-url", "headers", "onCodes", "bodyKeyOverride"}
-    if unknown:
-        raise _bad(f"[{place}] has a field {min(unknown)[:40]!r} that is not known")
+    if said.keys() - FIELDS:
+        raise _bad(f"[{place}] has a field besides {', '.join(sorted(FIELDS))}")
     url, headers, codes, override = said.get("target-url"), said.get("headers"), said.get("onCodes"), said.get("bodyKeyOverride", {})
     if not isinstance(url, str):
         raise _bad(f"[{place}].target-url must be a URL")
@@ -79,14 +80,18 @@ def _fallback(place: int, said: Any) -> Fallback:
 def _stays(name: str) -> bool:
     """Those that never go on: ours, and what belongs to a connection or a body's framing."""
     lower = name.lower().encode("utf-8", "replace")
-    return lower.startswith(b"helicone-") or lower in HOP_BY_HOP or lower in {b"host", b"content-length"}
+    return (
+        lower.startswith(b"helicone-")
+        or lower in HOP_BY_HOP
+        or lower in {b"host", b"content-length", b"expect", b"proxy-authorization", b"http2-settings"}
+    )
 
 
 def _header(place: int, name: str, value: str) -> tuple[bytes, bytes]:
     if _TOKEN.fullmatch(name) is None:
-        raise _bad(f"[{place}].headers has {name[:40]!r}, which is no header name")
+        raise _bad(f"[{place}].headers has a name that no header may have")  # not said which: a key may have slipped there
     if re.search(r"[\0\r\n]", value):
-        raise _bad(f"[{place}].headers.{name[:40]} has CR, LF or NUL")
+        raise _bad(f"[{place}].headers has a value with CR, LF or NUL")
     return name.lower().encode(), value.strip().encode()
 
 

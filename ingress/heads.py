@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ingress.directives import PREFIX
-from ingress.secrets import HINT, without_our_key
+from ingress.secrets import HINT, masked, without_our_key
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -107,6 +107,8 @@ def read_head(headers: Headers) -> RequestHead:
 def _notice(head: RequestHead, kind: int, pair: tuple[bytes, bytes]) -> None:
     """Headers that go on, and that we look at as they pass."""
     name, value = pair
+    if HINT in value and kind != _AUTHORIZATION:
+        value = masked(value)  # as it is remembered; it is not sent on either
     if kind == _AUTHORIZATION:
         if HINT in value or value[1:2] in b"aA":  # Basic hides what it holds
             kept = without_our_key(value)

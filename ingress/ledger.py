@@ -7,6 +7,7 @@ import secrets
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,8 @@ from ingress.policies import Policy, Unit
 from ingress.windows import SECOND, Entries, Entry, Verdict, counted, judge, live
 
 ID_BYTES = 16
+SWEPT_AT_MOST = 5_000
+"""Where there is no room: some milliseconds."""
 SWEPT = 2
 """So many other windows are looked at for each call that is judged, and removed when nothing in them counts any more."""
 _HEAD = struct.Struct("<QIH")
@@ -103,8 +106,9 @@ class SharedLedger:
 
     def _judge_after_sweeping(self, windows: Sequence[Window], now: int) -> list[Verdict]:
         try:
+            self._env.reader_check()
             with self._env.begin(write=True) as txn:
-                self._sweep(txn, now, self._env.stat()["entries"])
+                self._sweep(txn, now, SWEPT_AT_MOST)
             return self._judge(windows, now)
         except lmdb.Error as error:
             raise LedgerUnavailable(f"{error}; HELIOGRAPH_LEDGER_BYTES allows more") from error
@@ -150,8 +154,9 @@ class SharedLedger:
 
     def limit_costs(self) -> None:
         if not self._marked:
-            self._marked = True
-            self._limits_costs.touch()
+            with suppress(OSError):  # a disk that is full: the next call says it again
+                self._limits_costs.touch()
+                self._marked = True
 
     @property
     def windows(self) -> int:

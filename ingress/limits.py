@@ -69,7 +69,11 @@ def told(policy: Policy, verdict: Verdict | None) -> Headers:
     named = [(b"Helicone-RateLimit-Policy", str(policy).encode())]
     if verdict is None:
         return named
-    found = [(b"Helicone-RateLimit-Limit", b"%.15g" % policy.quota), (b"Helicone-RateLimit-Remaining", b"%d" % verdict.remaining), *named]
+    found = [
+        (b"Helicone-RateLimit-Limit", str(policy).partition(";")[0].encode()),
+        (b"Helicone-RateLimit-Remaining", b"%d" % verdict.remaining),
+        *named,
+    ]
     return [*found, (b"Helicone-RateLimit-Reset", b"%d" % verdict.reset_s)] if verdict.reset_s else found
 
 
@@ -101,7 +105,7 @@ class Limits:
                 raise RateLimited(shown.policy, verdict)
             recording.own_headers += told(shown.policy, verdict)
             recording.costs_count(self._spends(windows, self._ledger))
-        elif asked is not None:
+        elif asked is not None and not windows:
             recording.own_headers += told(asked, None)
             recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
 
@@ -119,17 +123,25 @@ class Limits:
             log.error("limits_not_counted", error=str(error), remains="calls pass until they can be counted")
         self._counting = False
 
+    @staticmethod
+    def by_user(recording: Recording) -> bool:
+        """Whether it matters to a limit whose call it is."""
+        return any(policy.segment == USER for _, policy in _policies(recording))
+
     def _windows(self, recording: Recording) -> list[Window]:
-        key, asked = recording.key, recording.directives.rate_limit
-        policies = [] if asked is None else [("", asked)]
-        if key is not None:
-            policies += [(key.id, _policy(text)) for text in key.limits]
         found = []
-        for whose, policy in policies:
+        for whose, policy in _policies(recording):
             segment = segment_of(policy, recording)
             if segment is not None:
                 found.append(window_of(recording.organization, whose, policy, segment))
         return found
+
+
+def _policies(recording: Recording) -> list[tuple[str, Policy]]:
+    """Each with whose it is: empty for the header's, else the key's id."""
+    key, asked = recording.key, recording.directives.rate_limit
+    found = [] if asked is None else [("", asked)]
+    return found if key is None else [*found, *((key.id, _policy(text)) for text in key.limits)]
 
 
 _policy = lru_cache(maxsize=1024)(parse_policy)

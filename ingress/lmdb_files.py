@@ -20,7 +20,10 @@ def opened(directory: Path, limit_bytes: int, *, databases: int = 0) -> lmdb.Env
     for each in directory.iterdir():
         if each != path and each.is_dir():
             shutil.rmtree(each, ignore_errors=True)
-    return lmdb.open(str(path), map_size=-(-limit_bytes // 4096) * 4096, sync=False, metasync=False, max_readers=READERS, max_dbs=databases)
+    size = -(-limit_bytes // 4096) * 4096
+    env = lmdb.open(str(path), map_size=size, sync=False, metasync=False, max_readers=READERS, max_dbs=databases)
+    env.reader_check()  # whoever was killed while it read keeps pages from being used again
+    return env
 
 
 def _boot() -> str:

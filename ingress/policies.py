@@ -13,9 +13,10 @@ from ingress.errors import BadDirective
 
 NAME = "Helicone-RateLimit-Policy"
 EXAMPLE = "10;w=60;s=user"
+LARGEST = 1e12
 LONGEST_S = 31_536_000
 _GRAMMAR = re.compile(
-    r"(?P<quota>\d{1,15}(?:\.\d{1,9})?);w=(?P<window>\d{1,15})(?:;u=(?P<unit>request|cents))?(?:;s=(?P<segment>[\w-]+))?", re.A
+    r"(?P<quota>\d{1,13}(?:\.\d{1,9})?);w=(?P<window>\d{1,15})(?:;u=(?P<unit>request|cents))?(?:;s=(?P<segment>[\w-]+))?", re.A
 )
 USER = "user"
 
@@ -41,7 +42,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         unit = ";u=cents" if self.unit is Unit.CENTS else ""
         segment = "" if self.segment is None else f";s={self.segment}"
-        return f"{self.quota:.15g};w={self.window_s}{unit}{segment}"
+        quota = f"{self.quota:.9f}".rstrip("0").rstrip(".")
+        return f"{quota};w={self.window_s}{unit}{segment}"
 
 
 def parse_policy(text: str) -> Policy:
@@ -53,6 +55,8 @@ def parse_policy(text: str) -> Policy:
     unit = Unit(found["unit"] or "request")
     if quota <= 0 or (unit is Unit.REQUEST and quota < 1):
         raise _bad("has a quota below one call: nothing would ever pass")
+    if quota > LARGEST:
+        raise _bad(f"has a quota above {LARGEST:.0f}")
     if not 1 <= window_s <= LONGEST_S:
         raise _bad(f"has a window of {window_s} seconds: from 1 to {LONGEST_S} are possible")
     return Policy(quota=quota, window_s=window_s, unit=unit, segment=found["segment"])

@@ -7,7 +7,7 @@ nobody else gets to use it, and no target that a caller names gets to see it.
 from collections.abc import Callable, Sequence
 
 from eventlog.events import Organization
-from ingress.cache import CREDENTIALS
+from ingress.cache import is_credential
 from ingress.recording import Recording
 from ingress.routes import Place, Router
 from ingress.secrets import without_our_keys
@@ -37,13 +37,16 @@ class Provided:
         """What is sent to `place`. `fallback`: it is one of a list, and the provider's own if it is at that origin."""
         if recording.key is None or not self._known_callers() or _has_credentials(without_our_keys(headers), recording.target):
             return headers
-        provider = place.provider if place.trusted else self._router.configured_at(place) if fallback else None
-        key = None if provider is None else self._key_for(recording.organization, provider)
-        return headers if key is None or provider is None else [*headers, _header(provider, key)]
+        providers = [place.provider] if place.trusted else self._router.configured_at(place) if fallback else []
+        for provider in providers:
+            key = self._key_for(recording.organization, provider)
+            if key is not None:
+                return [*headers, _header(provider, key)]
+        return headers
 
 
 def _has_credentials(headers: Headers, target: bytes) -> bool:
-    return any(name in CREDENTIALS for name, _ in headers) or any(part in target for part in _IN_QUERY)
+    return any(is_credential(name) for name, _ in headers) or any(part in target for part in _IN_QUERY)
 
 
 def _header(provider: str, key: str) -> tuple[bytes, bytes]:

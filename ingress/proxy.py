@@ -61,8 +61,10 @@ SAFE_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 SUCCESS = (b"Helicone-Status", b"success")
 FAILED = (b"Helicone-Status", b"failed")
 OWN_NAMES = Names(b"helicone-id", b"helicone-status", b"helicone-warning")
-OWN_NAMES_OF_MANY = Names(*OWN_NAMES.names, b"helicone-fallback-index", b"helicone-cache", b"x-should-retry")
+OWN_NAMES_OF_MANY = Names(*OWN_NAMES.names, b"helicone-fallback-index", b"helicone-cache")
 """Of a call that asked for more than to be passed on."""
+OWN_NAMES_AT_LAST = Names(*OWN_NAMES_OF_MANY.names, b"x-should-retry")
+"""Of one that failed as often as it might be tried."""
 
 
 ABOUT_THE_TARGET = (BadTarget, TargetRefused, Unreachable)
@@ -229,9 +231,7 @@ class Proxy:
     async def _answer(self, call: Call, answer: Answer) -> None:
         exchange, recording = call.exchange, call.recording
         recording.status, recording.announced = answer.status, answer.content_length
-        headers, recording.answer_type, encoding = head_of(
-            answer.headers, OWN_NAMES_OF_MANY if recording.tries or recording.own_headers else OWN_NAMES
-        )
+        headers, recording.answer_type, encoding = head_of(answer.headers, _own_names(recording))
         copy = recording.answer = Copy(self._config.body_limit, encoding)
         try:
             exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)
@@ -278,7 +278,7 @@ class Proxy:
 
     async def _before_the_end(self, call: Call, answer: Answer) -> None:
         """Of an answer that is complete but for what its client does not have yet. Doing it again does nothing."""
-        await self._cache.keep(call.recording, answer.headers, self._relay.elapsed_ms(call.exchange))
+        await self._cache.keep(call.recording, answer, self._relay.elapsed_ms(call.exchange))
         if self._strict and not call.recording.ended:
             completed = self._complete(call, _outcome_of(answer.status), None)
             if call.recording.kept:
@@ -303,6 +303,13 @@ class Proxy:
 
 def _outcome_of(status: int) -> Outcome:
     return Outcome.COMPLETED if status < 400 else Outcome.PROVIDER_ERROR
+
+
+def _own_names(recording: Recording) -> Names:
+    """Headers that an answer of the provider's may not have, because it has ours."""
+    if recording.gave_up:
+        return OWN_NAMES_AT_LAST
+    return OWN_NAMES_OF_MANY if recording.tries or recording.own_headers else OWN_NAMES
 
 
 def _own_headers(recording: Recording, status: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:

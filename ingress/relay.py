@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from ingress.connection import Answer
 from ingress.copies import Copy
+from ingress.errors import UpstreamError
 from ingress.exchange import ClientLeft, Exchange
 from ingress.recording import Recording
 from ingress.streams import ENDING, EndOfStream, has_ended, is_event_stream
 
 Headers = list[tuple[bytes, bytes]]
 WriteEnd = Callable[[], Awaitable[None]]
+SETTLE_S = 1.0
+"""So long an answer that is to be kept may take to end behind its end marker."""
 HEAVY = 4_096
 """Encoded pieces larger than this are decoded beside the event loop: they may take milliseconds."""
 LIGHT_STEPS = 16
@@ -67,6 +70,8 @@ class Relay:
             if recording.saving is not None:
                 recording.saving.feed(piece)
             if last.sees(piece):
+                if recording.saving is not None:
+                    await self._rest(answer, recording, copy, last)
                 await write_end()
             for each in last.due():
                 exchange.send(each)
@@ -76,6 +81,20 @@ class Relay:
         for each in last.held:
             exchange.send(each)
         exchange.finish()
+
+    async def _rest(self, answer: Answer, recording: Recording, copy: Copy, last: "LastPiece") -> None:
+        """What comes behind the end marker: only with it is an answer to be kept whole. One that goes on for longer is not kept."""
+        saving = recording.saving
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while saving is not None and (piece := await answer.read()):
+                    await self.keep(copy, piece)
+                    saving.feed(piece)
+                    last.sees(piece)
+        except TimeoutError:
+            recording.saving = None
+        except UpstreamError:
+            recording.saving = None  # the next read tells of it again
 
     async def keep(self, copy: Copy, piece: bytes) -> None:
         """Feeds the copy; beside the event loop what takes long."""

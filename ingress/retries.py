@@ -95,9 +95,9 @@ def retry_after_of(headers: Headers, now: float) -> float:
         return seconds or 0.0
     try:
         at = parsedate_to_datetime(said.decode("latin-1"))
-    except ValueError:
+        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
         return 0.0
-    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def _number(text: bytes | None) -> float | None:

@@ -97,9 +97,9 @@ class Router:
             rest = rest if rest[:1] == b"/" else b"/" + rest
         return Route(place, rest)
 
-    def configured_at(self, place: Place) -> str | None:
-        """The provider that is configured at this place's origin."""
-        return next((name for name, each in self._places.items() if each.origin == place.origin), None)
+    def configured_at(self, place: Place) -> list[str]:
+        """The providers that are configured at this place's origin."""
+        return [name for name, each in self._places.items() if each.origin == place.origin]
 
     def _cross(self, host: bytes, segment: bytes) -> _Crossing:
         crossing = self._crossing(host, segment)

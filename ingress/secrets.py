@@ -48,9 +48,13 @@ def _mask_pair(pair: str) -> str:
     return f"{name}={MASK}"
 
 
+def is_secret_name(plain: str) -> bool:
+    """Whether a lower-case name is one of those that secrets have."""
+    return plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDINGS) or (plain.startswith(_SECRET_PREFIXES) and plain not in _PLAIN)
+
+
 def _is_secret(name: str, value: str) -> bool:
-    plain = unquote_plus(name.removeprefix(";")).lower().strip(" []")
-    if plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDINGS) or (plain.startswith(_SECRET_PREFIXES) and plain not in _PLAIN):
+    if is_secret_name(unquote_plus(name.removeprefix(";")).lower().strip(" []")):
         return True
     return unquote_plus(value).lower().startswith(_SECRET_VALUES)
 

@@ -18,11 +18,12 @@ import msgspec
 import structlog
 
 from eventlog.codec import Positions, Record, decode
-from eventlog.events import CallPriced
+from eventlog.events import CallPriced, Spend
 from eventlog.following import Opened
 from eventlog.outages import Outage
 from eventlog.port import Log, LogUnavailable, OffsetOutOfRange, Place, Span
 from eventlog.topics import CALLS
+from ingress.errors import BadDirective
 from ingress.ledger import LedgerUnavailable, SharedLedger, Window
 from ingress.policies import parse_policy
 from ingress.telemetry import Telemetry
@@ -95,10 +96,19 @@ class Settler:
             for event in decode(CallPriced, record.message)[0].events:
                 for spend in event.call.spends:
                     if spend.ledger == self._ledger.id:
-                        if event.cost_usd is None:
-                            self._telemetry.cost_unknown()
-                        cents = float(Decimal(event.cost_usd or 0) * 100)
-                        self._ledger.spend(event.call.call_id, Window(bytes.fromhex(spend.window), parse_policy(spend.policy)), cents)
+                        self._spend_one(event, spend)
+
+    def _spend_one(self, event: CallPriced, spend: Spend) -> None:
+        """What cannot be read counts for nobody, and holds up nothing behind it. Raises LedgerUnavailable."""
+        try:
+            window = Window(bytes.fromhex(spend.window), parse_policy(spend.policy))
+            cents = float(Decimal(event.cost_usd or 0) * 100)
+        except (BadDirective, ValueError, ArithmeticError) as error:
+            log.error("cost_not_counted", call_id=event.call.call_id, error=str(error))
+            return
+        if event.cost_usd is None:
+            self._telemetry.cost_unknown()
+        self._ledger.spend(event.call.call_id, window, cents)
 
     def _recalled(self) -> dict[Place, int]:
         try:

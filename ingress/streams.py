@@ -9,6 +9,7 @@ import re
 _MARKER = re.compile(
     rb"(?:^|[\r\n])(?:data: ?\[DONE\]|event: ?message_stop|event: ?response\.(?:completed|failed|incomplete)|event: ?error)(?=[\r\n])"
 )
+_FAILURE = re.compile(rb"(?:^|[\r\n])event: ?(?:error|response\.(?:failed|incomplete))(?=[\r\n])")
 ENDING = 64 << 10
 """How much of an answer's end is looked through for the marker: the last event of some dialects repeats the whole answer."""
 _OVERLAP = 48
@@ -50,6 +51,11 @@ class EndOfStream:
 def has_ended(ending: bytes) -> bool:
     """Whether a stream whose last bytes these are had come to its end marker."""
     return EndOfStream().feed(ending)
+
+
+def has_failed(ending: bytes) -> bool:
+    """Whether it came to an end that tells of a failure, whatever the status said that it began with."""
+    return _FAILURE.search(ending) is not None
 
 
 def is_event_stream(content_type: str | None) -> bool:

@@ -1,6 +1,7 @@
 """`heliograph query`: of the running query side when there is one, else of the lake itself."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -62,7 +63,7 @@ def _ask_server(chosen: Settings, sql: str, form: Format, width: int | None) -> 
     body = json.dumps(said).encode()
     headers = {"content-type": "application/json"}
     if chosen.api_key is not None:
-        headers["authorization"] = f"Bearer {chosen.api_key.get_secret_value()}"
+        headers["authorization"] = f"Bearer {_key(chosen.api_key.get_secret_value())}"
     request = urllib.request.Request(f"http://127.0.0.1:{chosen.api_port}/v1/query", body, headers, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -78,6 +79,14 @@ def _ask_server(chosen: Settings, sql: str, form: Format, width: int | None) -> 
         raise Refused(
             Refusal(code="unreachable", message=f"The query side does not answer: {error.reason}.", fix="Look at its log, or try again.")
         ) from None
+
+
+def _key(said: str) -> str:
+    """Raises Misconfigured, which does not say it again."""
+    key = said.strip()
+    if re.fullmatch(r"[\x21-\x7e]+", key) is None:
+        raise Misconfigured("HELIOGRAPH_API_KEY is no key: it has blanks, line ends or other signs in it.")
+    return key
 
 
 def _nobody(chosen: Settings) -> Refusal:

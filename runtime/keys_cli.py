@@ -25,6 +25,7 @@ from eventlog.keys import SHOWN, ApiKey, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
+from ingress.directives import parse_directives
 from ingress.errors import BadDirective
 from ingress.header_table import BY_NAME
 from ingress.policies import parse_policy
@@ -145,7 +146,7 @@ def rotate(
 
     text, new = with_control(data_dir, work)
     _show(text, new)
-    typer.echo(f"The old key ends in {overlap_minutes:g} minutes.")
+    typer.echo(f"The old key ends in {overlap_minutes:g} minutes.", err=True)
 
 
 def _limits(said: list[str]) -> tuple[str, ...]:
@@ -172,6 +173,16 @@ def _defaults(said: list[str]) -> dict[str, str]:
         except BadDirective as error:
             raise Misconfigured(f"--default: {error}") from None
         found[header.name] = value.strip()
+    together = parse_directives([(name.lower().encode(), value.encode()) for name, value in found.items()])
+    if any(fallback.headers for fallback in together.fallbacks):
+        raise Misconfigured(
+            "--default Helicone-Fallbacks: its headers would lie in clear text where keys are kept. `heliograph provider-keys set` keeps"
+            " a provider's key sealed, and fills it in."
+        )
+    try:
+        _ = together.retries  # what contradicts itself is refused here, not at every call
+    except BadDirective as error:
+        raise Misconfigured(f"--default: {error}") from None
     return found
 
 
@@ -182,7 +193,7 @@ def _now() -> datetime:
 def _made(name: str, organization: Organization, scopes: tuple[Scope, ...], now: datetime, ends: datetime | None) -> tuple[str, ApiKey]:
     text = drawn(scopes)
     key = ApiKey(
-        id=f"key-{secrets.token_hex(4)}",
+        id=f"key-{secrets.token_hex(8)}",
         name=name.strip(),
         digest=digest_of(text),
         shown=text[:SHOWN],
@@ -213,6 +224,9 @@ def _chosen(decided: Decided, which: str) -> ApiKey:
     good = [key for key in keys if key.ended(now) is None] or keys
     if not keys:
         raise Misconfigured(f"There is no key {which!r}. `heliograph keys list` shows those there are.")
+    lasting = [key for key in good if key.expires_at is None] or good  # one that is being replaced is not meant
+    if len(lasting) == 1:
+        return lasting[0]
     if len(good) > 1:
         raise Misconfigured(f"{len(good)} keys are called {which!r}: name one by its id, {', '.join(sorted(key.id for key in good))}.")
     return good[0]

@@ -91,9 +91,7 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 the handler of this class
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 404:
-        refusal = Refusal(
-            code="not_found", message=f"There is nothing at {request.url.path[:200]}.", fix="/docs lists what there is.", status=404
-        )
+        refusal = Refusal(code="not_found", message="There is nothing at this path.", fix="/docs lists what there is.", status=404)
     elif error.status_code == 405:
         fix = f"Use {headers.get('allow', 'another method')}."
         refusal = Refusal(code="method_not_allowed", message=f"{request.method} is not answered here.", fix=fix, status=405)

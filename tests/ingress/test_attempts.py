@@ -262,3 +262,48 @@ async def test_what_was_understood() -> None:
         by_key = f"Helicone-Auth: Bearer {WRITER}\r\nHelicone-Debug: true\r\n".encode()
         found = headers_of(await world.post(body=BODY, headers=by_key))
         assert ("helicone-debug" in found, found["helicone-warning"]) == (False, "Helicone-Debug needs a key with the scope admin")
+
+
+async def test_clients_that_leave_in_a_pause_leave_no_connection_behind() -> None:
+    async with running(BUSY) as world:
+        for number in range(3):
+            _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+            writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nHelicone-Retry-Enabled: true\r\n"
+                b"Helicone-Retry-Min-Timeout: 60000\r\nHelicone-Retry-Max-Timeout: 60000\r\nContent-Length: 2\r\n\r\n{}"
+            )
+            while len(world.provider.requests) <= number:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            writer.close()
+            await world.responses(number + 1)
+        assert len(world.provider.peers) == 1  # the same connection each time: it was given back
+
+
+@pytest.mark.parametrize("said", [b"Mon, 01 Jan 99999999999 00:00:00 GMT", b"Mon, 01 Jan 2027 99999999999:00:00 GMT", b"\xff"])
+async def test_a_retry_after_that_is_no_time(said: bytes) -> None:
+    async with running(script(sized(b"{}", status=b"429 x", headers=b"Retry-After: %b\r\n" % said), sized())) as world:
+        assert status_of(await world.post(body=BODY, headers=FAST)) == 200
+
+
+async def test_hostile_bodies_and_numbers_are_no_fault_of_ours() -> None:
+    async with running() as world:
+        override = fallbacks(entry(world.provider.url, bodyKeyOverride={"a": {"b": 10**30}}))
+        answer = await world.post(body=b'{"a":{"\xff":1}}', headers=override + b"Helicone-Cache-Enabled: true\r\n")
+        assert status_of(answer) in {200, 400}
+
+
+async def test_what_the_provider_says_of_retrying_stands() -> None:
+    """Unless we tried as often as we might."""
+    said = sized(b"{}", status=b"400 Bad Request", headers=b"x-should-retry: false\r\n")
+    async with running(said) as world:
+        answer = await world.post(body=BODY, headers=FAST + b"Helicone-Debug: true\r\n")
+        assert headers_of(answer)["x-should-retry"] == "false"
+
+
+async def test_our_keys_are_remembered_nowhere() -> None:
+    async with running() as world:
+        said = f"traceparent: {WRITER}\r\nContent-Encoding: {WRITER}\r\n".encode()
+        await world.post(body=BODY, headers=said)
+        for event in [*(await world.requests()), *(await world.responses())]:
+            assert WRITER[12:] not in str(event)

@@ -41,11 +41,16 @@ SAME = {
     "another client": with_header(b"user-agent", b"y"),
     "another trace": with_header(b"traceparent", b"00-1"),
     "another name of what the body is": with_header(b"content-type", b"text/json"),
+    "another idempotency key": with_header(b"idempotency-key", b"1"),
     "another time to live": with_header(b"cache-control", b"max-age=5"),
 }
 OTHER = {
     "another organization": replace(ASKED, organization=Organization("globex")),
     "another provider's key": with_header(b"authorization", b"Bearer sk-b"),
+    **{
+        f"another {name.decode()}": with_header(name, b"z")
+        for name in (b"cookie", b"xi-api-key", b"x-auth-token", b"ocp-apim-subscription-key", b"accept-language")
+    },
     "another kind of key": with_header(b"x-api-key", b"Bearer sk-a"),
     "another method": replace(ASKED, method=b"PUT"),
     "another place": replace(ASKED, url=b"https://api.groq.com/v1/chat/completions"),
@@ -129,8 +134,9 @@ def test_tenants_and_requests_never_share(one_wish: CacheWish, one: Asked, other
     ],
 )
 def test_credentials_count_by_what_lasts(one: bytes, other: bytes, same: bool) -> None:
-    assert (credential_of(one) == credential_of(other)) is same
-    assert b"sk-aaa" not in credential_of(one)
+    assert (credential_of(one, known=True) == credential_of(other, known=True)) is same
+    assert credential_of(one, known=False) != credential_of(other, known=False)
+    assert b"sk-aaa" not in credential_of(one, known=True)
 
 
 TTLS = {

@@ -216,3 +216,27 @@ def test_as_a_dictionary_would(tmp_path_factory: pytest.TempPathFactory, steps: 
             if free is not None:
                 model[which, free] = (str(number), clock.now + seconds)
     cache.close()
+
+
+READING = """
+import sys, time
+from pathlib import Path
+from ingress.cache_store import SharedCache
+cache = SharedCache(Path(sys.argv[1]), limit_bytes=4 << 20)
+with cache._env.begin():
+    print("reading", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_reader_that_is_killed_costs_nothing(tmp_path: Path) -> None:
+    cache = SharedCache(tmp_path, limit_bytes=4 << 20)
+    cache.put(KEY, 1, stored(), 60)
+    with subprocess.Popen([sys.executable, "-c", READING, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    for number in range(300):
+        cache.put(number.to_bytes(32, "big"), 1, stored(body=b"x" * 100_000), 60)
+    assert cache.stats.entries > 20
+    cache.close()

@@ -167,11 +167,21 @@ async def test_tenants(cache: SharedCache) -> None:
         assert await numbers(world, by("a"), by("b"), by("c"), by("c"), by("x"), by("x")) == [1, 1, 2, 2, 3, 4]
 
 
+async def test_what_comes_behind_the_end_marker_is_kept_too(cache: SharedCache) -> None:
+    async with running(streamed([*EVENTS, b": bye\n\n"]), cache=cache) as world:
+        first, second = [await world.post(body=BODY, headers=CACHED) for _ in range(2)]
+        assert headers_of(second)["helicone-cache"] == "HIT"
+        assert first.partition(b"\r\n\r\n")[2] == second.partition(b"\r\n\r\n")[2]
+        assert b": bye" in second
+
+
 NOT_KEPT: dict[str, Answering] = {
     "an error": sized(b"{}", status=b"500 Internal Server Error"),
     "a status of its own": sized(b"{}", status=b"201 Created"),
     "an answer that breaks off": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", then="reset"),
     "a stream that breaks off": streamed(EVENTS[:2], end=False),
+    "an error in a stream": streamed([EVENTS[0], b"event: error\ndata: {}\n\n"]),
+    "a response that failed": streamed([EVENTS[0], b"event: response.failed\ndata: {}\n\n"]),
     "a large one": sized(b"x" * (9 << 20)),
     "a large stream": streamed([b"data: %b\n\n" % (b"x" * (1 << 20))] * 9),
 }

@@ -1,6 +1,8 @@
 """`Helicone-RateLimit-Policy`, read and spelled as Helicone does."""
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from ingress.errors import BadDirective
 from ingress.policies import LONGEST_S, NAME, Policy, Unit, parse_policy
@@ -56,3 +58,14 @@ def test_what_is_not_is_named_with_an_example(text: str) -> None:
     assert BAD[text] in str(caught.value)
     assert "10;w=60;s=user" in str(caught.value)
     assert caught.value.field == NAME
+
+
+@given(
+    st.from_regex(r"[0-9]{1,12}(\.[0-9]{1,9})?", fullmatch=True).filter(lambda text: float(text) > 0),
+    st.sampled_from(["", ";u=cents"]),
+    st.sampled_from(["", ";s=user"]),
+)
+def test_what_is_spelled_is_understood_again(quota: str, unit: str, segment: str) -> None:
+    assume(unit or float(quota) >= 1)
+    policy = parse_policy(f"{quota};w=60{unit}{segment}")
+    assert parse_policy(str(policy)) == policy

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from eventlog.codec import BatchId, message_of
 from eventlog.embedded import EmbeddedLog
@@ -93,6 +94,17 @@ async def test_costs_count_once(world: World) -> None:
         await world.tell(world.priced("e", "0.03"))
         await world.until(0)
         assert not (await world.ledger.judge([WINDOW]))[0].allowed
+
+
+async def test_what_cannot_be_read_holds_up_nothing(world: World) -> None:
+    async with world.settling():
+        bad = world.priced("bad", "0.01")
+        spends = (
+            Spend(ledger=world.ledger.id, window="no hex", policy=POLICY),
+            Spend(ledger=world.ledger.id, window="00", policy="1e-05;w=1"),
+        )
+        await world.tell(replace(bad, call=replace(bad.call, spends=spends)), world.priced("a", "0.01"))
+        await world.until(4)
 
 
 async def test_whoever_comes_after_goes_on_where_it_ended(world: World) -> None:

@@ -1,6 +1,8 @@
 """How log lines look, and how often."""
 
 import logging
+import subprocess
+import sys
 
 from runtime.logs import Seldom
 
@@ -22,3 +24,24 @@ def test_what_a_library_repeats_is_said_once_in_a_while_with_its_count() -> None
     again = line(30)
     assert seldom.filter(again)
     assert again.getMessage() == "Unable connect to node"
+
+
+FAILING = """
+import structlog
+from runtime import logs
+from runtime.settings import LogFormat, LogLevel
+logs.configure(LogFormat.TEXT, LogLevel.INFO, role="test")
+def fail(secret):
+    raise RuntimeError
+try:
+    fail("sk-" + "secret")
+except RuntimeError:
+    structlog.get_logger().exception("fault")
+"""
+
+
+def test_a_fault_tells_no_variables() -> None:
+    """A caller's key may be among them."""
+    told = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True, timeout=60, check=True).stderr
+    assert "RuntimeError" in told
+    assert "sk-secret" not in told
