@@ -1,6 +1,5 @@
 """`heliograph cache …`: what the cache holds, and emptying it. The workers that run on the same data directory see it at once."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from ingress.cache_store import CacheUnavailable, SharedCache
-from runtime.settings import Misconfigured, settings
+from runtime.settings import Misconfigured, settings_by
 
 app = typer.Typer(help="Answers that are kept to be given again.", no_args_is_help=True)
 
@@ -39,9 +38,7 @@ def clear(data_dir: DataDir = None) -> None:
 @contextmanager
 def _cache(data_dir: Path | None) -> Iterator[SharedCache]:
     """Raises Misconfigured where there is none."""
-    if data_dir is not None:
-        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
-    chosen = settings()
+    chosen = settings_by(data_dir=data_dir)
     if not chosen.cache_dir.is_dir():
         raise Misconfigured(
             f"There is no cache in {chosen.data_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR)."

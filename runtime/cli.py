@@ -26,7 +26,7 @@ from runtime.lag_cli import lag
 from runtime.provider_keys_cli import app as provider_keys_app
 from runtime.replaying import Selection
 from runtime.roles import leave
-from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
+from runtime.settings import Misconfigured, Settings, origin_of, settings, settings_by, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
 from runtime.tail_cli import tail
@@ -74,14 +74,6 @@ HealthPort = Annotated[int | None, typer.Option(help="Port of /healthz, /readyz 
 DataDir = Annotated[Path | None, typer.Option(help="Where log and lake lie (HELIOGRAPH_DATA_DIR).")]
 
 
-def chosen(**flags: Any) -> Settings:
-    """The settings, flags first. Flags become environment, so that the processes we start see them too."""
-    for name, value in flags.items():
-        if value is not None:
-            os.environ[f"HELIOGRAPH_{name.upper()}"] = str(value)
-    return settings()
-
-
 def fail(message: str, code: int = 2) -> NoReturn:
     typer.echo(f"heliograph: {message}", err=True)
     raise typer.Exit(code)
@@ -125,7 +117,7 @@ def up(
     if demo:
         for provider in ("OPENAI", "ANTHROPIC"):
             os.environ[f"HELIOGRAPH_UPSTREAMS__{provider}"] = f"http://127.0.0.1:{demo_port}"
-    found = chosen(host=host, port=port, api_port=api_port, data_dir=data_dir, workers=workers)
+    found = settings_by(host=host, port=port, api_port=api_port, data_dir=data_dir, workers=workers)
     logs.configure(found.log_format, found.log_level, role="supervisor")
 
     def greet(proxy_port: int, asked_port: int) -> None:
@@ -138,7 +130,7 @@ def up(
 @app.command()
 def ingress(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
     """Run one proxy worker alone, into Kafka or the event log of the data directory, which nobody else may use meanwhile."""
-    found = chosen(host=host, port=port, data_dir=data_dir)
+    found = settings_by(host=host, port=port, data_dir=data_dir)
     with locked(found.data_dir) as lock:
         become("ingress", listen(found.host, found.port, setting="HELIOGRAPH_PORT (--port)"), lock)
 
@@ -146,7 +138,7 @@ def ingress(host: Host = None, port: Port = None, data_dir: DataDir = None) -> N
 @app.command()
 def processors(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
     """Run one worker on Kafka that understands calls and joins feedback with them. As many as there are partitions share the work."""
-    found = chosen(host=host, health_port=health_port, data_dir=data_dir)
+    found = settings_by(host=host, health_port=health_port, data_dir=data_dir)
     kafka_config(found)
     become("processors", _health_sockets(found))
 
@@ -156,7 +148,7 @@ def sink(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = 
     """Run one sink on Kafka, which brings events to rest in the lake. Several share the partitions, and write the same tables."""
     if origin_of(FLUSH) == "default":
         os.environ[FLUSH] = str(ALONE_FLUSH_SECONDS)
-    found = chosen(host=host, health_port=health_port, data_dir=data_dir)
+    found = settings_by(host=host, health_port=health_port, data_dir=data_dir)
     kafka_config(found)
     become("sink", _health_sockets(found))
 
@@ -168,7 +160,7 @@ def _health_sockets(found: Settings) -> list[socket.socket]:
 @app.command()
 def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -> None:
     """Run the query side alone, over a lake that something else fills, or nothing any more."""
-    found = chosen(host=host, api_port=api_port, data_dir=data_dir)
+    found = settings_by(host=host, api_port=api_port, data_dir=data_dir)
     become("api", listen(found.host, found.api_port, setting="HELIOGRAPH_API_PORT (--api-port)"))
 
 
@@ -181,7 +173,7 @@ def query(
     data_dir: DataDir = None,
 ) -> None:
     """Ask in SQL: the running Heliograph when there is one, else the lake itself. With --data-dir, the lake there."""
-    found = chosen(api_port=api_port, data_dir=data_dir)
+    found = settings_by(api_port=api_port, data_dir=data_dir)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         fail("Parquet is not for a terminal; say --output FILE.")
     width = Console().width if output is None and sys.stdout.isatty() else None
@@ -209,7 +201,7 @@ def dead_letters(
     data_dir: DataDir = None,
 ) -> None:
     """List the events that could not be understood, by reason."""
-    found = chosen(api_port=api_port, data_dir=data_dir)
+    found = settings_by(api_port=api_port, data_dir=data_dir)
     which = letters_cli.Listed(reason, each, limit)
     sys.stdout.buffer.write(letters_cli.dead_letters(found, form, which, here=data_dir is not None, there=api_port is not None))
 
@@ -231,14 +223,14 @@ def replay(
         fail("--reason chooses among dead letters; say --dead-letters too.")
     span = letters_cli.moment(since, "--from"), letters_cli.moment(before, "--to")
     selection = Selection(since=span[0], before=span[1], organization=organization, reason=reason)
-    letters_cli.replay(chosen(data_dir=data_dir), selection, letters=letters, wait=wait)
+    letters_cli.replay(settings_by(data_dir=data_dir), selection, letters=letters, wait=wait)
 
 
 @app.command()
 def backup(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")], data_dir: DataDir = None) -> None:
     """Copy the lake, and the event log or on Kafka the control topic, while everything runs."""
     with letters_cli.bar() as shown:
-        made = back_up(chosen(data_dir=data_dir), folder, shown)
+        made = back_up(settings_by(data_dir=data_dir), folder, shown)
     rows = ", ".join(f"{table.rows} {table.name}" for table in made.tables if table.rows)
     typer.echo(f"{folder}: {rows or 'no rows yet'}{'' if made.log_bytes is None else f', a log of {made.log_bytes} bytes'}.")
 
@@ -249,7 +241,7 @@ def restore_backup(
 ) -> None:
     """Put a backup back, into a data directory (and lake) where nothing is yet. Then start as always."""
     with letters_cli.bar() as shown:
-        made = restore(chosen(data_dir=data_dir), folder, shown)
+        made = restore(settings_by(data_dir=data_dir), folder, shown)
     typer.echo(f"The backup of {made.at:%Y-%m-%d %H:%M:%S} UTC is in place.")
 
 
@@ -274,7 +266,7 @@ def run_application(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="The application and its arguments.")], port: Port = None
 ) -> None:
     """Run an application with OPENAI_BASE_URL and ANTHROPIC_BASE_URL pointing here. Its exit code and signals are its own."""
-    found = chosen(port=port)
+    found = settings_by(port=port)
     base = f"http://127.0.0.1:{found.port}"
     environment = os.environ | {"OPENAI_BASE_URL": f"{base}/v1", "ANTHROPIC_BASE_URL": base}
     try:
@@ -299,7 +291,7 @@ def lake_files(
     table: Annotated[str, typer.Argument(help="calls, bodies, feedback, amendments or dead_letters.")], data_dir: DataDir = None
 ) -> None:
     """Print the live Parquet files of a table, one a line: what a reader of Parquet needs."""
-    found = chosen(data_dir=data_dir)
+    found = settings_by(data_dir=data_dir)
     if table not in TABLES:
         fail(f"no table is named {table}; there are {', '.join(TABLES)}.")
     for path in existing_lake(found).files(table):

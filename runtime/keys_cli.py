@@ -4,7 +4,6 @@ A key is shown once, when it is made. What is kept of it is its digest, on the c
 """
 
 import asyncio
-import os
 import secrets
 import sys
 import time
@@ -30,7 +29,7 @@ from ingress.errors import BadDirective
 from ingress.header_table import BY_NAME
 from ingress.policies import parse_policy
 from runtime.observing import observed
-from runtime.settings import Misconfigured, settings
+from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
 
 T = TypeVar("T")
@@ -238,14 +237,12 @@ async def _keys(_log: Log, decided: Decided) -> list[ApiKey]:
 
 def with_control(data_dir: Path | None, work: Callable[[Log, Decided], Awaitable[T]]) -> T:
     """What was decided until now, and the log to decide more on. Raises Misconfigured."""
-    if data_dir is not None:
-        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
-    return asyncio.run(_working(work))
+    return asyncio.run(_working(settings_by(data_dir=data_dir), work))
 
 
-async def _working(work: Callable[[Log, Decided], Awaitable[T]]) -> T:
+async def _working(chosen: Settings, work: Callable[[Log, Decided], Awaitable[T]]) -> T:
     decided = Decided()
-    async with observed(settings(), makes=True) as log:
+    async with observed(chosen, makes=True) as log:
         async with aclosing(retained(log, CONTROL.name, group=f"keys.{secrets.token_hex(8)}")) as parts:
             async for part in parts:
                 decided.take(part.records)

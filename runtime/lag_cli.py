@@ -1,7 +1,6 @@
 """`heliograph lag`: how far behind every reader of the log is."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -21,7 +20,7 @@ from eventlog.port import Log, LogUnavailable
 from eventlog.waiting import stopped_within
 from runtime.lag_table import Behind, Progress, as_json, as_progress, as_table, behind
 from runtime.observing import observed
-from runtime.settings import Settings, settings
+from runtime.settings import Settings, settings_by
 
 
 class LagFormat(StrEnum):
@@ -36,9 +35,7 @@ def lag(
     data_dir: Annotated[Path | None, typer.Option(help="Where the embedded log lies (HELIOGRAPH_DATA_DIR).")] = None,
 ) -> None:
     """Tell how far behind each role is, by topic and partition, in messages and seconds. On a terminal a view that goes on until Ctrl-C."""
-    if data_dir is not None:
-        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
-    chosen, live = settings(), sys.stdout.isatty() and not once and form is LagFormat.TABLE
+    chosen, live = settings_by(data_dir=data_dir), sys.stdout.isatty() and not once and form is LagFormat.TABLE
     uvloop.run(_watch(chosen, every) if live else _tell(chosen, form))
 
 

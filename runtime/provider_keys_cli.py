@@ -1,11 +1,9 @@
 """`heliograph provider-keys …`: providers' keys that are filled in for callers who send only their Heliograph key."""
 
-import os
 import re
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +17,7 @@ from eventlog.vault import ProviderKey
 from ingress.routes import Router
 from runtime.deciding import vault_of
 from runtime.keys_cli import DataDir, with_control
-from runtime.settings import Misconfigured, Settings, settings
+from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
 
 SHOWN = 4
@@ -34,7 +32,7 @@ Whose = Annotated[str, typer.Option(help="Whose calls it is for.")]
 @app.command("set")
 def set_(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_dir: DataDir = None) -> None:
     """Keep a key of a provider, sealed. It is read from standard input, or asked for: an argument could be seen by others."""
-    chosen = _chosen(data_dir)
+    chosen = settings_by(data_dir=data_dir)
     vault, name = vault_of(chosen), _known(chosen, provider)
     if vault is None:
         raise Misconfigured(
@@ -83,12 +81,6 @@ def remove(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_
 
     with_control(data_dir, work)
     typer.echo(f"The key of {provider} for {organization} is forgotten.")
-
-
-def _chosen(data_dir: Path | None) -> Settings:
-    if data_dir is not None:
-        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
-    return settings()
 
 
 def _known(chosen: Settings, provider: str) -> str:

@@ -419,6 +419,14 @@ def settings() -> Settings:
     return found
 
 
+def settings_by(**flags: Any) -> Settings:
+    """The settings, flags first. Flags become environment, so that the processes we start see them too."""
+    for name, value in flags.items():
+        if value is not None:
+            os.environ[f"HELIOGRAPH_{name.upper()}"] = str(value)
+    return settings()
+
+
 def variables() -> Iterator[tuple[str, Any, str]]:
     """Every setting: its variable, its default, what it is for."""
     for name, field in Settings.model_fields.items():

@@ -23,7 +23,7 @@ from eventlog.waiting import stopped_within
 from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
 from runtime.filters import BadFilter, Filter, all_match, parse_filter
 from runtime.observing import observed
-from runtime.settings import Misconfigured, Settings, settings
+from runtime.settings import Misconfigured, Settings, settings_by
 
 POLL = timedelta(milliseconds=250)
 POLL_BYTES = 1 << 20
@@ -68,9 +68,7 @@ def tail(
     data_dir: Annotated[Path | None, typer.Option(help="Where the embedded log lies (HELIOGRAPH_DATA_DIR).")] = None,
 ) -> None:
     """Show events as they come, from the embedded log or from Kafka, until Ctrl-C. Bodies are cut short."""
-    if data_dir is not None:
-        os.environ["HELIOGRAPH_DATA_DIR"] = str(data_dir)
-    chosen, topics = settings(), _topics(topic)
+    chosen, topics = settings_by(data_dir=data_dir), _topics(topic)
     try:
         wanted = [parse_filter(text) for text in filters or ()]
     except BadFilter as error:
