@@ -74,6 +74,16 @@ class World:
         return await self.talk(head % (path.encode(), HOST, headers, len(body)) + body)
 
 
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def headers_of(answer: bytes) -> dict[str, str]:
+    """By their names in lower case."""
+    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
 @asynccontextmanager
 async def running(
     answer: Answering | None = None,

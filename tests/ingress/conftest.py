@@ -1,10 +1,14 @@
-"""Which event loop a test runs on."""
+"""Which event loop a test runs on, and what an ingress shares with others."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import uvloop
+
+from ingress.cache_store import SharedCache
+from ingress.ledger import SharedLedger
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -13,3 +17,17 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
         ("test_exchange", "test_farewell", "test_pipelining", "test_server", "test_upgrades", "test_upstream")
     )
     return {"uvloop": uvloop.new_event_loop} if on_uvloop else {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SharedLedger]:
+    made = SharedLedger(tmp_path / "ledger")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[SharedCache]:
+    made = SharedCache(tmp_path / "cache", limit_bytes=64 << 20)
+    yield made
+    made.close()

@@ -9,7 +9,7 @@ import pytest
 
 from eventlog.admission import Admission
 from eventlog.events import Outcome
-from tests.fakes.ingress import World, running
+from tests.fakes.ingress import World, headers_of, running, status_of
 from tests.fakes.keyring import KEYS, WRITER
 from tests.fakes.provider import Answering, raw, sized, streamed
 from tests.fakes.raw_server import Peer
@@ -30,15 +30,6 @@ def script(*answers: Answering) -> Answering:
         await next(left, last)(peer, request)
 
     return answer
-
-
-def status_of(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
-
-
-def headers_of(answer: bytes) -> dict[str, str]:
-    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
 
 
 def body_of(request: bytes) -> bytes:

@@ -3,8 +3,6 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,27 +11,13 @@ from eventlog.events import Outcome
 from eventlog.keys import Auth, Scope
 from ingress.cache_store import CacheUnavailable, Hit, SharedCache, Stored
 from ingress.ledger import SharedLedger
-from tests.fakes.ingress import World, running
+from tests.fakes.ingress import World, headers_of, running, status_of
 from tests.fakes.keyring import key, keyring
 from tests.fakes.provider import ANSWER, EVENTS, Answering, raw, sized, streamed
 from tests.fakes.raw_server import Peer
 
 CACHED = b"Helicone-Cache-Enabled: true\r\n"
 BODY = b'{"model":"gpt-4o-mini","messages":[]}'
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[SharedCache]:
-    made = SharedCache(tmp_path / "cache", limit_bytes=64 << 20)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SharedLedger]:
-    made = SharedLedger(tmp_path / "ledger")
-    yield made
-    made.close()
 
 
 def numbered() -> Answering:
@@ -47,15 +31,6 @@ def numbered() -> Answering:
         )
 
     return answer
-
-
-def status_of(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
-
-
-def headers_of(answer: bytes) -> dict[str, str]:
-    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
 
 
 def number_in(answer: bytes) -> int:

@@ -3,8 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +15,7 @@ from ingress.ledger import LedgerUnavailable, SharedLedger
 from ingress.limits import window_of
 from ingress.policies import Policy, Unit
 from ingress.windows import SECOND, Verdict
-from tests.fakes.ingress import World, running
+from tests.fakes.ingress import World, headers_of, running, status_of
 from tests.fakes.keyring import key, keyring
 from tests.fakes.provider import streamed
 
@@ -25,21 +23,8 @@ PER_USER = b"Helicone-RateLimit-Policy: 10;w=60;s=user\r\n"
 ANNA, BERT = b"Helicone-User-Id: anna\r\n", b"Helicone-User-Id: bert\r\n"
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SharedLedger]:
-    made = SharedLedger(tmp_path)
-    yield made
-    made.close()
-
-
-def status_of(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
-
-
 def told(answer: bytes) -> dict[str, str]:
-    lines = answer.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    pairs = (line.partition(": ") for line in lines)
-    return {name.lower().removeprefix("helicone-ratelimit-"): value for name, _, value in pairs}
+    return {name.removeprefix("helicone-ratelimit-"): value for name, value in headers_of(answer).items()}
 
 
 async def test_the_burst_of_the_contract(ledger: SharedLedger) -> None:

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,20 +17,6 @@ BODY = b'{"model":"gpt-4o-mini","stream":true,"messages":[]}'
 STREAM = b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in EVENTS) + b"0\r\n\r\n"
 SWITCHES = ("cache", "stream", "retry", "limit", "fallback", "strict")
 COMBINATIONS = [dict(zip(SWITCHES, each, strict=True)) for each in itertools.product((False, True), repeat=len(SWITCHES))]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SharedLedger]:
-    made = SharedLedger(tmp_path / "ledger")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Iterator[SharedCache]:
-    made = SharedCache(tmp_path / "cache", limit_bytes=8 << 20)
-    yield made
-    made.close()
 
 
 def failing_first(good: Answering) -> Answering:
