@@ -83,16 +83,7 @@ class Asking:
         """As it came."""
         if self._strict or body is None or isinstance(body, bytes):
             await self._begin(call)
-        place = route.place
-        return await self._upstream.send(
-            place.origin,
-            call.exchange.method,
-            route.target,
-            self._provided.headers(call.recording, place, call.head.forwarded),
-            body,
-            content_length=call.head.content_length,
-            trusted=place.trusted,
-        )
+        return await self._send(call, route, call.head.forwarded, body)
 
     def _check_stream(self, recording: Recording, header: str | None) -> None:
         """A body that is too large to be kept at hand. Raises BodyTooLarge where `header` cannot be obeyed then."""
@@ -196,10 +187,20 @@ class Asking:
         recording.goes_to(target.route, target.body)
         if not recording.tries:
             await self._begin(call)
-        place = target.route.place
-        headers = self._provided.headers(recording, place, target.headers, fallback=target.index is not None)
+        return await self._send(call, target.route, target.headers, target.body, fallback=target.index is not None)
+
+    async def _send(
+        self, call: Call, route: Route, headers: Sequence[tuple[bytes, bytes]], body: Body, *, fallback: bool = False
+    ) -> Answer:
+        place = route.place
         return await self._upstream.send(
-            place.origin, call.exchange.method, target.route.target, headers, target.body, trusted=place.trusted
+            place.origin,
+            call.exchange.method,
+            route.target,
+            self._provided.headers(call.recording, place, headers, fallback=fallback),
+            body,
+            content_length=call.head.content_length,
+            trusted=place.trusted,
         )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.events import Organization
+from ingress.edits import fields_of
 from ingress.errors import BadDirective
 from ingress.secrets import is_secret_name
 
@@ -21,7 +22,6 @@ Headers = Sequence[tuple[bytes, bytes]]
 USUAL_TTL_S = 7 * 86_400
 LONGEST_TTL_S = 365 * 86_400
 MOST_SLOTS = 20
-KEY_BYTES = 32
 
 VARYING = frozenset(
     {
@@ -47,8 +47,6 @@ _PERSONAL = re.compile(
 )
 """Headers of an answer that speak of whoever received it, or of that moment."""
 _MAX_AGE = re.compile(r"(?:^|[,\s])(s-maxage|max-age)\s*=\s*(\"?)([^,\s\"]*)\2", re.IGNORECASE)
-
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class CacheWish(Struct, frozen=True, kw_only=True):
@@ -124,9 +122,8 @@ def body_that_counts(body: bytes, ignored: Sequence[str]) -> bytes:
     """`body` without these keys; one that is no JSON object stays as it is."""
     if not ignored:
         return body
-    try:
-        fields = dict(_object.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    fields = fields_of(body)
+    if fields is None:
         return body
     for name in ignored:
         fields.pop(name, None)

@@ -114,7 +114,7 @@ class Directives(Struct, frozen=True, kw_only=True):
             return "Helicone-Stream-Usage"
         if self.moderate:
             return "Helicone-Moderations-Enabled"
-        if self.cache_enabled or self.cache_read or self.cache_save:
+        if self.cache is not None:
             return "Helicone-Cache-Enabled"
         return "Helicone-Retry-Enabled" if self.retry_enabled and self.retry_num != 0 else None
 

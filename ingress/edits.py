@@ -34,22 +34,25 @@ def with_stream_usage(body: bytes, *, header: str) -> bytes:
     return merged(body, {"stream_options": {"include_usage": True}}, header=header)
 
 
-def _fields(body: bytes, header: str) -> dict[str, Any]:
+def fields_of(body: bytes | msgspec.Raw) -> dict[str, Any] | None:
+    """A JSON object's fields, each as its sender wrote it; None when it is none."""
     try:
         return dict(_object.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(
-            f"{header} changes the body, which must be a plain JSON object then, without content encoding.", field=header
-        ) from None
+        return None
+
+
+def _fields(body: bytes, header: str) -> dict[str, Any]:
+    fields = fields_of(body)
+    if fields is None:
+        raise BadRequest(f"{header} changes the body, which must be a plain JSON object then, without content encoding.", field=header)
+    return fields
 
 
 def _inserted(there: msgspec.Raw | None, value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    try:
-        inner: dict[str, Any] = {} if there is None else dict(_object.decode(there))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        inner = {}
+    inner = (None if there is None else fields_of(there)) or {}
     for name, each in value.items():
         if name not in UNSAFE:
             inner[name] = _inserted(inner.get(name), each)

@@ -66,11 +66,12 @@ def window_of(organization: Organization, whose: str, policy: Policy, segment: s
 
 def told(policy: Policy, verdict: Verdict | None) -> Headers:
     """On every answer that a policy was asked for; without a verdict, where the call does not say for whom it counts."""
-    named = [(b"Helicone-RateLimit-Policy", str(policy).encode())]
+    spelled = str(policy).encode()
+    named = [(b"Helicone-RateLimit-Policy", spelled)]
     if verdict is None:
         return named
     found = [
-        (b"Helicone-RateLimit-Limit", str(policy).partition(";")[0].encode()),
+        (b"Helicone-RateLimit-Limit", spelled.partition(b";")[0]),
         (b"Helicone-RateLimit-Remaining", b"%d" % verdict.remaining),
         *named,
     ]
