@@ -98,7 +98,7 @@ class Asking:
         """From the cache; else, where no limit stands in the way, from the first target that answers as it should."""
         recording, wish = call.recording, call.recording.directives.cache
         if wish is not None and recording.kept:
-            kept = self._cache.answer(recording, wish, self._key(call, wish, targets[0]), _ttl(call))
+            kept = await self._cache.answer(recording, wish, self._key(call, wish, targets[0]), _ttl(call))
             if kept is not None:
                 recording.goes_to(targets[0].route, targets[0].body)
                 await self._begin(call)

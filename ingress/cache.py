@@ -22,6 +22,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 USUAL_TTL_S = 7 * 86_400
 LONGEST_TTL_S = 365 * 86_400
 MOST_SLOTS = 20
+MOST_PIECES = 65_536
+"""Of one answer. Each takes some memory of its own, however small."""
 
 VARYING = frozenset(
     {
@@ -158,7 +160,7 @@ def kept_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 
 class Saving:
-    """An answer that is to be kept, as it passes. One that grows beyond `limit_bytes` is not."""
+    """An answer that is to be kept, as it passes. One that grows beyond `limit_bytes`, or MOST_PIECES, is not."""
 
     def __init__(self, key: bytes, slots: int, ttl_s: int, limit_bytes: int) -> None:
         self.key, self.slots, self.ttl_s = key, slots, ttl_s
@@ -170,7 +172,7 @@ class Saving:
 
     def feed(self, piece: bytes) -> None:
         self.size += len(piece)
-        if self.size > self._limit:
+        if self.size > self._limit or len(self.pieces) >= MOST_PIECES:
             self.over = True
             self.pieces.clear()
         elif not self.over:

@@ -1,9 +1,10 @@
-"""Where answers are kept to be given again, shared by all workers of one `heliograph up`: an LMDB file in the data directory.
+"""Where answers are kept to be given again: the port, and an LMDB file in the data directory, which all workers of one `up` share.
 
 As with the ledger, nothing waits for the disk, so what is kept outlives every process and not the machine. Each entry bears a checksum:
 one that was damaged is none. Whoever was asked for least lately goes first.
 """
 
+import asyncio
 import random
 import struct
 import time
@@ -24,6 +25,8 @@ PAGE = 4096
 SMALL = 2_000
 """Values above it have pages of their own."""
 MARGIN_BYTES = 4 << 20
+HEAVY_BYTES = 256 << 10
+"""A larger answer is read, and stored, beside the event loop."""
 _HEAD = struct.Struct("<QQ8s")
 """When it expires, when it was used, both in seconds since 1970; the checksum of the rest."""
 _COUNT = struct.Struct("<q")
@@ -64,11 +67,18 @@ class CacheUnavailable(Exception):
 
 
 class CacheStore(Protocol):
-    def find(self, key: bytes, slots: int) -> Hit | None:
-        """One of the answers, by chance, once all slots are full; None before that. Raises CacheUnavailable."""
+    """Keeps answers, within a limit of bytes. All raise CacheUnavailable."""
 
-    def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
-        """Into the first slot that is free; where none is, it is not kept. Raises CacheUnavailable."""
+    async def find(self, key: bytes, slots: int) -> Hit | None:
+        """One of the answers, by chance, once all slots are full; None before that."""
+
+    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+        """Into the first slot that is free; where none is, it is not kept."""
+
+    async def clear(self) -> int:
+        """Forgets all answers; how many there were."""
+
+    async def stats(self) -> CacheStats: ...
 
 
 class SharedCache:
@@ -84,58 +94,74 @@ class SharedCache:
         except (OSError, lmdb.Error) as error:
             raise CacheUnavailable(f"{directory}: {error}") from error
 
-    def find(self, key: bytes, slots: int) -> Hit | None:
+    async def find(self, key: bytes, slots: int) -> Hit | None:
         now = int(self._clock())
+        slot = self._chance(slots) if slots > 1 else 0
         try:
             with self._env.begin(buffers=True) as txn:
-                found = [self._live(txn, key, slot, now) for slot in range(slots)]
+                found = [self._live(txn, key, each, now) for each in range(slots)]
                 if not all(found):
                     return None
-                slot = self._chance(slots) if slots > 1 else 0
-                value = bytes(found[slot] or b"")
+                value = bytes(found[slot]) if len(found[slot]) <= HEAVY_BYTES else None
+            stored = _undamaged(value) if value is not None else await asyncio.to_thread(self._heavy, key, slot)
         except lmdb.Error as error:
             raise CacheUnavailable(str(error)) from error
-        stored = _undamaged(value)
         if stored is None:
             self._forget(key, slot)
             return None
-        _, used, _ = _HEAD.unpack_from(value)
-        if now - used >= TOUCHED_S:
-            self._touch(key, slot, now)
+        self._touch(key, slot, now)
         return Hit(slot, stored)
 
-    def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
-        now = int(self._clock())
-        content = msgspec.msgpack.encode(stored)
-        value = _HEAD.pack(now + ttl_s, now, _check(content)) + content
+    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+        if sum(map(len, stored.pieces)) > HEAVY_BYTES:
+            await asyncio.to_thread(self._put, key, slots, stored, ttl_s)
+        else:
+            self._put(key, slots, stored, ttl_s)
+
+    async def clear(self) -> int:
         try:
-            try:
-                self._put(key, slots, value, now, spare=0)
-            except lmdb.MapFullError:  # a reader was killed, or pages are not filled to the brim
-                self._env.reader_check()
-                self._put(key, slots, value, now, spare=self._limit // 10)
+            with self._env.begin(write=True) as txn:
+                entries = self._counted(txn, _ENTRIES)
+                for database in (self._entries, self._used, self._counts):
+                    txn.drop(database, delete=False)
         except lmdb.Error as error:
             raise CacheUnavailable(str(error)) from error
+        return entries
 
-    def clear(self) -> None:
-        with self._env.begin(write=True) as txn:
-            for database in (self._entries, self._used, self._counts):
-                txn.drop(database, delete=False)
-
-    @property
-    def stats(self) -> CacheStats:
-        with self._env.begin(db=self._counts) as txn:
-            counts = [_COUNT.unpack(txn.get(name) or _COUNT.pack(0))[0] for name in (_ENTRIES, _BYTES)]
-        return CacheStats(entries=counts[0], bytes=counts[1], limit_bytes=self._limit)
+    async def stats(self) -> CacheStats:
+        try:
+            with self._env.begin() as txn:
+                return CacheStats(entries=self._counted(txn, _ENTRIES), bytes=self._counted(txn, _BYTES), limit_bytes=self._limit)
+        except lmdb.Error as error:
+            raise CacheUnavailable(str(error)) from error
 
     def close(self) -> None:
         self._env.close()
 
     def _live(self, txn: lmdb.Transaction, key: bytes, slot: int, now: int) -> Any:
         value: Any = txn.get(_place(key, slot), db=self._entries)
-        return None if value is None or _HEAD.unpack_from(value)[0] <= now else value
+        return None if value is None or _ends_at(value) <= now else value
 
-    def _put(self, key: bytes, slots: int, value: bytes, now: int, spare: int) -> None:
+    def _heavy(self, key: bytes, slot: int) -> Stored | None:
+        """Beside the event loop: it takes milliseconds."""
+        with self._env.begin(buffers=True) as txn:
+            value = bytes(txn.get(_place(key, slot), db=self._entries) or b"")
+        return _undamaged(value)
+
+    def _put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+        now = int(self._clock())
+        content = encoded(stored)
+        value = _HEAD.pack(now + ttl_s, now, _check(content)) + content
+        try:
+            try:
+                self._place_into(key, slots, value, now, spare=0)
+            except lmdb.MapFullError:  # a reader was killed, or pages are not filled to the brim
+                self._env.reader_check()
+                self._place_into(key, slots, value, now, spare=self._limit // 10)
+        except lmdb.Error as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def _place_into(self, key: bytes, slots: int, value: bytes, now: int, spare: int) -> None:
         cost = _cost(value)
         if cost > self._limit:
             return
@@ -157,16 +183,20 @@ class SharedCache:
     def _remove(self, txn: lmdb.Transaction, place: bytes) -> None:
         value: Any = txn.get(place, db=self._entries)
         if value is not None:
-            used = _USED.pack(_HEAD.unpack_from(value)[1]) + place
+            used = _USED.pack(_HEAD.unpack_from(value)[1] if len(value) >= _HEAD.size else 0) + place
             cost = _cost(value)
             txn.delete(place, db=self._entries)
             txn.delete(used, db=self._used)
             self._count(txn, -1, -cost)
 
     def _touch(self, key: bytes, slot: int, now: int) -> None:
-        """Notes the use where that is possible; who looked something up has it already."""
+        """Notes the use, where that was not done lately and is possible; who looked something up has it already."""
         place = _place(key, slot)
         try:
+            with self._env.begin(buffers=True) as txn:
+                head = bytes((txn.get(place, db=self._entries) or b"")[: _HEAD.size])
+            if len(head) < _HEAD.size or now - _HEAD.unpack(head)[1] < TOUCHED_S:
+                return
             with self._env.begin(write=True) as txn:
                 value = txn.get(place, db=self._entries)
                 if value is not None:
@@ -192,6 +222,11 @@ class SharedCache:
         return int(_COUNT.unpack(txn.get(name, db=self._counts) or _COUNT.pack(0))[0])
 
 
+def _ends_at(value: Any) -> int:
+    """Seconds since 1970; one that is damaged has ended."""
+    return int(_HEAD.unpack_from(value)[0]) if len(value) >= _HEAD.size else 0
+
+
 def _place(key: bytes, slot: int) -> bytes:
     return key + bytes((slot,))
 
@@ -201,15 +236,24 @@ def _cost(value: bytes) -> int:
     return -(-(len(value) + 16) // PAGE) * PAGE + 128 if len(value) > SMALL else len(value) * 3 // 2 + 192
 
 
+def encoded(stored: Stored) -> bytes:
+    return msgspec.msgpack.encode(stored)
+
+
+def decoded(content: bytes) -> Stored | None:
+    """None where it is none of ours."""
+    try:
+        return msgspec.msgpack.decode(content, type=Stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
 def _check(content: bytes) -> bytes:
     return blake2b(content, digest_size=_CHECK_BYTES).digest()
 
 
 def _undamaged(value: bytes) -> Stored | None:
     content = value[_HEAD.size :]
-    if _HEAD.unpack_from(value)[2] != _check(content):
+    if len(value) < _HEAD.size or _HEAD.unpack_from(value)[2] != _check(content):
         return None
-    try:
-        return msgspec.msgpack.decode(content, type=Stored)
-    except msgspec.MsgspecError:
-        return None
+    return decoded(content)

@@ -1,7 +1,5 @@
 """The cache on a call's way: looked up before anything is counted or sent, and filled with what passes by."""
 
-import asyncio
-
 import structlog
 
 from ingress.cache import CacheWish, Saving, kept_headers
@@ -14,8 +12,6 @@ from ingress.telemetry import Telemetry
 log = structlog.get_logger()
 
 OK = 200
-HEAVY_BYTES = 256 << 10
-"""A larger answer is stored beside the event loop."""
 
 
 class CachedAnswer(Answer):
@@ -45,14 +41,14 @@ class Cache:
         self._store, self._entry_bytes, self._telemetry = store, entry_bytes, telemetry
         self._working = True
 
-    def answer(self, recording: Recording, wish: CacheWish, key: bytes, ttl_s: int) -> CachedAnswer | None:
+    async def answer(self, recording: Recording, wish: CacheWish, key: bytes, ttl_s: int) -> CachedAnswer | None:
         """The answer that was kept, if there is one; else what passes is to be kept, where that is wished."""
         if self._store is None:
             return None
         if wish.read:
             hit = None
             try:
-                hit = self._store.find(key, wish.slots)
+                hit = await self._store.find(key, wish.slots)
                 self._working = True
             except CacheUnavailable as error:
                 self._failed(error)
@@ -86,10 +82,7 @@ class Cache:
             latency_ms=latency_ms,
         )
         try:
-            if saving.size > HEAVY_BYTES:
-                await asyncio.to_thread(self._store.put, saving.key, saving.slots, stored, saving.ttl_s)
-            else:
-                self._store.put(saving.key, saving.slots, stored, saving.ttl_s)
+            await self._store.put(saving.key, saving.slots, stored, saving.ttl_s)
         except CacheUnavailable as error:
             self._failed(error)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -59,6 +60,27 @@ class AttemptLimits(Struct, frozen=True, kw_only=True):
     """A larger body is not kept at hand for a second try, nor changed."""
 
 
+class RedisConfig(Struct, frozen=True, kw_only=True):
+    """Where Redis is, and how it is asked. Raises ValueError for a URL that is none; what it says of it could be part of a password."""
+
+    url: str
+    """`redis://`, `rediss://` or `unix://`."""
+    prefix: str = "heliograph"
+    """Before all names there. Who shares it shares counts and answers."""
+    timeout_s: float = 0.25
+    """A call waits for it so long at most."""
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port
+            good = bool(parts.path if parts.scheme == "unix" else parts.scheme in {"redis", "rediss"} and parts.hostname)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError("expected redis://:PASSWORD@HOST:6379/0, rediss://… or unix://…, the password percent-encoded")
+
+
 class IngressConfig(Struct, frozen=True, kw_only=True):
     """Raises ValueError for an upstream that is no URL, or whose name cannot be a route."""
 
@@ -76,6 +98,8 @@ class IngressConfig(Struct, frozen=True, kw_only=True):
     attempts: AttemptLimits = AttemptLimits()
     cache_entry_bytes: int = 8 << 20
     """A larger answer is passed on and not kept."""
+    refuses_uncounted: bool = False
+    """Calls with a limit are refused while they cannot be counted."""
 
     def __post_init__(self) -> None:
         for name, url in self.upstreams.items():

@@ -1,6 +1,6 @@
-"""Where windows are counted, shared by all workers of one `heliograph up`: an LMDB file in the data directory.
+"""Where windows are counted: the port, and what all workers of one `heliograph up` share, an LMDB file in the data directory.
 
-What was counted outlives every process, though not the machine.
+What was counted there outlives every process, though not the machine.
 """
 
 import secrets
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import lmdb
 from msgspec import Struct
@@ -44,23 +44,42 @@ class LedgerUnavailable(Exception):
     """Nothing can be counted now."""
 
 
+class Judged(Struct, frozen=True):
+    """What each window says, and the id of all who count together: a call's cost counts where the call was judged."""
+
+    ledger: str
+    verdicts: list[Verdict]
+
+
 class Ledger(Protocol):
     """Counts. `judge` is atomic among all who share it."""
 
-    async def judge(self, windows: Sequence[Window]) -> list[Verdict]:
+    async def judge(self, windows: Sequence[Window]) -> Judged:
         """What each says to a call that comes now: it is counted in all of them where all allow it, else in none.
 
         Raises LedgerUnavailable.
         """
 
-    @property
-    def id(self) -> str:
-        """Of all who count together."""
+    async def limit_costs(self) -> None:
+        """From now on there are windows of what calls cost. Never raises."""
 
-    def limit_costs(self) -> None:
-        """From now on there are windows of what calls cost."""
 
-    def close(self) -> None: ...
+class Spending(Protocol):
+    """A ledger, as whoever knows what calls cost sees it. All raise LedgerUnavailable."""
+
+    async def limits_costs(self) -> bool:
+        """There are windows of what calls cost."""
+
+    async def known_as(self) -> str:
+        """Its id."""
+
+    async def spend(self, call_id: str, window: Window, cents: float) -> None:
+        """Counts what a call cost, the first time that it is told of this call."""
+
+
+def told_of(call_id: str, window: Window) -> bytes:
+    """What is remembered once a call's cost was counted in a window."""
+    return blake2b(window.id + call_id.encode(), digest_size=ID_BYTES).digest()
 
 
 def judged(windows: Sequence[Window], entries: Sequence[Entries], now: int) -> tuple[list[Verdict], Sequence[Entries] | None]:
@@ -95,23 +114,24 @@ class SharedLedger:
         except (OSError, lmdb.Error) as error:
             raise LedgerUnavailable(f"{directory}: {error}") from error
 
-    async def judge(self, windows: Sequence[Window]) -> list[Verdict]:
+    async def judge(self, windows: Sequence[Window]) -> Judged:
         now = self._clock()
+        return Judged(self.id, self._written(lambda: self._judge(windows, now), now))
+
+    def _written(self, write: Callable[[], Any], now: int) -> Any:
+        """What `write` answers; where there is no room for it, after making some. Raises LedgerUnavailable."""
         try:
-            return self._judge(windows, now)
-        except lmdb.MapFullError:
-            return self._judge_after_sweeping(windows, now)
+            try:
+                return write()
+            except lmdb.MapFullError:
+                self._env.reader_check()
+                with self._env.begin(write=True) as txn:
+                    self._sweep(txn, now, SWEPT_AT_MOST)
+            return write()
+        except lmdb.MapFullError as error:
+            raise LedgerUnavailable(f"{error}; HELIOGRAPH_LEDGER_BYTES allows more") from error
         except lmdb.Error as error:
             raise LedgerUnavailable(str(error)) from error
-
-    def _judge_after_sweeping(self, windows: Sequence[Window], now: int) -> list[Verdict]:
-        try:
-            self._env.reader_check()
-            with self._env.begin(write=True) as txn:
-                self._sweep(txn, now, SWEPT_AT_MOST)
-            return self._judge(windows, now)
-        except lmdb.Error as error:
-            raise LedgerUnavailable(f"{error}; HELIOGRAPH_LEDGER_BYTES allows more") from error
 
     def _judge(self, windows: Sequence[Window], now: int) -> list[Verdict]:
         with self._env.begin(write=True) as txn:
@@ -134,25 +154,25 @@ class SharedLedger:
             there = cursor.delete() and bool(cursor.key()) if ended else cursor.next()
         self._swept = bytes(cursor.key()) if there else b""
 
-    def spend(self, call_id: str, window: Window, cents: float) -> None:
-        """Counts what a call cost, the first time that it is told of this call. Raises LedgerUnavailable."""
+    async def spend(self, call_id: str, window: Window, cents: float) -> None:
         now = self._clock()
-        told = blake2b(window.id + call_id.encode(), digest_size=ID_BYTES).digest()
-        until = Entry(now + (window.policy.window_s + REMEMBERED_S) * SECOND, 1.0)
-        try:
-            with self._env.begin(write=True) as txn:
-                if txn.get(told) is None:
-                    entries = live(unpacked(txn.get(window.id)), now)
-                    txn.put(window.id, packed(window.policy, counted(window.policy, entries, now, cents)))
-                    txn.put(told, packed(window.policy, [until]))
-        except lmdb.Error as error:
-            raise LedgerUnavailable(str(error)) from error
+        self._written(lambda: self._spend(told_of(call_id, window), window, cents, now), now)
 
-    @property
-    def limits_costs(self) -> bool:
+    def _spend(self, told: bytes, window: Window, cents: float, now: int) -> None:
+        until = Entry(now + (window.policy.window_s + REMEMBERED_S) * SECOND, 1.0)
+        with self._env.begin(write=True) as txn:
+            if txn.get(told) is None:
+                entries = live(unpacked(txn.get(window.id)), now)
+                txn.put(window.id, packed(window.policy, counted(window.policy, entries, now, cents)))
+                txn.put(told, packed(window.policy, [until]))
+
+    async def known_as(self) -> str:
+        return self.id
+
+    async def limits_costs(self) -> bool:
         return self._limits_costs.exists()
 
-    def limit_costs(self) -> None:
+    async def limit_costs(self) -> None:
         if not self._marked:
             with suppress(OSError):  # a disk that is full: the next call says it again
                 self._limits_costs.touch()
@@ -179,15 +199,19 @@ def packed(policy: Policy, entries: Entries) -> bytes:
 
 
 def unpacked(data: bytes | None) -> list[Entry]:
+    """What was packed; nothing where it was damaged."""
     if data is None:
         return []
-    first, tick, count = _HEAD.unpack_from(data)
-    distances = struct.unpack_from(f"<{count}I", data, _HEAD.size)
-    at = _HEAD.size + 4 * count
-    amounts = struct.unpack_from(f"<{count}d", data, at) if len(data) > at else (1.0,) * count
+    try:
+        first, tick, count = _HEAD.unpack_from(data)
+        distances = struct.unpack_from(f"<{count}I", data, _HEAD.size)
+        at = _HEAD.size + 4 * count
+        amounts = struct.unpack_from(f"<{count}d", data, at) if len(data) > at else (1.0,) * count
+    except struct.error:
+        return []
     return list(map(Entry, [(first + distance) * tick for distance in distances], amounts))
 
 
 def _ends_at(data: bytes) -> int:
-    first, tick, count = _HEAD.unpack_from(data)
-    return (first + struct.unpack_from("<I", data, _HEAD.size + 4 * (count - 1))[0]) * tick if count else 0
+    entries = unpacked(data)
+    return entries[-1].leaves_at if entries else 0

@@ -44,6 +44,18 @@ class RateLimited(CallFailed):
         ]
 
 
+class LimitsUnavailable(CallFailed):
+    """Nobody can say whether a limit was reached, and the operator wants no call to pass then; the provider was not called."""
+
+    code: str = "limits_unavailable"
+    status: int = 503
+    outcome = Outcome.REJECTED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = [(b"Retry-After", b"1")]
+
+
 def segment_of(policy: Policy, recording: Recording) -> str | None:
     """For whom the call counts; empty where everyone counts together, None where the call does not say."""
     if policy.segment is None:
@@ -62,6 +74,11 @@ def window_of(organization: Organization, whose: str, policy: Policy, segment: s
     parts = (organization, whose, policy.unit.value, str(policy.window_s), policy.segment or "", segment)
     said = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
     return Window(blake2b(said, digest_size=ID_BYTES).digest(), policy)
+
+
+def _spends(windows: Sequence[Window], ledger: str) -> tuple[Spend, ...]:
+    """Where the call's cost will count."""
+    return tuple(Spend(ledger=ledger, window=window.id.hex(), policy=str(window.policy)) for window in windows)
 
 
 def told(policy: Policy, verdict: Verdict | None) -> Headers:
@@ -84,45 +101,48 @@ def tightest(windows: Sequence[Window], verdicts: Sequence[Verdict]) -> tuple[Wi
 
 
 class Limits:
-    """Asks the ledger for the calls of one process. Where it cannot count, calls pass: nothing of ours holds one up."""
+    """Asks the ledger for the calls of one process.
 
-    def __init__(self, ledger: Ledger | None, telemetry: Telemetry) -> None:
+    Where it cannot count, calls pass: nothing of ours holds one up. Unless it `refuses`, because the operator prefers that.
+    """
+
+    def __init__(self, ledger: Ledger | None, telemetry: Telemetry, *, refuses: bool = False) -> None:
         self._ledger = ledger
+        self._refuses = refuses
         self._telemetry = telemetry
         self._counting = True
 
     async def pass_(self, recording: Recording) -> None:
-        """Counts the call, and leaves with it what its answer is to say. Raises RateLimited."""
+        """Counts the call, and leaves with it what its answer is to say. Raises RateLimited, LimitsUnavailable."""
         windows, asked = self._windows(recording), recording.directives.rate_limit
         if windows and self._ledger is not None:
             try:
-                verdicts = await self._ledger.judge(windows)
+                judged = await self._ledger.judge(windows)
             except LedgerUnavailable as error:
                 self._not_counted(error)
                 return
             self._counting = True
-            shown, verdict = tightest(windows, verdicts)
+            shown, verdict = tightest(windows, judged.verdicts)
             if not verdict.allowed:
                 raise RateLimited(shown.policy, verdict)
             recording.own_headers += told(shown.policy, verdict)
-            recording.costs_count(self._spends(windows, self._ledger))
+            costly = [window for window in windows if window.policy.unit is Unit.CENTS]
+            if costly:
+                await self._ledger.limit_costs()
+                recording.costs_count(_spends(costly, judged.ledger))
         elif asked is not None and not windows:
             recording.own_headers += told(asked, None)
             recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
 
-    @staticmethod
-    def _spends(windows: Sequence[Window], ledger: Ledger) -> tuple[Spend, ...]:
-        """Those for which the call's cost will count."""
-        costly = [window for window in windows if window.policy.unit is Unit.CENTS]
-        if costly:
-            ledger.limit_costs()
-        return tuple(Spend(ledger=ledger.id, window=window.id.hex(), policy=str(window.policy)) for window in costly)
-
     def _not_counted(self, error: LedgerUnavailable) -> None:
-        self._telemetry.limit_not_counted()
+        """Raises LimitsUnavailable where nothing is to pass uncounted."""
         if self._counting:
-            log.error("limits_not_counted", error=str(error), remains="calls pass until they can be counted")
+            remains = "calls with a limit are refused" if self._refuses else "calls pass"
+            log.error("limits_not_counted", error=str(error), remains=f"{remains} until they can be counted")
         self._counting = False
+        if self._refuses:
+            raise LimitsUnavailable("A limit holds for this call, and calls cannot be counted now; try again later.")
+        self._telemetry.limit_not_counted()
 
     @staticmethod
     def by_user(recording: Recording) -> bool:

@@ -105,7 +105,7 @@ class Proxy:
         self._relay = Relay(self._loop, stalled_s=config.clients.stalled_s)
         self._cache = Cache(cache, config.cache_entry_bytes, self._telemetry)
         provided = Provided(key_for, lambda: self._admission.everybody_known, self._router)
-        limits, intake = Limits(ledger, self._telemetry), Intake(config, self._relay, self._received)
+        limits, intake = Limits(ledger, self._telemetry, refuses=config.refuses_uncounted), Intake(config, self._relay, self._received)
         self._asking = Asking(config, self._router, intake, upstream, self._cache, provided, limits, self._begins)
 
     @property

@@ -1,16 +1,18 @@
 """What calls cost, brought to the windows that limit it: known only once a call was understood, and so read from `llm.calls.v1`.
 
-One process of a machine does it, for all who share the ledger; another takes over when it ends. Each call is counted once, however often it
-is read. Nobody reads the topic before a call was first limited by cost.
+One process of a machine does it, for each ledger; another takes over when it ends. Each call is counted once, however often it is read, on
+however many machines. Nobody reads the topic before a call was first limited by cost.
 """
 
 import asyncio
 import fcntl
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +26,7 @@ from eventlog.outages import Outage
 from eventlog.port import Log, LogUnavailable, OffsetOutOfRange, Place, Span
 from eventlog.topics import CALLS
 from ingress.errors import BadDirective
-from ingress.ledger import LedgerUnavailable, SharedLedger, Window
+from ingress.ledger import LedgerUnavailable, Spending, Window
 from ingress.policies import parse_policy
 from ingress.telemetry import Telemetry
 
@@ -37,13 +39,17 @@ POLL_BYTES = 4 << 20
 LOOK_S = 0.5
 """So often it is looked whether somebody limits by cost, and whether whoever settled has ended."""
 REMEMBER_S = 1.0
+LATE_S = 3600.0
+"""What a call cost that ended longer ago, beyond its window, counts no more: it may have been counted, and that forgotten."""
 
 
 class Settler:
-    """Lives on the running event loop. `directory` is the ledger's."""
+    """Lives on the running event loop. In `directory`, which is there, it keeps how far it came; each ledger has one of its own."""
 
-    def __init__(self, opened: Opened, ledger: SharedLedger, directory: Path, telemetry: Telemetry) -> None:
-        self._opened, self._ledger, self._telemetry = opened, ledger, telemetry
+    def __init__(
+        self, opened: Opened, ledger: Spending, directory: Path, telemetry: Telemetry, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._opened, self._ledger, self._telemetry, self._clock = opened, ledger, telemetry, clock
         self._lock, self._file = directory / "settling.lock", directory / "settled.json"
         self._outage = Outage(reader="settling")
         self._done: dict[Place, int] = {}
@@ -51,9 +57,9 @@ class Settler:
 
     async def run(self) -> None:
         """For ever."""
-        await _until(lambda: self._ledger.limits_costs)
+        await _until(self._is_needed)
         with self._lock.open("w") as lock:
-            await _until(lambda: _taken(lock))
+            await _until(partial(_taken, lock))
             while True:
                 try:
                     async with self._opened() as events:
@@ -64,6 +70,12 @@ class Settler:
                     self._done.clear()
                     self._remember()
                 await asyncio.sleep(LOOK_S)
+
+    async def _is_needed(self) -> bool:
+        try:
+            return await self._ledger.limits_costs()
+        except LedgerUnavailable:
+            return False
 
     async def given(self, spans: Mapping[Place, Span]) -> Positions:
         """Where the one before ended; at the end, where there was none: what was not limited by cost needs no settling."""
@@ -80,7 +92,7 @@ class Settler:
             self._outage.over()
             while True:
                 records = await reader.poll(max_bytes=POLL_BYTES, timeout=POLL)
-                self._spend(records)
+                await self._spend(records)
                 self._done |= {record.place: record.offset + 1 for record in records}
                 if records and asyncio.get_running_loop().time() >= self._remembered_at + REMEMBER_S:
                     self._remember()
@@ -88,17 +100,17 @@ class Settler:
             await reader.close()
             self._remember()
 
-    def _spend(self, records: Iterable[Record]) -> None:
+    async def _spend(self, records: Iterable[Record]) -> None:
         """Raises LedgerUnavailable."""
-        for record in records:
-            if HINT not in record.message.value:
-                continue
+        costly = [record for record in records if HINT in record.message.value]
+        ours = await self._ledger.known_as() if costly else ""
+        for record in costly:
             for event in decode(CallPriced, record.message)[0].events:
                 for spend in event.call.spends:
-                    if spend.ledger == self._ledger.id:
-                        self._spend_one(event, spend)
+                    if spend.ledger == ours:
+                        await self._spend_one(event, spend)
 
-    def _spend_one(self, event: CallPriced, spend: Spend) -> None:
+    async def _spend_one(self, event: CallPriced, spend: Spend) -> None:
         """What cannot be read counts for nobody, and holds up nothing behind it. Raises LedgerUnavailable."""
         try:
             window = Window(bytes.fromhex(spend.window), parse_policy(spend.policy))
@@ -106,9 +118,11 @@ class Settler:
         except (BadDirective, ValueError, ArithmeticError) as error:
             log.error("cost_not_counted", call_id=event.call.call_id, error=str(error))
             return
+        if event.completed_at.timestamp() + window.policy.window_s + LATE_S < self._clock():
+            return
         if event.cost_usd is None:
             self._telemetry.cost_unknown()
-        self._ledger.spend(event.call.call_id, window, cents)
+        await self._ledger.spend(event.call.call_id, window, cents)
 
     def _recalled(self) -> dict[Place, int]:
         try:
@@ -125,12 +139,12 @@ class Settler:
             fresh.replace(self._file)
 
 
-async def _until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 - another process brings it about
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    while not await holds():  # noqa: ASYNC110 - another process brings it about
         await asyncio.sleep(LOOK_S)
 
 
-def _taken(lock: IO[str]) -> bool:
+async def _taken(lock: IO[str]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

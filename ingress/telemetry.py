@@ -29,6 +29,7 @@ TTFT = Histogram("heliograph_ingress_ttft_seconds", "From a request's first byte
 EMITTED = Counter("heliograph_events_emitted", "Events that the log took.", ["topic"])
 DROPPED = Counter("heliograph_events_dropped", "Events, or their bodies, that were given up, by reason.", ["reason"])
 LIMITS_NOT_COUNTED = Counter("heliograph_limits_not_counted", "Calls that passed although a limit held for them: it could not be counted.")
+LIMITS_COUNTED_HERE = Counter("heliograph_limits_counted_locally", "Calls that were counted on this machine alone, because Redis was away.")
 CACHE_ASKED = Counter("heliograph_cache_lookups", "Answers that were looked for in the cache, by what came of it.", ["result"])
 CACHE_FAILED = Counter("heliograph_cache_failures", "Times that nothing could be looked up in the cache, or kept there.")
 COSTS_UNKNOWN = Counter("heliograph_limits_costs_unknown", "Calls that were limited by cost, and whose cost is not known: they count 0.")
@@ -118,6 +119,9 @@ class Telemetry:
 
     def limit_not_counted(self) -> None:
         LIMITS_NOT_COUNTED.inc()
+
+    def limit_counted_here(self) -> None:
+        LIMITS_COUNTED_HERE.inc()
 
     def publish(self) -> None:
         for (provider, outcome), count in self._calls.items():

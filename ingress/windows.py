@@ -68,21 +68,20 @@ def counted(policy: Policy, entries: Entries, now: int, amount: float) -> Entrie
     """`entries`, and what passes now. A clock that was put back lets nothing leave sooner than what came before."""
     last = entries[-1] if entries else Entry(0, 0.0)
     leaves_at = max(_leaves_at(policy, now), last.leaves_at)
-    if leaves_at == last.leaves_at and not _exact(policy):
+    if leaves_at == last.leaves_at and slot_of(policy):
         return [*entries[:-1], Entry(leaves_at, last.amount + amount)]
     return [*entries, Entry(leaves_at, amount)]
 
 
+def slot_of(policy: Policy) -> int:
+    """The length of a slot, in microseconds; 0 where each call is counted by itself."""
+    exact = policy.unit is Unit.REQUEST and policy.quota <= SLOTS
+    return 0 if exact else policy.window_s * SECOND // SLOTS
+
+
 def _leaves_at(policy: Policy, now: int) -> int:
-    window = policy.window_s * SECOND
-    if _exact(policy):
-        return now + window
-    slot = window // SLOTS
-    return (now // slot + 1) * slot + window
-
-
-def _exact(policy: Policy) -> bool:
-    return policy.unit is Unit.REQUEST and policy.quota <= SLOTS
+    window, slot = policy.window_s * SECOND, slot_of(policy)
+    return (now // slot + 1) * slot + window if slot else now + window
 
 
 def _has_room(policy: Policy, used: float, taken: float) -> bool:

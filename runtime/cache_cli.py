@@ -1,27 +1,30 @@
-"""`heliograph cache …`: what the cache holds, and emptying it. The workers that run on the same data directory see it at once."""
+"""`heliograph cache …`: what the cache holds, and emptying it. Whoever uses it sees that at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from ingress.cache_store import CacheUnavailable, SharedCache
-from runtime.settings import Misconfigured, settings_by
+from ingress.cache_store import CacheStore, CacheUnavailable, SharedCache
+from ingress.redis_cache import RedisCache
+from ingress.redis_link import RedisLink
+from runtime.settings import Misconfigured, Settings, settings_by
 
 app = typer.Typer(help="Answers that are kept to be given again.", no_args_is_help=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the cache lies (HELIOGRAPH_DATA_DIR).")]
+T = TypeVar("T")
 
 
 @app.command()
 def stats(data_dir: DataDir = None) -> None:
     """Print how many answers are kept, and how much of the room for them is taken."""
-    with _cache(data_dir) as cache:
-        found = cache.stats
+    found = _with_cache(data_dir, lambda cache: cache.stats())
     share = found.bytes / found.limit_bytes
     Console().print(f"{found.entries} answers, {decimal(found.bytes)} of {decimal(found.limit_bytes)} ({share:.1%})", highlight=False)
 
@@ -29,24 +32,39 @@ def stats(data_dir: DataDir = None) -> None:
 @app.command()
 def clear(data_dir: DataDir = None) -> None:
     """Forget all answers, of every organization."""
-    with _cache(data_dir) as cache:
-        entries = cache.stats.entries
-        cache.clear()
+    entries = _with_cache(data_dir, lambda cache: cache.clear())
     typer.echo(f"{entries} answers are forgotten.")
 
 
-@contextmanager
-def _cache(data_dir: Path | None) -> Iterator[SharedCache]:
+def _with_cache(data_dir: Path | None, work: Callable[[CacheStore], Awaitable[T]]) -> T:
     """Raises Misconfigured where there is none."""
     chosen = settings_by(data_dir=data_dir)
+
+    async def working() -> T:
+        async with _cache(chosen) as cache:
+            return await work(cache)
+
+    try:
+        return asyncio.run(working())
+    except CacheUnavailable as error:
+        raise Misconfigured(f"The cache cannot be asked now. {error}") from error
+
+
+@asynccontextmanager
+async def _cache(chosen: Settings) -> AsyncIterator[CacheStore]:
+    shared_state = chosen.shared_state()
+    if shared_state is not None:
+        link = RedisLink(shared_state)
+        try:
+            yield RedisCache(link, limit_bytes=chosen.cache.bytes)
+        finally:
+            await link.aclose()
+        return
     if not chosen.cache_dir.is_dir():
         raise Misconfigured(
             f"There is no cache in {chosen.data_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR)."
         )
-    try:
-        cache = SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
-    except CacheUnavailable as error:
-        raise Misconfigured(str(error)) from error
+    cache = SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
     try:
         yield cache
     finally:

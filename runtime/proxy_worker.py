@@ -9,18 +9,16 @@ from collections.abc import Callable
 
 from eventlog.spill import SpillingWriter
 from ingress.app import create_app
-from ingress.cache_store import CacheUnavailable, SharedCache
-from ingress.ledger import LedgerUnavailable, SharedLedger
 from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
-from ingress.settling import Settler
 from ingress.telemetry import Telemetry
 from ingress.upstream import Sender, Upstream
-from runtime.deciding import Control, beside
+from runtime.deciding import Control
 from runtime.emitting import open_emitter
 from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
 from runtime.settings import Misconfigured, Settings
+from runtime.sharing import Shared
 
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
 """Thresholds of the garbage collector. A call leaves no cycles behind; the usual 700 would look for them at every few calls."""
@@ -34,7 +32,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
     control = Control(chosen)
-    ledger, cache = _shared(chosen)
+    shared = await Shared.open(chosen, telemetry)
     app = create_app(
         config,
         emitter,
@@ -43,34 +41,23 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         guard=refusing(guard),
         spill=spill,
         admission=control.admission,
-        ledger=ledger,
-        cache=cache,
+        ledger=shared.ledger,
+        cache=shared.cache,
         key_for=control.key_for,
     )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
         app.handle = with_cors(app.handle, guard)
     try:
-        settler = Settler(control.opened, ledger, chosen.data_dir / "ledger", telemetry)
-        async with control.following(), beside(settler.run(), "settling"):
+        async with control.following(), shared.settling(chosen, control.opened, telemetry):
             gc.collect()
             gc.set_threshold(YOUNG, MIDDLE, OLD)
             gc.freeze()  # what was made until here stays: no collection need look at it again
             await serve(app, sockets, stop=stop, on_started=ready)
     finally:
-        ledger.close()
-        cache.close()
+        await shared.aclose()
         await upstream.aclose()
         await events.close()
-
-
-def _shared(chosen: Settings) -> tuple[SharedLedger, SharedCache]:
-    """What all workers of this machine have in common. Raises Misconfigured."""
-    try:
-        ledger = SharedLedger(chosen.data_dir / "ledger", limit_bytes=chosen.ledger_bytes)
-        return ledger, SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
-    except (LedgerUnavailable, CacheUnavailable) as error:
-        raise Misconfigured(f"{error}. HELIOGRAPH_DATA_DIR must name a directory that can be written.") from error
 
 
 def sender(chosen: Settings) -> Sender:

@@ -23,7 +23,7 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from eventlog.keys import Auth
 from eventlog.spill_state import SpillConfig
-from ingress.config import AttemptLimits, ClientLimits, Durability, EmitterLimits, IngressConfig
+from ingress.config import AttemptLimits, ClientLimits, Durability, EmitterLimits, IngressConfig, RedisConfig
 from ingress.upstream import Caps, TimeLimits
 from processors.feedback import JoinLimits
 from storage.config import SCHEME, S3Config, StorageConfig
@@ -81,9 +81,28 @@ class Attempting(Group):
     )
 
 
+class Away(StrEnum):
+    """What becomes of limits while Redis is away."""
+
+    LOCAL = "local"
+    REFUSE = "refuse"
+
+
 class Caching(Group):
     bytes: int = Field(1 << 30, ge=1 << 20, description="Bytes of answers that are kept; what was asked for least lately goes first.")
     entry_bytes: int = Field(8 << 20, gt=0, description="Bytes of one answer; a larger one is passed on and not kept.")
+
+
+class Sharing(Group):
+    prefix: str = Field(
+        "heliograph", pattern=r"^[A-Za-z0-9._:-]{1,64}$", description="Before all names there. Who shares it shares counts and answers."
+    )
+    timeout_ms: float = Field(
+        250, gt=0, description="Milliseconds that a call waits for it at most; then it counts as away, until it is back."
+    )
+    away: Away = Field(
+        Away.LOCAL, description="`local`: while it is away each machine counts by itself; `refuse`: calls with a limit are refused."
+    )
 
 
 class Emitting(Group):
@@ -258,6 +277,11 @@ class Settings(BaseSettings):
         ge=1 << 20,
         description="Bytes that the windows of rate limits may take; calls that cannot be counted for want of room pass.",
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey, where cache and limits of several machines are one: `redis://:PASSWORD@HOST:6379/0`, `rediss://…`.",
+    )
+    redis: Sharing = Field(Sharing(), description="How Redis is used.")
     emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
     sink: Sinking = Field(Sinking(), description="When rows are committed to the lake.")
     log: LogKeeping = Field(LogKeeping(), description="What the embedded log keeps.")
@@ -297,6 +321,13 @@ class Settings(BaseSettings):
             raise ValueError("expected a directory, or s3://bucket/path")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _a_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            RedisConfig(url=value.get_secret_value())
+        return value
+
     @field_validator("upstreams")
     @classmethod
     def _lower(cls, value: dict[str, str]) -> dict[str, str]:
@@ -311,6 +342,12 @@ class Settings(BaseSettings):
     @property
     def log_dir(self) -> Path:
         return self.data_dir / "log"
+
+    def shared_state(self) -> RedisConfig | None:
+        """Where cache and limits are shared among machines, if anywhere."""
+        if self.redis_url is None:
+            return None
+        return RedisConfig(url=self.redis_url.get_secret_value(), prefix=self.redis.prefix, timeout_s=self.redis.timeout_ms / 1000)
 
     @property
     def cache_dir(self) -> Path:
@@ -351,6 +388,7 @@ class Settings(BaseSettings):
                 drain_s=self.shutdown_s,
             ),
             cache_entry_bytes=self.cache.entry_bytes,
+            refuses_uncounted=self.redis_url is not None and self.redis.away is Away.REFUSE,
             attempts=AttemptLimits(**self.attempts.model_dump()),
         )
 

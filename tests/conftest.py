@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.local_kafka import missing_part
-from tests.fakes import kafka
+from tests.fakes import kafka, redis
+from tests.fakes.redis import RedisServer
 
 OWN_BROKER = "a broker of one's own"
 """One that a test may stop, pause and kill, whatever else is there."""
@@ -30,6 +31,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for all tests, each with a prefix of its own."""
+    if (remedy := redis.missing()) is not None:
+        pytest.skip(remedy)  # the mark tells of it before
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(part): the test uses a program that a machine may lack")
     config.stash[_left_out] = {}
@@ -49,16 +60,19 @@ def _remedy(part: str) -> str | None:
     """How to get a part that is missing; None when it is there."""
     if part == "kafka":
         return kafka.missing()
+    if part == "redis":
+        return redis.missing()
     if part == OWN_BROKER:
         return missing_part()
     return REMEDIES[part] if shutil.which(part) is None else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever asks for the broker needs one."""
+    """Whoever asks for a broker, or for a Redis, needs one."""
     for item in items:
-        if "broker" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.needs("kafka"))
+        for fixture, part in (("broker", "kafka"), ("redis_server", "redis")):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.needs(part))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

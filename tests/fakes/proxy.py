@@ -69,7 +69,7 @@ class Proxy:
         arguments = ["ingress", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
         told = inherited | {"HELIOGRAPH_UPSTREAMS__OPENAI": self.upstream} | dict(self.env) | env
         with (self.folder / "ingress.log").open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+            self.process = subprocess.Popen(
                 [*COMMAND, *arguments], env=told, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
         await asyncio.to_thread(wait_until_ready, f"{self.url}/healthz", self.process, self.folder / "ingress.log")

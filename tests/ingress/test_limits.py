@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from eventlog.admission import Admission
 from eventlog.events import Organization, Outcome
 from eventlog.keys import Scope
-from ingress.ledger import LedgerUnavailable, SharedLedger
+from ingress.ledger import Judged, LedgerUnavailable, SharedLedger
 from ingress.limits import window_of
 from ingress.policies import Policy, Unit
-from ingress.windows import SECOND, Verdict
+from ingress.windows import SECOND
 from tests.fakes.ingress import World, headers_of, running, status_of
 from tests.fakes.keyring import key, keyring
 from tests.fakes.provider import streamed
@@ -107,18 +107,14 @@ async def test_a_limit_of_costs_names_the_windows_that_they_count_for(ledger: Sh
         (spend,) = costly.call.spends
         assert (spend.ledger, spend.policy, len(spend.window), plain.call.spends) == (ledger.id, found["policy"], 32, ())
         assert [request.call.spends for request in await world.requests(2)] == [(spend,), ()]
-        assert ledger.limits_costs
+        assert await ledger.limits_costs()
 
 
 class Away:
-    async def judge(self, windows: object) -> list[Verdict]:
+    async def judge(self, windows: object) -> Judged:
         raise LedgerUnavailable("away")
 
-    id = ""
-
-    def limit_costs(self) -> None: ...
-
-    def close(self) -> None: ...
+    async def limit_costs(self) -> None: ...
 
 
 async def test_a_ledger_that_cannot_count_holds_nothing_up() -> None:

@@ -27,7 +27,7 @@ class World:
     def __init__(self, folder: Path, log: EmbeddedLog) -> None:
         self.folder, self.log = folder / "ledger", log
         self.ledger = SharedLedger(self.folder)
-        self.ledger.limit_costs()
+        self.now = MADE_AT.timestamp()
         self._sequence = 0
 
     def priced(self, name: str, cost: str | None, *, ledger: str | None = None) -> CallPriced:
@@ -51,7 +51,7 @@ class World:
         await writer.close()
 
     async def remaining(self) -> int:
-        return (await self.ledger.judge([WINDOW]))[0].remaining
+        return (await self.ledger.judge([WINDOW])).verdicts[0].remaining
 
     async def until(self, remaining: int) -> None:
         async with asyncio.timeout(10):
@@ -68,7 +68,7 @@ class World:
             finally:
                 await log.close()
 
-        task = asyncio.create_task(Settler(opened, self.ledger, self.folder, Telemetry()).run())
+        task = asyncio.create_task(Settler(opened, self.ledger, self.folder, Telemetry(), clock=lambda: self.now).run())
         await asyncio.sleep(0.3)
         try:
             yield
@@ -81,6 +81,7 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     log = await EmbeddedLog.open(tmp_path / "log")
     made = World(tmp_path, log)
+    await made.ledger.limit_costs()
     yield made
     made.ledger.close()
     await log.close()
@@ -93,7 +94,7 @@ async def test_costs_count_once(world: World) -> None:
         await world.tell(world.priced("b", "0.01"), world.priced("c", None), world.priced("d", "1", ledger="another's"))
         await world.tell(world.priced("e", "0.03"))
         await world.until(0)
-        assert not (await world.ledger.judge([WINDOW]))[0].allowed
+        assert not (await world.ledger.judge([WINDOW])).verdicts[0].allowed
 
 
 async def test_what_cannot_be_read_holds_up_nothing(world: World) -> None:
@@ -113,6 +114,16 @@ async def test_whoever_comes_after_goes_on_where_it_ended(world: World) -> None:
         await world.until(4)
     await world.tell(world.priced("b", "0.01"))
     async with world.settling():
+        await world.until(3)
+
+
+async def test_what_was_spent_long_ago_counts_no_more(world: World) -> None:
+    """It may have been counted already, and that forgotten."""
+    world.now += 600 + 3600 + 1
+    await world.tell(world.priced("old", "0.01"))
+    async with world.settling():
+        world.now -= 600
+        await world.tell(world.priced("late", "0.02"))
         await world.until(3)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("pyarrow", "deltalake", "duckdb", "faust", "genai_prices")
+HEAVY = ("pyarrow", "deltalake", "duckdb", "faust", "genai_prices", "redis")
 NEEDED = {"runtime.proxy_worker": set(), "runtime.cluster": set(), "runtime.processors_side": {"faust", "genai_prices"}}
 
 

@@ -226,7 +226,7 @@ class TestDeaths:
             "asyncio.run(main())"
         )
         command = [sys.executable, "-c", program, str(world.folder), DEAF]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as asker:  # noqa: ASYNC220 - it is gone before anything else is awaited
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as asker:
             assert asker.stdout is not None
             assert await asyncio.to_thread(asker.stdout.readline) == b"asked\n"
             family = psutil.Process(asker.pid).children()

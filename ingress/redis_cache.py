@@ -1,0 +1,66 @@
+"""Where answers are kept among machines: in Redis, by one script for each look and each answer. The clock is Redis's own."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+from ingress.cache_store import HEAVY_BYTES, TOUCHED_S, CacheStats, CacheUnavailable, Hit, Stored, decoded, encoded
+from ingress.redis_link import RedisAway, RedisLink, Word
+
+REMOVED_AT_ONCE = 100
+"""Answers that have ended, whenever one is kept: some microseconds each."""
+CLEARED_AT_ONCE = 1_000
+
+
+class RedisCache:
+    """The answers of all who use the same prefix. `clock`: seconds since 1970, in the place of Redis's.
+
+    `limit_bytes`: of what Redis says that answers take of its memory. Who was asked for least lately goes first.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        limit_bytes: int,
+        clock: Callable[[], float] | None = None,
+        chance: Callable[[int], int] = random.randrange,
+    ) -> None:
+        self._link, self._limit, self._clock, self._chance = link, limit_bytes, clock, chance
+        self._prefix = f"{link.prefix}:answers:"
+
+    async def find(self, key: bytes, slots: int) -> Hit | None:
+        slot = self._chance(slots) if slots > 1 else 0
+        found = await self._run("find", key.hex(), slots, slot, self._now(), TOUCHED_S)
+        if found is None:
+            return None
+        stored = decoded(found) if len(found) <= HEAVY_BYTES else await asyncio.to_thread(decoded, found)
+        if stored is None:
+            await self._run("forget", key.hex(), slot)
+            return None
+        return Hit(slot, stored)
+
+    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+        heavy = sum(map(len, stored.pieces)) > HEAVY_BYTES
+        value = await asyncio.to_thread(encoded, stored) if heavy else encoded(stored)
+        await self._run("put", key.hex(), slots, value, ttl_s, self._limit, self._now(), REMOVED_AT_ONCE)
+
+    async def clear(self) -> int:
+        cleared = 0
+        while count := await self._run("clear", CLEARED_AT_ONCE):
+            cleared += count
+        return cleared
+
+    async def stats(self) -> CacheStats:
+        entries, size = await self._run("stats")
+        return CacheStats(entries=entries, bytes=int(size or 0), limit_bytes=self._limit)
+
+    async def _run(self, script: str, *words: Word) -> Any:
+        try:
+            return await self._link.run(script, (), [self._prefix, *words])
+        except RedisAway as error:
+            raise CacheUnavailable(str(error)) from error
+
+    def _now(self) -> Word:
+        return "" if self._clock is None else int(self._clock())

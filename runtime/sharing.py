@@ -1,0 +1,64 @@
+"""What an ingress shares with others: the counts of limits, and answers. On this machine in the data directory; among machines in Redis."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from eventlog.following import Opened
+from ingress.cache_store import CacheStore, CacheUnavailable, SharedCache
+from ingress.config import RedisConfig
+from ingress.ledger import Ledger, LedgerUnavailable, SharedLedger, Spending
+from ingress.settling import Settler
+from ingress.telemetry import Telemetry
+from runtime.deciding import beside
+from runtime.settings import Misconfigured, Settings
+
+
+class Shared:
+    """Open until `aclose`. `settled`: the ledgers that costs are brought to, each by the folder where it is kept how far that came."""
+
+    def __init__(self, ledger: Ledger, cache: CacheStore, settled: Mapping[str, Spending], closing: contextlib.AsyncExitStack) -> None:
+        self.ledger, self.cache = ledger, cache
+        self._settled, self._closing = settled, closing
+
+    @classmethod
+    async def open(cls, chosen: Settings, telemetry: Telemetry) -> "Shared":
+        """Raises Misconfigured where the data directory cannot be used. Redis may be away."""
+        redis = chosen.shared_state()
+        closing = contextlib.AsyncExitStack()
+        try:
+            here = SharedLedger(chosen.data_dir / "ledger", limit_bytes=chosen.ledger_bytes)
+            closing.callback(here.close)
+            if redis is not None:
+                return _among_machines(chosen, redis, here, telemetry, closing)
+            cache = SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
+            closing.callback(cache.close)
+        except (LedgerUnavailable, CacheUnavailable) as error:
+            raise Misconfigured(f"{error}. HELIOGRAPH_DATA_DIR must name a directory that can be written.") from error
+        return cls(here, cache, {"ledger": here}, closing)
+
+    @contextlib.asynccontextmanager
+    async def settling(self, chosen: Settings, opened: Opened, telemetry: Telemetry) -> AsyncIterator[None]:
+        """What calls cost is brought to the ledgers meanwhile."""
+        async with contextlib.AsyncExitStack() as stack:
+            for name, ledger in self._settled.items():
+                folder = chosen.data_dir / name
+                folder.mkdir(exist_ok=True)
+                await stack.enter_async_context(beside(Settler(opened, ledger, folder, telemetry).run(), "settling"))
+            yield
+
+    async def aclose(self) -> None:
+        await self._closing.aclose()
+
+
+def _among_machines(
+    chosen: Settings, redis: RedisConfig, here: SharedLedger, telemetry: Telemetry, closing: contextlib.AsyncExitStack
+) -> Shared:
+    from ingress.redis_cache import RedisCache  # noqa: PLC0415 - its client takes 5 MB of every worker
+    from ingress.redis_ledger import LedgerOfTwo, RedisLedger  # noqa: PLC0415
+    from ingress.redis_link import RedisLink  # noqa: PLC0415
+
+    link = RedisLink(redis)
+    closing.push_async_callback(link.aclose)
+    there = RedisLedger(link)
+    ledger: Ledger = there if chosen.ingress().refuses_uncounted else LedgerOfTwo(there, here, telemetry)
+    return Shared(ledger, RedisCache(link, limit_bytes=chosen.cache.bytes), {"ledger": here, "ledger-redis": there}, closing)
