@@ -14,14 +14,18 @@ from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
 from ingress.moderation import ANSWER_BYTES, FOR_MODERATION, NAME, PATH, Flagged, categories_of, question_of
+from ingress.prompts import NAME as PROMPT_MODE
 from ingress.provided import Provided
 from ingress.recording import Recording
 from ingress.routes import Route, Router
 from ingress.targets import Targets
+from ingress.token_limits import NAME as TOKEN_LIMIT
 from ingress.upstream import Sender
 
 Body = bytes | AsyncIterator[bytes] | None
 """All of it, or piece by piece, or there is none."""
+DISPENSABLE = frozenset({"Helicone-Retry-Enabled", "Helicone-Cache-Enabled", TOKEN_LIMIT, PROMPT_MODE})
+"""Headers that are not obeyed where the body is too large to be kept at hand; for want of any other the call is refused."""
 Begins = Callable[[Call], Awaitable[None] | None]
 """Hears, before a provider is asked first, that the call begins; what it answers is waited for. Raises CallFailed."""
 
@@ -88,7 +92,7 @@ class Asking:
 
     def _check_stream(self, recording: Recording, header: str | None) -> None:
         """A body that is too large to be kept at hand. Raises BodyTooLarge where `header` cannot be obeyed then."""
-        if header in {"Helicone-Retry-Enabled", "Helicone-Cache-Enabled"}:
+        if header in DISPENSABLE:
             recording.warn(f"{header} is not obeyed: the body is larger than HELIOGRAPH_ATTEMPTS__BODY_BYTES")
         elif header is not None:
             raise BodyTooLarge(
