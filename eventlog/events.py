@@ -135,6 +135,10 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`Helicone-Property-…` headers; names are lower-case."""
     prompt_id: str | None = None
     """`Helicone-Prompt-Id`."""
+    prompt_version: str | None = None
+    """`Helicone-Prompt-Version`."""
+    prompt_inputs: dict[str, str] = {}
+    """What was filled into the prompt, by name: the request's `helicone-prompt-input` tags."""
     traceparent: str | None = None
     """The request's W3C trace context."""
     source: Source = Source.PROXY

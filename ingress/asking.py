@@ -4,24 +4,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from ingress.attempts import Attempts, Target, whole_of
-from ingress.cache import Asked, CacheWish, key_of, ttl_of
+from ingress.cache import Asked, CacheWish, heeding, key_of, ttl_of
 from ingress.caching import Cache
 from ingress.call import Call
 from ingress.config import AttemptLimits, IngressConfig
 from ingress.connection import Answer
 from ingress.directives import Directives
-from ingress.edits import merged, with_stream_usage
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
 from ingress.moderation import ANSWER_BYTES, FOR_MODERATION, NAME, PATH, Flagged, categories_of, question_of
+from ingress.prompts import NAME as PROMPT_MODE
 from ingress.provided import Provided
 from ingress.recording import Recording
 from ingress.routes import Route, Router
+from ingress.targets import Targets
+from ingress.token_limits import NAME as TOKEN_LIMIT
 from ingress.upstream import Sender
 
 Body = bytes | AsyncIterator[bytes] | None
 """All of it, or piece by piece, or there is none."""
+DISPENSABLE = frozenset({"Helicone-Retry-Enabled", "Helicone-Cache-Enabled", TOKEN_LIMIT, PROMPT_MODE})
+"""Headers that are not obeyed where the body is too large to be kept at hand; for want of any other the call is refused."""
 Begins = Callable[[Call], Awaitable[None] | None]
 """Hears, before a provider is asked first, that the call begins; what it answers is waited for. Raises CallFailed."""
 
@@ -77,7 +81,8 @@ class Asking:
             self._check_stream(recording, header)
             await self._windows.pass_(recording)
             return await self._once(call, route, body)
-        return await self._answer(call, self._targets(call, route, body))
+        targets = Targets(recording, self._router, route, call.head.forwarded, body)
+        return await self._answer(call, await targets.next(), targets)
 
     async def _once(self, call: Call, route: Route, body: Body) -> Answer:
         """As it came."""
@@ -87,37 +92,44 @@ class Asking:
 
     def _check_stream(self, recording: Recording, header: str | None) -> None:
         """A body that is too large to be kept at hand. Raises BodyTooLarge where `header` cannot be obeyed then."""
-        if header in {"Helicone-Retry-Enabled", "Helicone-Cache-Enabled"}:
+        if header in DISPENSABLE:
             recording.warn(f"{header} is not obeyed: the body is larger than HELIOGRAPH_ATTEMPTS__BODY_BYTES")
         elif header is not None:
             raise BodyTooLarge(
                 f"{header} needs a body of at most {self._limits.body_bytes} bytes (HELIOGRAPH_ATTEMPTS__BODY_BYTES).", field=header
             )
 
-    async def _answer(self, call: Call, targets: Sequence[Target]) -> Answer:
+    async def _answer(self, call: Call, target: Target, others: Targets) -> Answer:
         """From the cache; else, where no limit stands in the way, from the first target that answers as it should."""
-        recording, wish = call.recording, call.recording.directives.cache
-        if wish is not None and recording.kept:
-            kept = await self._cache.answer(recording, wish, self._key(call, wish, targets[0]), _ttl(call))
-            if kept is not None:
-                recording.goes_to(targets[0].route, targets[0].body)
-                await self._begin(call)
-                return kept
+        recording = call.recording
+        kept = await self._kept(call, target)
+        if kept is not None:
+            recording.goes_to(target.route, target.body)
+            await self._begin(call)
+            return kept
         await self._windows.pass_(recording)
         if recording.directives.moderate:
-            await self._moderate(call, targets[0])
+            await self._moderate(call, target)
         retries = recording.directives.retries
-        if retries is None and len(targets) == 1:
-            return await self._try(call, targets[0])
+        if retries is None and not target.following:
+            return await self._try(call, target)
         attempts = Attempts(retries, total_s=self._limits.total_s)
         recording.tries = attempts.tries
         try:
-            chosen = await attempts.answer(targets, partial(self._try, call))
+            chosen = await attempts.answer(target, others.next, partial(self._try, call))
         except UpstreamError as error:
-            recording.gave_up = retries is not None and error.retryable
+            recording.gave_up = bool(recording.fallback_index) or (retries is not None and error.retryable)
             raise
         recording.gave_up = chosen.gave_up
         return chosen.answer
+
+    async def _kept(self, call: Call, target: Target) -> Answer | None:
+        """An answer that was given before, where that is wished. Raises BadDirective."""
+        recording, wish = call.recording, call.recording.directives.cache
+        if wish is None or not recording.kept:
+            return None
+        said = ", ".join(value.decode("latin-1") for name, value in call.head.forwarded if name == b"cache-control")
+        return await self._cache.answer(recording, heeding(wish, said), self._key(call, wish, target), ttl_of(said))
 
     async def _moderate(self, call: Call, target: Target) -> None:
         """Raises Flagged. A provider without such an endpoint, or one that does not answer, stands in nobody's way; the caller is told."""
@@ -166,21 +178,6 @@ class Asking:
         if began is not None:
             await began
 
-    def _targets(self, call: Call, route: Route, body: bytes | None) -> list[Target]:
-        """Raises BadRequest."""
-        directives, forwarded = call.recording.directives, call.head.forwarded
-        if directives.stream_usage and body:
-            body = with_stream_usage(body, header="Helicone-Stream-Usage")
-        if not directives.fallbacks:
-            return [Target(route=route, headers=forwarded, body=body)]
-        targets = []
-        for index, each in enumerate(directives.fallbacks):
-            if each.override:
-                body = merged(body or b"", each.override, header="Helicone-Fallbacks")
-            way = self._router.route_to("Helicone-Fallbacks", each.url, call.recording.target)
-            targets.append(Target(route=way, headers=each.headers_for(forwarded), body=body, index=index, codes=each.codes))
-        return targets
-
     async def _try(self, call: Call, target: Target) -> Answer:
         recording = call.recording
         recording.fallback_index = target.index
@@ -202,9 +199,3 @@ class Asking:
             content_length=call.head.content_length,
             trusted=place.trusted,
         )
-
-
-def _ttl(call: Call) -> int:
-    """Raises BadDirective."""
-    said = [value.decode("latin-1") for name, value in call.head.forwarded if name == b"cache-control"]
-    return ttl_of(", ".join(said))

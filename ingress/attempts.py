@@ -18,6 +18,10 @@ from ingress.routes import Route
 
 Sending = Callable[["Target"], Awaitable[Answer]]
 """Asks a target once. Raises CallFailed; an UpstreamError among them may come out differently another time."""
+FAILURES = 400
+"""Statuses from here on are of no use to whoever asked."""
+Others = Callable[[], Awaitable["Target"]]
+"""The next target, made when its turn comes."""
 DRAINED = 64 << 10
 """So much of an answer that is not the one is read, that its connection may be used again; of a longer one the connection is dropped."""
 
@@ -33,6 +37,8 @@ class Target(Struct, frozen=True, kw_only=True):
     """Among the fallbacks; None for the way that the call itself names."""
     codes: tuple[tuple[int, int], ...] = ()
     """Statuses, from and to, after which the next target is asked."""
+    following: bool = False
+    """Another one stands behind it."""
 
     def moves_on(self, status: int) -> bool:
         return any(low <= status <= high for low, high in self.codes)
@@ -43,7 +49,7 @@ class Chosen(Struct, frozen=True, kw_only=True):
 
     answer: Answer
     gave_up: bool
-    """It is a failure that was tried as often as it may be."""
+    """It is a failure that was tried as often, or in as many places, as it may be."""
 
 
 class Attempts:
@@ -57,22 +63,22 @@ class Attempts:
         self._began = self._loop.time()
         self._until = self._began + total_s
 
-    async def answer(self, targets: Sequence[Target], send: Sending) -> Chosen:
+    async def answer(self, target: Target, others: Others, send: Sending) -> Chosen:
         """The first that is no failure, else the last. Raises what the last try raised."""
-        place, made = 0, 0
+        made = 0
         while True:
-            target, following, made = targets[place], place + 1 < len(targets), made + 1
-            answer, error, failed = await self._try(target, send, following)
-            step = GiveUp() if failed is None else self._step(failed, target, made, following)
+            made += 1
+            answer, error, failed = await self._try(target, send)
+            step = GiveUp() if failed is None else self._step(failed, target, made)
             if isinstance(step, GiveUp):
-                return _given_up(answer, error, failed)
+                return _given_up(answer, error, failed, moved=bool(target.index))
             _let_go(answer)  # before the pause: a client that leaves in it must leave no connection behind
             if isinstance(step, Again):
                 await asyncio.sleep(step.pause_s)
             else:
-                place, made = place + 1, 0
+                target, made = await others(), 0
 
-    async def _try(self, target: Target, send: Sending, following: bool) -> tuple[Answer | None, UpstreamError | None, Failed | None]:
+    async def _try(self, target: Target, send: Sending) -> tuple[Answer | None, UpstreamError | None, Failed | None]:
         """The answer or the error, and why it is not good enough, if it is not."""
         began = self._loop.time()
         try:
@@ -81,23 +87,23 @@ class Attempts:
             self._note(target, began, failure=error.code)
             return None, error, Failed(status=None, retryable=error.retryable and not error.begun)
         try:
-            return self._judged(target, began, answer, following)
+            return self._judged(target, began, answer)
         except BaseException:
             answer.close()
             raise
 
-    def _judged(self, target: Target, began: float, answer: Answer, following: bool) -> tuple[Answer, None, Failed | None]:
+    def _judged(self, target: Target, began: float, answer: Answer) -> tuple[Answer, None, Failed | None]:
         self._note(target, began, status=answer.status)
         again = self._retries is not None and worth_another(answer.status)
-        if again or (following and target.moves_on(answer.status)):
+        if again or (target.following and target.moves_on(answer.status)):
             after_s = retry_after_of(answer.headers, time.time()) if again else 0.0
             return answer, None, Failed(status=answer.status, retryable=again, retry_after_s=after_s)
         return answer, None, None
 
-    def _step(self, failed: Failed, target: Target, made: int, following: bool) -> Step:
+    def _step(self, failed: Failed, target: Target, made: int) -> Step:
         listed = failed.status is None or target.moves_on(failed.status)
         left_s = self._until - self._loop.time()
-        return next_step(failed, self._retries, made=made, moves_on=following and listed, left_s=left_s, chance=self._chance())
+        return next_step(failed, self._retries, made=made, moves_on=target.following and listed, left_s=left_s, chance=self._chance())
 
     def _note(self, target: Target, began: float, *, status: int | None = None, failure: str | None = None) -> None:
         now = self._loop.time()
@@ -112,10 +118,12 @@ class Attempts:
         )
 
 
-def _given_up(answer: Answer | None, error: UpstreamError | None, failed: Failed | None) -> Chosen:
+def _given_up(answer: Answer | None, error: UpstreamError | None, failed: Failed | None, *, moved: bool) -> Chosen:
+    """`moved`: others were asked before. Whoever began anew would ask all of them again."""
     if answer is None:
         raise error or AssertionError
-    return Chosen(answer=answer, gave_up=failed is not None and failed.retryable)
+    spent = failed is not None and failed.retryable
+    return Chosen(answer=answer, gave_up=spent or (moved and answer.status >= FAILURES))
 
 
 def _let_go(answer: Answer | None) -> None:

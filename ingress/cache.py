@@ -11,6 +11,7 @@ from hashlib import blake2b, sha256
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.events import Organization
 from ingress.edits import fields_of
@@ -48,6 +49,7 @@ _PERSONAL = re.compile(
     rb"set-cookie2?|.*ratelimit.*|openai-organization|openai-project|www-authenticate|retry-after|x-should-retry|helicone-.*"
 )
 """Headers of an answer that speak of whoever received it, or of that moment."""
+_FRESH = re.compile(r"(?:^|[,\s])(no-cache|no-store)(?=$|[,;=\s])", re.IGNORECASE)
 _MAX_AGE = re.compile(r"(?:^|[,\s])(s-maxage|max-age)\s*=\s*(\"?)([^,\s\"]*)\2", re.IGNORECASE)
 
 
@@ -141,6 +143,16 @@ def ttl_of(cache_control: str | None) -> int:
     if not (said.isascii() and said.isdigit()):
         raise BadDirective("Cache-Control must say whole seconds, such as max-age=3600", field="Cache-Control")
     return min(int(said[:12]), LONGEST_TTL_S)
+
+
+def heeding(wish: CacheWish, cache_control: str) -> CacheWish:
+    """`wish`, less what `Cache-Control` rules out: `no-cache` and an age of 0 want a fresh answer, `no-store` one that is not kept either.
+
+    (RFC 9111, section 5.2.1.) Raises BadDirective.
+    """
+    said = {word.lower() for word in _FRESH.findall(cache_control)}
+    read = wish.read and not said and ttl_of(cache_control) > 0
+    return replace(wish, read=read, save=wish.save and "no-store" not in said)
 
 
 def parse_ignored(name: str, text: str) -> tuple[str, ...]:

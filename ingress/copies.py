@@ -87,6 +87,12 @@ class Copy:
         if content_encoding:
             self._open(content_encoding)
 
+    def of(self, data: bytes) -> "Copy":
+        """A copy, within the same limit, of what is sent instead: a whole body, not encoded."""
+        other = Copy(self._limit)
+        other.feed(data)
+        return other
+
     def _open(self, content_encoding: str) -> None:
         try:
             self._chain = decoders_of(content_encoding)

@@ -1,6 +1,6 @@
 """What a caller asks of us by `Helicone-…` headers: read once, here, into values.
 
-Every `Helicone-…` header stays here. One that nobody knows, or that is not obeyed yet, is let through with a warning. One that is ours and
+Every `Helicone-…` header stays here. One that nobody knows, or that is not obeyed here, is let through with a warning. One that is ours and
 cannot be understood is a `BadDirective`, which names the header and the fix; only a request id that is none is replaced and warned of,
 because Helicone's users rely on that. Source: Helicone's header directory and its proxy (read 2026-11-24).
 """
@@ -9,19 +9,27 @@ import re
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.keys import ApiKey
 from ingress.cache import CacheWish
 from ingress.errors import BadDirective
 from ingress.fallbacks import Fallback
-from ingress.header_table import BY_NAME, ELSEWHERE, HEADERS, NEVER, NOT_YET, SPELLED, shown
+from ingress.header_table import BY_NAME, ELSEWHERE, HEADERS, NEVER, SPELLED, shown
 from ingress.policies import Policy
+from ingress.prompts import NAME as PROMPT_MODE
+from ingress.prompts import PROPERTY as PROMPT_NAME
+from ingress.prompts import Mode
 from ingress.retries import Retries
 from ingress.secrets import HINT, masked
+from ingress.token_limits import NAME as TOKEN_LIMIT
+from ingress.token_limits import Handler
 
 MOST_TOLD = 3
 """So many headers a warning names."""
 PREFIX = b"helicone-"
+STRIPE_CUSTOMER = "stripe_customer_id"
+"""The property that `x-stripe-customer-id` is copied to."""
 _PROPERTY = b"helicone-property-"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -40,6 +48,10 @@ class Directives(Struct, frozen=True, kw_only=True):
     properties: dict[str, str] = {}
     """Keys are lower-case, as header names are."""
     prompt_id: str | None = None
+    prompt_version: str | None = None
+    prompt_name: str | None = None
+    """Among the properties too."""
+    prompt_mode: Mode | None = None
     model_override: str | None = None
     omit_request: bool = False
     omit_response: bool = False
@@ -50,6 +62,8 @@ class Directives(Struct, frozen=True, kw_only=True):
     retry_max_ms: int | None = None
     fallbacks: tuple[Fallback, ...] = ()
     stream_usage: bool = False
+    force_format: bool = False
+    token_limit: Handler | None = None
     rate_limit: Policy | None = None
     cache_enabled: bool = False
     cache_read: bool = False
@@ -106,6 +120,13 @@ class Directives(Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def untags(self) -> bool:
+        """Tags of prompts are taken out of the body."""
+        if self.prompt_mode is None:
+            return self.prompt_id is not None
+        return self.prompt_mode is not Mode.DEACTIVATED
+
+    @property
     def needs_body(self) -> str | None:
         """The header for which the whole body must be here before the provider is called; None where it may stream."""
         if self.fallbacks:
@@ -116,7 +137,11 @@ class Directives(Struct, frozen=True, kw_only=True):
             return "Helicone-Moderations-Enabled"
         if self.cache is not None:
             return "Helicone-Cache-Enabled"
-        return "Helicone-Retry-Enabled" if self.retry_enabled and self.retry_num != 0 else None
+        if self.token_limit is not None:
+            return TOKEN_LIMIT
+        if self.retry_enabled and self.retry_num != 0:
+            return "Helicone-Retry-Enabled"
+        return PROMPT_MODE if self.untags else None
 
 
 NOTHING = Directives()
@@ -148,10 +173,17 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
                 properties[name[len(_PROPERTY) :].decode("latin-1")] = text_of(raw)
         elif name not in ELSEWHERE:
             strange.append(name)
+    if said.get("prompt_name") is not None:
+        properties.setdefault(PROMPT_NAME, str(said["prompt_name"]))
     warnings = _settled_request_id(said) if "request_id" in said else []
     if strange:
         warnings += _told(strange)
     return Directives(properties=properties, warning="; ".join(warnings) or None, **said)  # type: ignore[arg-type]
+
+
+def with_property(directives: Directives, name: str, value: str) -> Directives:
+    """What the caller said of it by a header of its own stands."""
+    return replace(directives, properties={name: value} | directives.properties)
 
 
 def with_defaults(headers: Sequence[tuple[bytes, bytes]], key: ApiKey | None) -> Sequence[tuple[bytes, bytes]]:
@@ -166,7 +198,7 @@ def with_defaults(headers: Sequence[tuple[bytes, bytes]], key: ApiKey | None) ->
 def listed() -> list[Listed]:
     """Every header that we know: those that are obeyed, then those that are let through with a warning."""
     obeyed = [Listed(each.name, each.grammar, each.example, each.meaning, True) for each in HEADERS]
-    return [*obeyed, *(Listed(name, "", "", _word(name.lower().encode()), False) for name in (*NOT_YET, *NEVER))]
+    return [*obeyed, *(Listed(name, "", "", _word(name.lower().encode()), False) for name in NEVER)]
 
 
 def understood(directives: Directives) -> dict[str, object]:
@@ -207,5 +239,5 @@ def _told(strange: Sequence[bytes]) -> list[str]:
 
 def _word(name: bytes) -> str:
     if name in SPELLED:
-        return f"{SPELLED[name]} is not obeyed{' yet' if SPELLED[name] in NOT_YET else ''}"
+        return f"{SPELLED[name]} is not obeyed"
     return f"{shown(text_of(name))[:64]} is not known here"

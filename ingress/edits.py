@@ -34,6 +34,11 @@ def with_stream_usage(body: bytes, *, header: str) -> bytes:
     return merged(body, {"stream_options": {"include_usage": True}}, header=header)
 
 
+def check_object(body: bytes, *, header: str) -> None:
+    """Raises BadRequest naming `header`, which is to change the body, when that is no JSON object."""
+    _fields(body, header)
+
+
 def fields_of(body: bytes | msgspec.Raw) -> dict[str, Any] | None:
     """A JSON object's fields, each as its sender wrote it; None when it is none."""
     try:

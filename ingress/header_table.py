@@ -14,6 +14,8 @@ from ingress.fallbacks import EXAMPLE as FALLBACKS_EXAMPLE
 from ingress.fallbacks import Fallback, parse_fallbacks
 from ingress.policies import EXAMPLE as POLICY_EXAMPLE
 from ingress.policies import Policy, parse_policy
+from ingress.prompts import parse_mode
+from ingress.token_limits import parse_handler
 
 Reading = Callable[[str, str], object]
 """From a header's name, lower-case, and its value. Raises BadDirective."""
@@ -117,6 +119,17 @@ HEADERS = (
     Header("Helicone-Session-Name", "session_name", _text, TEXT, "Trip planner", "Column `session_name`."),
     Header("Helicone-Session-Path", "session_path", _text, "steps after `/`", "/plan/search", "Column `session_path`."),
     Header("Helicone-Prompt-Id", "prompt_id", _text, TEXT, "welcome", "Column `prompt_id`."),
+    Header("Helicone-Prompt-Version", "prompt_version", _text, TEXT, "3", "Column `prompt_version`."),
+    Header("Helicone-Prompt-Name", "prompt_name", _text, TEXT, "Welcome", "The property `helicone-prompt-name`."),
+    Header(
+        "Helicone-Prompt-Mode",
+        "prompt_mode",
+        parse_mode,
+        "`production`, `testing` or `deactivated`",
+        "production",
+        'Whether `<helicone-prompt-input key="…">` tags are taken out of the messages, and what stood in them is kept; '
+        "`production` where there is a Helicone-Prompt-Id.",
+    ),
     Header(
         "Helicone-Model-Override",
         "model_override",
@@ -213,21 +226,32 @@ HEADERS = (
         "true",
         "A request for a stream asks for its usage too (`stream_options.include_usage`).",
     ),
+    Header(
+        "Helicone-Stream-Force-Format",
+        "force_format",
+        _flag,
+        FLAG,
+        "true",
+        "Pieces of a stream that are shorter than 50 bytes go out with the piece behind them.",
+    ),
+    Header(
+        "Helicone-Token-Limit-Exception-Handler",
+        "token_limit",
+        parse_handler,
+        "`truncate`, `middle-out` or `fallback`",
+        "middle-out",
+        "What becomes of a request that is longer than its model reads: its longest texts are cut at the end, its middle is taken out, "
+        "or the second of the models in the body is asked.",
+    ),
 )
 """Those that are obeyed. `Helicone-Property-…` is one for each property, and any text."""
 
-NOT_YET = (
+NEVER = (
     "Helicone-Gateway-Body-Mapping",
-    "Helicone-Prompt-Mode",
-    "Helicone-Prompt-Version",
-    "Helicone-Prompt-Name",
     "Helicone-Prompt-Format",
     "Helicone-Posthog-Key",
     "Helicone-Posthog-Host",
     "Helicone-Webhook-Enabled",
-    "Helicone-Token-Limit-Exception-Handler",
-)
-NEVER = (
     "Helicone-JWT",
     "Helicone-Org-Id",
     "Helicone-Cache-Control",
@@ -239,16 +263,15 @@ NEVER = (
     "Helicone-Experiment-Column-Id",
     "Helicone-Experiment-Row-Index",
     "Helicone-Node-Id",
-    "Helicone-Stream-Force-Format",
     "Helicone-LLM-Security-Enabled",
     "Helicone-Prompt-Security-Enabled",
     "Helicone-LLM-Security-Advanced",
     "Helicone-Lytix-Key",
     "Helicone-Lytix-Host",
 )
-"""Helicone's, of which `docs/compatibility.md` says `planned`, and `not planned`."""
+"""Helicone's, of which `docs/compatibility.md` says `not planned`, and why."""
 
 BY_NAME = {header.name.lower().encode(): header for header in HEADERS}
-SPELLED = {name.lower().encode(): name for name in (*NOT_YET, *NEVER)}
+SPELLED = {name.lower().encode(): name for name in NEVER}
 ELSEWHERE = frozenset({b"helicone-auth"})
 """Read by others."""

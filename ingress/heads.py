@@ -8,7 +8,7 @@ from ingress.secrets import HINT, masked, without_our_key
 Headers = Sequence[tuple[bytes, bytes]]
 
 _DROP, _CONNECTION, _HOST, _LENGTH, _TRANSFER, _UPGRADE = range(6)
-_TYPE, _ENCODING, _AUTHORIZATION, _VERSION, _TRACE, _ORIGIN, _SITE = range(6, 13)
+_TYPE, _ENCODING, _AUTHORIZATION, _VERSION, _TRACE, _ORIGIN, _SITE, _CUSTOMER = range(6, 14)
 
 _KINDS = {
     # Hop by hop (RFC 9110, section 7.6.1, and what RFC 2616 named before), and what is written anew or answered here.
@@ -33,6 +33,7 @@ _KINDS = {
     b"traceparent": _TRACE,
     b"origin": _ORIGIN,
     b"sec-fetch-site": _SITE,
+    b"x-stripe-customer-id": _CUSTOMER,
 }
 _PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
@@ -52,6 +53,7 @@ class RequestHead:
         "named",
         "origin",
         "ours",
+        "stripe_customer",
         "traceparent",
         "websocket",
     )
@@ -73,6 +75,7 @@ class RequestHead:
         """It asks for a websocket. Any other protocol is only offered: it is ignored (RFC 9110, section 7.8)."""
         self.origin: bytes | None = None
         self.fetch_site: bytes | None = None
+        self.stripe_customer: bytes | None = None
         self.named: frozenset[bytes] = frozenset()
         """Headers that Connection names: they end here."""
 
@@ -127,4 +130,6 @@ def _notice(head: RequestHead, kind: int, pair: tuple[bytes, bytes]) -> None:
         head.origin = value
     elif kind == _SITE:
         head.fetch_site = value
+    elif kind == _CUSTOMER:
+        head.stripe_customer = value
     head.forwarded.append(pair)

@@ -22,9 +22,6 @@ from ingress.windows import Verdict
 log = structlog.get_logger()
 
 Headers = list[tuple[bytes, bytes]]
-REFUSED = msgspec.json.encode(
-    {"message": "Rate limit reached by Helicone-RateLimit-Policy. Wait as long as Retry-After says before the next call."}
-)
 
 
 class RateLimited(CallFailed):
@@ -33,10 +30,14 @@ class RateLimited(CallFailed):
     code: str = "rate_limited"
     status: int = 429
     outcome = Outcome.RATE_LIMITED
-    body = REFUSED
 
-    def __init__(self, policy: Policy, verdict: Verdict) -> None:
-        super().__init__(f"{policy} is reached")
+    def __init__(self, policy: Policy, verdict: Verdict, *, of_key: bool) -> None:
+        """`of_key`: the limit is that of the caller's key, which no header of its asked for."""
+        super().__init__(f"{policy} is reached{', a limit of the key' if of_key else ''}")
+        limit = f"a limit of your Heliograph key, {policy}" if of_key else "Helicone-RateLimit-Policy"
+        self.body = msgspec.json.encode(
+            {"message": f"Rate limit reached by {limit}. Wait as long as Retry-After says before the next call."}
+        )
         self.headers = [
             *told(policy, verdict),
             (b"Retry-After", b"%d" % max(1, verdict.retry_after_s)),
@@ -124,7 +125,7 @@ class Limits:
             self._counting = True
             shown, verdict = tightest(windows, judged.verdicts)
             if not verdict.allowed:
-                raise RateLimited(shown.policy, verdict)
+                raise RateLimited(shown.policy, verdict, of_key=shown.policy is not asked)
             recording.own_headers += told(shown.policy, verdict)
             costly = [window for window in windows if window.policy.unit is Unit.CENTS]
             if costly:

@@ -22,7 +22,7 @@ from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
 from ingress.copies import Copy
-from ingress.directives import parse_directives, understood, with_defaults
+from ingress.directives import STRIPE_CUSTOMER, parse_directives, text_of, understood, with_defaults, with_property
 from ingress.emitter import Emitter
 from ingress.errors import (
     BadRequest,
@@ -39,6 +39,7 @@ from ingress.errors import (
 from ingress.exchange import ClientLeft, Exchange
 from ingress.heads import RequestHead, read_head
 from ingress.intake import Intake
+from ingress.joining import JoinedAnswer
 from ingress.ledger import Ledger
 from ingress.limits import Limits, RateLimited
 from ingress.provided import KeyFor, Provided, no_key
@@ -46,6 +47,7 @@ from ingress.recording import CallIds, Recording
 from ingress.relay import Names, Relay, head_of
 from ingress.routes import Route, Router
 from ingress.secrets import HINT, cleaned_target, presented
+from ingress.streams import is_event_stream
 from ingress.telemetry import OTHER, UNKNOWN, Telemetry
 from ingress.upstream import Sender
 
@@ -172,6 +174,8 @@ class Proxy:
         if call.exchange.method in NOT_FOR_US:
             self._refuse_method(call)
         directives = parse_directives(with_defaults(head.ours, recording.key))
+        if head.stripe_customer is not None:
+            directives = with_property(directives, STRIPE_CUSTOMER, text_of(head.stripe_customer))
         recording.direct(directives)
         if directives.debug:
             self._explain(recording)
@@ -232,6 +236,8 @@ class Proxy:
         exchange, recording = call.exchange, call.recording
         recording.status, recording.announced = answer.status, answer.content_length
         headers, recording.answer_type, encoding = head_of(answer.headers, _own_names(recording))
+        if recording.directives.force_format and encoding is None and is_event_stream(recording.answer_type):
+            answer = JoinedAnswer(answer)
         copy = recording.answer = Copy(self._config.body_limit, encoding)
         try:
             exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)

@@ -135,6 +135,7 @@ class Recording:
         "method",
         "organization",
         "own_headers",
+        "prompt_inputs",
         "received",
         "request_id",
         "route",
@@ -159,6 +160,8 @@ class Recording:
         """By which the caller is known."""
         self.own_headers: list[tuple[bytes, bytes]] = []
         """What the answer says besides, of what was asked for by headers."""
+        self.prompt_inputs: dict[str, str] = {}
+        """What was filled into the prompt."""
         self.kept = True
         """It is written down."""
         self.directives: Directives = NOTHING
@@ -200,14 +203,22 @@ class Recording:
             self.route, self._facts = route, None
         if body is not None and body is not self.whole:
             self.whole, self._asked, self._facts = body, asked_of(body), None
+            if self.copy is not None:
+                self.copy = self.copy.of(body)
+
+    def filled_with(self, inputs: dict[str, str]) -> None:
+        if inputs:
+            self.prompt_inputs, self._facts = inputs, None
 
     def costs_count(self, spends: tuple[Spend, ...]) -> None:
         if spends:
             self.spends, self._facts = spends, None
 
     def warn(self, warning: str) -> None:
+        """Once, however often it is so."""
         known = self.directives.warning
-        self.directives = replace(self.directives, warning=warning if known is None else f"{known}; {warning}")
+        if known is None or warning not in known:
+            self.directives = replace(self.directives, warning=warning if known is None else f"{known}; {warning}")
 
     @property
     def provider(self) -> str:
@@ -288,6 +299,8 @@ class Recording:
             session_path=directives.session_path,
             properties=directives.properties,
             prompt_id=directives.prompt_id,
+            prompt_version=directives.prompt_version,
+            prompt_inputs={} if directives.omit_request else self.prompt_inputs,
             traceparent=head.traceparent,
             omit_request=directives.omit_request,
             omit_response=directives.omit_response,

@@ -28,6 +28,8 @@ CALLS: Mapping[str, str] = {
     "session_path": "`Helicone-Session-Path`.",
     "properties": "`Helicone-Property-…` headers; keys are lower-case: `properties['feature']`.",
     "prompt_id": "`Helicone-Prompt-Id`.",
+    "prompt_version": "`Helicone-Prompt-Version`.",
+    "prompt_inputs": "What was filled into the prompt, by name: `prompt_inputs['city']`.",
     "traceparent": "The request's W3C trace context.",
     "latency_ms": "From the first byte of the request to the last of the answer, in milliseconds.",
     "ttft_ms": "From the first byte of the request to the first of the answer's body, in milliseconds; NULL when none came.",

@@ -128,9 +128,10 @@ FACTS_GETTERS: Getters = {
     **_fields(
         "call_id", "request_id", "organization", "created_at", "provider", "method", "path", "target_url", "model_override", "stream"
     ),
-    **_fields("user_id", "session_id", "session_name", "session_path", "prompt_id", "traceparent"),
+    **_fields("user_id", "session_id", "session_name", "session_path", "prompt_id", "prompt_version", "traceparent"),
     "request_model": attrgetter("model"),
     "properties": lambda call: _pairs(call.properties),
+    "prompt_inputs": lambda call: _pairs(call.prompt_inputs),
     "source": attrgetter("source._value_"),
     "day": lambda call: _day(call.created_at),
 }

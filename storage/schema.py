@@ -8,7 +8,7 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 VERSION_KEY = "heliograph.schema_version"
 
 TEXT = pa.string()
@@ -48,6 +48,8 @@ CALLS = pa.schema(
         ("session_path", TEXT),
         ("properties", PROPERTIES),
         ("prompt_id", TEXT),
+        ("prompt_version", TEXT),
+        ("prompt_inputs", PROPERTIES),
         ("traceparent", TEXT),
         ("latency_ms", MILLISECONDS),
         ("ttft_ms", MILLISECONDS),

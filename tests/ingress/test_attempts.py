@@ -174,7 +174,36 @@ async def test_fallbacks(answers: Sequence[Answering], codes: list[Any], status:
     async with running(script(*answers)) as world:
         answer = await world.post(body=BODY, headers=fallbacks(*[entry(world.provider.url, *codes)] * 2))
         assert (status_of(answer), headers_of(answer)["helicone-fallback-index"]) == (status, str(index))
-        assert "x-should-retry" not in headers_of(answer)
+        assert headers_of(answer).get("x-should-retry") == ("false" if index and status >= 400 else None)
+
+
+async def test_a_chain_that_failed_is_not_begun_anew() -> None:
+    """What the last provider says of retrying is about itself, not about all of them."""
+    said = sized(b"{}", status=b"503 x", headers=b"X-Should-Retry: true\r\n")
+    async with running(said) as world:
+        answer = await world.post(body=BODY, headers=fallbacks(*[entry(world.provider.url, 503)] * 3))
+        assert (status_of(answer), headers_of(answer)["x-should-retry"]) == (503, "false")
+        answer = await world.post(body=BODY, headers=fallbacks(entry(world.provider.url, 503)))
+        assert headers_of(answer)["x-should-retry"] == "true"
+
+
+async def test_an_override_is_merged_when_its_turn_comes() -> None:
+    """And stays for those behind it."""
+    async with running(script(BUSY, BUSY, sized())) as world:
+        here = world.provider.url
+        await world.post(
+            body=b'{"model":"m", "a":{"x":1.0}}',
+            headers=fallbacks(
+                entry(here, 429),
+                entry(here, 429, bodyKeyOverride={"a": {"y": 2}}),
+                entry(here, bodyKeyOverride={"model": "n"}),
+            ),
+        )
+        assert [body_of(request) for request in world.provider.requests] == [
+            b'{"model":"m", "a":{"x":1.0}}',
+            b'{"model":"m","a":{"x":1.0,"y":2}}',
+            b'{"model":"n","a":{"x":1.0,"y":2}}',
+        ]
 
 
 async def test_retries_of_each_target() -> None:
@@ -188,7 +217,8 @@ async def test_retries_of_each_target() -> None:
 async def test_nobody_listens_anywhere() -> None:
     async with running() as world:
         answer = await world.post(body=BODY, headers=fallbacks(*[entry("http://127.0.0.1:1", 500)] * 2))
-        assert (status_of(answer), headers_of(answer)["helicone-fallback-index"]) == (502, "1")
+        found = headers_of(answer)
+        assert (status_of(answer), found["helicone-fallback-index"], found["x-should-retry"]) == (502, "1", "false")
         (response,) = await world.responses()
         assert (response.outcome, response.attempts) == (Outcome.UNREACHABLE, 2)
 
@@ -215,8 +245,9 @@ async def test_what_is_wrong_is_told_before_anything_is_sent() -> None:
         ):
             status, named, _ = await told(world, headers)
             assert (status, named) == (400, field)
-        status, named, _ = await told(world, fallbacks(entry(here, bodyKeyOverride={"a": 1})), body=b"[1]")
-        assert (status, named) == (400, "Helicone-Fallbacks")
+        for later in (entry(here, bodyKeyOverride={"a": 1}), entry("ftp://x")):
+            status, named, _ = await told(world, fallbacks(entry(here, 200), later), body=b"[1]")
+            assert (status, named) == (400, "Helicone-Fallbacks")
         assert world.provider.requests == []
 
 

@@ -15,6 +15,7 @@ from ingress.cache import (
     CacheWish,
     body_that_counts,
     credential_of,
+    heeding,
     kept_headers,
     key_of,
     parse_ignored,
@@ -157,6 +158,28 @@ TTLS = {
 @pytest.mark.parametrize(("said", "seconds"), TTLS.items())
 def test_for_how_long(said: str | None, seconds: int) -> None:
     assert ttl_of(said) == seconds
+
+
+HEEDED: dict[str, tuple[bool, bool]] = {
+    "": (True, True),
+    "max-age=60": (True, True),
+    "no-transform": (True, True),
+    "no-cache": (False, True),
+    "No-Cache, max-age=60": (False, True),
+    "max-age=60,no-cache": (False, True),
+    'no-cache="set-cookie"': (False, True),
+    "no-store": (False, False),
+    "max-age=60, no-store": (False, False),
+    "max-age=0": (False, True),
+    "max-age=0, s-maxage=60": (True, True),
+}
+
+
+@pytest.mark.parametrize(("said", "read_and_save"), HEEDED.items())
+def test_what_cache_control_rules_out(said: str, read_and_save: tuple[bool, bool]) -> None:
+    found = heeding(WISH, said)
+    assert (found.read, found.save) == read_and_save
+    assert heeding(CacheWish(read=False, save=False), said) == CacheWish(read=False, save=False)
 
 
 @pytest.mark.parametrize("said", ["max-age=", "max-age=soon", "max-age=-1", "max-age=1.5"])

@@ -123,6 +123,22 @@ async def test_time_to_live(cache: SharedCache, monkeypatch: pytest.MonkeyPatch)
         assert await numbers(world, short) == [4]
 
 
+async def test_who_wants_a_fresh_answer_gets_one(cache: SharedCache) -> None:
+    """Though an answer is kept, and stays so."""
+    async with running(numbered(), cache=cache) as world:
+        fresh = [CACHED + b"Cache-Control: %b\r\n" % said for said in (b"no-cache", b"no-store", b"max-age=0")]
+        assert await numbers(world, CACHED, *fresh, CACHED) == [1, 2, 3, 4, 1]
+        other = b'{"model":"other"}'
+        assert await numbers(world, fresh[1], fresh[0], CACHED, body=other) == [5, 6, 6]
+
+
+async def test_an_answer_whose_body_is_omitted_is_kept_to_be_given_again(cache: SharedCache) -> None:
+    async with running(numbered(), cache=cache) as world:
+        said = CACHED + b"Helicone-Omit-Response: true\r\n"
+        assert await numbers(world, said, said) == [1, 1]
+        assert [row.response.omitted for row in await world.responses(2)] == [True, True]
+
+
 def keys() -> Admission:
     return Admission(
         Auth.PERMISSIVE,

@@ -3,12 +3,18 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingress.directives import NOTHING, Directives, listed, parse_directives
 from ingress.errors import BadDirective
-from ingress.header_table import HEADERS, NEVER, NOT_YET, Header
+from ingress.fallbacks import EXAMPLE as FALLBACKS
+from ingress.fallbacks import parse_fallbacks
+from ingress.header_table import ELSEWHERE, HEADERS, NEVER, Header
+from ingress.policies import parse_policy
+from ingress.prompts import Mode
+from ingress.token_limits import Handler
 
 DOCS = Path(__file__).parents[2] / "docs"
 UUID = "0190a0b0-1111-4222-8333-444455556666"
@@ -42,11 +48,15 @@ SAID = {
     "no omission": ({"helicone_omit_request": "false"}, NOTHING),
     "a key, which others read": ({"helicone_auth": "Bearer x"}, NOTHING),
     "what nobody knows": ({"helicone_nonsense": "1"}, Directives(warning="Helicone-Nonsense is not known here")),
-    "what is not obeyed yet": (
-        {"helicone_webhook_enabled": "true"},
-        Directives(warning="Helicone-Webhook-Enabled is not obeyed yet"),
+    "a prompt's name": (
+        {"helicone_prompt_name": "Welcome"},
+        Directives(prompt_name="Welcome", properties={"helicone-prompt-name": "Welcome"}),
     ),
-    "what never is": ({"helicone_jwt": "x"}, Directives(warning="Helicone-JWT is not obeyed")),
+    "a prompt's name, and the property itself": (
+        {"helicone_prompt_name": "Welcome", "helicone_property_helicone_prompt_name": "mine"},
+        Directives(prompt_name="Welcome", properties={"helicone-prompt-name": "mine"}),
+    ),
+    "what is not obeyed": ({"helicone_jwt": "x"}, Directives(warning="Helicone-JWT is not obeyed")),
     "much that nobody knows": (
         {f"helicone_{letter}": "1" for letter in "abcde"},
         Directives(warning="Helicone-A is not known here; Helicone-B is not known here; Helicone-C is not known here; and 2 more"),
@@ -94,14 +104,6 @@ def test_request_ids(text: str, good: bool) -> None:
     assert good or "Helicone-Request-Id" in (found.warning or "")
 
 
-@pytest.mark.parametrize("header", ["helicone-omit-request", "helicone-omit-response"])
-def test_a_switch_that_is_neither_names_its_header_and_the_fix(header: str) -> None:
-    with pytest.raises(BadDirective) as refused:
-        parse_directives([(header.encode(), b"yes please")])
-    assert refused.value.field == "-".join(part.capitalize() for part in header.split("-"))
-    assert "true or false" in str(refused.value)
-
-
 TARGETS = {
     "none": ({}, None),
     "a target": ({"helicone_target_url": "https://a"}, ("Helicone-Target-URL", "https://a")),
@@ -116,6 +118,108 @@ def test_the_target_that_is_named(headers: dict[str, str], target: tuple[str, st
     assert parsed(**headers).target == target
 
 
+Said = Sequence[tuple[str, Any]]
+FLAG: tuple[Said, Sequence[str]] = (
+    [("true", True), ("True", True), (" 1 ", True), ("false", False), ("0", False), ("", False)],
+    ["yes", "yes please", "2", "truee", "-"],
+)
+TEXT: tuple[Said, Sequence[str]] = ([("a", "a"), (" a b ", "a b"), ("", None), (" ", None), ("ä" * 5_000, "ä" * 5_000)], [])
+ORIGIN: tuple[Said, Sequence[str]] = ([("https://a", "https://a"), (" https://a ", "https://a"), ("", "")], [])
+"""Whether it leads anywhere is for tests/ingress/test_routes.py: a broken one is a 400 that names its header, too."""
+
+
+def whole(least: int, most: int) -> tuple[Said, Sequence[str]]:
+    good = [(str(number), number) for number in (least, least + 1, most)]
+    return [*good, (f" 00{most} ", most)], [str(least - 1), str(most + 1), "", "x", "1.5", "1e2", "١", "9" * 5_000]
+
+
+CASES: dict[str, tuple[Said, Sequence[str]]] = {
+    "Helicone-Request-Id": ([(UUID, UUID), (UUID.upper(), UUID), ("order-17", None), ("", None)], []),
+    "Helicone-Target-URL": ORIGIN,
+    "Helicone-OpenAI-Api-Base": ORIGIN,
+    "Helicone-User-Id": TEXT,
+    "Helicone-Session-Id": TEXT,
+    "Helicone-Session-Name": TEXT,
+    "Helicone-Session-Path": TEXT,
+    "Helicone-Prompt-Id": TEXT,
+    "Helicone-Prompt-Version": TEXT,
+    "Helicone-Prompt-Name": TEXT,
+    "Helicone-Prompt-Mode": (
+        [("production", Mode.PRODUCTION), ("Testing ", Mode.TESTING), ("DEACTIVATED", Mode.DEACTIVATED)],
+        ["", "prod", "true", "production,testing"],
+    ),
+    "Helicone-Model-Override": TEXT,
+    "Helicone-Omit-Request": FLAG,
+    "Helicone-Omit-Response": FLAG,
+    "Helicone-Retry-Enabled": FLAG,
+    "Helicone-Debug": FLAG,
+    "Helicone-Moderations-Enabled": FLAG,
+    "Helicone-Retry-Num": whole(0, 1_000),
+    "Helicone-Retry-Factor": (
+        [("1", 1.0), ("1.5", 1.5), (" 100 ", 100.0), ("100.0", 100.0)],
+        ["0.99", "100.1", "", "x", "-2", "1e1", "nan", "inf", "1,5", "1.", "9" * 5_000],
+    ),
+    "Helicone-Retry-Min-Timeout": whole(0, 600_000),
+    "Helicone-Retry-Max-Timeout": whole(0, 600_000),
+    "Helicone-Fallbacks": (
+        [(FALLBACKS, parse_fallbacks(FALLBACKS))],
+        ["", "[]", "{}", "x", "null", "[1]", '[{"target-url": "https://a"}]', "[" * 100_000],
+    ),
+    "Helicone-Cache-Enabled": FLAG,
+    "Helicone-Cache-Read": FLAG,
+    "Helicone-Cache-Save": FLAG,
+    "Helicone-Cache-Bucket-Max-Size": whole(1, 20),
+    "Helicone-Cache-Seed": TEXT,
+    "Helicone-Cache-Ignore-Keys": (
+        [("a", ("a",)), ("a, b,", ("a", "b")), ('"a","b"', ("a", "b")), ('["a"]', ("a",)), ("", ()), (",", ())],
+        ["[a]", '"a', "[1]", '["a"'],
+    ),
+    "Helicone-RateLimit-Policy": (
+        [
+            (said, parse_policy(said))
+            for said in ("1;w=1", "10;w=60;s=user", "0.5;w=60;u=cents", "1000000000000;w=31536000;u=request;s=a-b")
+        ],
+        ["", "10", "0;w=60", "10;w=0", "10;w=31536001", "0.5;w=60", "10;w=60;u=tokens", "10;s=user;w=60", "-1;w=60", "10; w=60"],
+    ),
+    "Helicone-Stream-Usage": FLAG,
+    "Helicone-Stream-Force-Format": FLAG,
+    "Helicone-Token-Limit-Exception-Handler": (
+        [("truncate", Handler.TRUNCATE), (" Middle-Out ", Handler.MIDDLE_OUT), ("FALLBACK", Handler.FALLBACK)],
+        ["", "middle out", "true", "truncate,fallback"],
+    ),
+}
+BY_NAME = {header.name: header for header in HEADERS}
+GOOD = [(name, text, value) for name, (good, _) in CASES.items() for text, value in good]
+BROKEN = [(name, text) for name, (_, broken) in CASES.items() for text in broken]
+
+
+def shortly(value: object) -> str:
+    return str(value)[:40]
+
+
+def test_every_header_has_its_cases() -> None:
+    assert list(CASES) == [header.name for header in HEADERS]
+    assert all(good for good, _ in CASES.values())
+
+
+@pytest.mark.parametrize(("name", "text", "value"), GOOD, ids=shortly)
+def test_what_a_header_may_say(name: str, text: str, value: Any) -> None:
+    found = parse_directives([(name.lower().encode(), text.encode())])
+    assert getattr(found, BY_NAME[name].field) == value
+    assert (found.warning is None) is (name != "Helicone-Request-Id" or value is not None)
+
+
+@pytest.mark.parametrize(("name", "text"), BROKEN, ids=shortly)
+def test_what_it_may_not_say(name: str, text: str) -> None:
+    """The refusal names the header, and shows what would be right."""
+    with pytest.raises(BadDirective) as refused:
+        parse_directives([(name.lower().encode(), text.encode())])
+    assert (refused.value.field or "").lower() == name.lower()
+    assert name.lower() in str(refused.value).lower()
+    assert re.search("must|such as|example", str(refused.value))
+    assert len(str(refused.value)) < 500
+
+
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
 def test_every_example_is_understood(header: Header) -> None:
     found = parse_directives([(header.name.lower().encode(), header.example.encode())])
@@ -125,14 +229,43 @@ def test_every_example_is_understood(header: Header) -> None:
 
 def test_every_header_that_is_known_is_listed_once() -> None:
     names = [each.header for each in listed()]
-    assert len(names) == len(set(names)) == len(HEADERS) + len(NOT_YET) + len(NEVER)
+    assert len(names) == len(set(names)) == len(HEADERS) + len(NEVER)
     assert [each.header for each in listed() if each.obeyed] == [header.name for header in HEADERS]
 
 
-@pytest.mark.parametrize(("names", "verdict"), [(NOT_YET, "planned"), (NEVER, "not planned")], ids=["planned", "not planned"])
-def test_the_page_of_headers_has_the_same_verdicts(names: Sequence[str], verdict: str) -> None:
-    """Answers' headers, which nobody sends, stand in the same page's first table."""
-    text = (DOCS / "compatibility.md").read_text().split("## ")
-    rows = [line.split("|") for section in text for line in section.splitlines() if line.startswith("| `") and "requests" not in line]
-    told = {name for row in rows if row[2].strip() == verdict for name in re.findall(r"`(-?[A-Za-z-]+)`", row[1])}
-    assert set(names) <= {f"Helicone{name}" if name.startswith("-") else name for name in told}
+ROOT = DOCS.parent
+
+
+def verdicts() -> dict[str, tuple[str, str]]:
+    """Of each header in the page's tables of request headers: the verdict, and the test that is named."""
+    found: dict[str, tuple[str, str]] = {}
+    section = (DOCS / "compatibility.md").read_text().split("\n## Request headers\n")[1].split("\n## ")[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        for name in re.findall(r"`(-?[A-Za-z-]+)[^`]*`", cells[1]) if line.startswith("| `") else []:
+            full = f"Helicone{name}" if name.startswith("-") else name
+            assert full.lower() not in found, f"{full} has two rows"
+            assert len(cells) == 6, f"{full}'s row has a cell too many or too few"
+            assert cells[3] or cells[2] == "done", f"{full} has a verdict and no reason"
+            found[full.lower()] = cells[2], cells[4]
+    return found
+
+
+def test_the_page_of_headers_has_a_verdict_for_each() -> None:
+    told = {name: verdict for name, (verdict, _) in verdicts().items()}
+    assert set(told.values()) == {"done", "ours", "not planned"}
+    for header in HEADERS:
+        assert told[header.name.lower()] in {"done", "ours"}, header.name
+    for name in NEVER:
+        assert told[name.lower()] == "not planned", name
+    known = {header.name.lower() for header in HEADERS} | {name.lower() for name in NEVER} | {name.decode() for name in ELSEWHERE}
+    assert {name for name in told if name.startswith("helicone-")} <= known | {"helicone-property-"}
+
+
+@pytest.mark.parametrize(("name", "row"), verdicts().items(), ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_done_names_a_test_that_is_there(name: str, row: tuple[str, str]) -> None:
+    verdict, test = row
+    if verdict == "not planned":
+        assert test == ""
+    else:
+        assert (ROOT / test.strip("`")).is_file(), f"{name} names {test}"

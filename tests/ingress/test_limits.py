@@ -146,7 +146,21 @@ async def test_organizations_have_counts_of_their_own(ledger: SharedLedger) -> N
 async def test_limits_of_a_key_hold_on_top(ledger: SharedLedger) -> None:
     async with running(ledger=ledger, admission=acme(limits=("2;w=60", "1;w=60;s=user"))) as world:
         assert await statuses(world, by("a") + ANNA, by("a") + ANNA, by("a") + BERT, by("a"), by("b") + ANNA) == [200, 429, 200, 429, 200]
-        assert told(await world.post(headers=by("a")))["policy"] == "2;w=60"
+        answer = await world.post(headers=by("a"))
+        assert told(answer)["policy"] == "2;w=60"
+
+
+async def test_a_refusal_says_whose_limit_it_is(ledger: SharedLedger) -> None:
+    async with running(ledger=ledger, admission=acme(limits=("1;w=60",))) as world:
+        first, by_key = [await world.post(headers=by("a")) for _ in range(2)]
+        by_header = [await world.post(headers=by("b") + b"Helicone-RateLimit-Policy: 1;w=61\r\n") for _ in range(2)][1]
+        messages = [json.loads(answer.partition(b"\r\n\r\n")[2])["message"] for answer in (by_key, by_header)]
+        assert status_of(first) == 200
+        assert "a limit of your Heliograph key, 1;w=60" in messages[0]
+        assert "Helicone-RateLimit-Policy" not in messages[0]
+        assert "sk-" not in messages[0]
+        errors = {row.error for row in await world.responses(4)}
+        assert "rate_limited: 1;w=60 is reached, a limit of the key" in errors
 
 
 async def test_what_a_header_refuses_counts_for_no_key(ledger: SharedLedger) -> None:

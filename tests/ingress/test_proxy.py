@@ -212,6 +212,20 @@ async def test_the_metadata_of_a_call() -> None:
     assert (call.provider, call.method) == ("openai", "POST")
 
 
+async def test_a_customer_of_stripe() -> None:
+    """It goes on, and is a property too; what the caller says of that property itself stands."""
+    said = b"X-Stripe-Customer-Id: cus_1\r\n"
+    async with running() as world:
+        await world.post(headers=said)
+        await world.post(headers=said + b"Helicone-Property-Stripe_Customer_Id: mine\r\nHelicone-Property-A: b\r\n")
+        rows = sorted(await world.responses(2), key=lambda row: row.call.call_id)
+        assert [row.call.properties for row in rows] == [
+            {"stripe_customer_id": "cus_1"},
+            {"stripe_customer_id": "mine", "a": "b"},
+        ]
+        assert all(b"cus_1" in request for request in world.provider.requests)
+
+
 async def test_a_request_id_that_is_none_is_warned_of() -> None:
     async with running() as world:
         answer = await world.post(headers=b"Helicone-Request-Id: order-17\r\n")

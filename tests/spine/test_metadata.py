@@ -36,6 +36,18 @@ def test_user_session_properties_and_prompt(stack: Stack) -> None:
     assert row["request_id"] == answer.headers["helicone-id"]
 
 
+def test_what_was_filled_into_a_prompt(stack: Stack) -> None:
+    tagged = 'In <helicone-prompt-input key="city">Oslo</helicone-prompt-input>'
+    prompt = uuid4().hex
+    headers = {"Helicone-Prompt-Id": prompt, "Helicone-Prompt-Version": "3", "Helicone-Prompt-Name": "Weather"}
+    ask(stack, headers, BODY | {"messages": [{"role": "user", "content": tagged}]})
+    row = stack.row(f"prompt_id = '{prompt}'")
+    assert (row["prompt_version"], row["prompt_inputs"]) == ("3", {"city": "Oslo"})
+    assert row["properties"] == {"helicone-prompt-name": "Weather"}
+    assert stack.row(f"prompt_id = '{prompt}' AND prompt_inputs['city'] = 'Oslo'")
+    assert "In Oslo" in json.dumps(stack.call(row["request_id"]))
+
+
 def test_the_skill_pages_question_can_be_asked(stack: Stack) -> None:
     feature = uuid4().hex
     for _ in range(2):

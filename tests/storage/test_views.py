@@ -7,7 +7,8 @@ from storage.schema import TABLES
 from storage.views import PARTITION, VIEWS, duckdb_type
 
 PROMISED = """call_id request_id revision organization created_at completed_at provider dialect path target_url model request_model
-response_model status outcome stream user_id session_id session_name session_path properties prompt_id latency_ms ttft_ms prompt_tokens
+response_model status outcome stream user_id session_id session_name session_path properties prompt_id
+prompt_version prompt_inputs latency_ms ttft_ms prompt_tokens
 completion_tokens cache_read_tokens cache_write_tokens reasoning_tokens audio_input_tokens audio_output_tokens total_tokens usage_source
 cost_usd price_source cache_hit cache_reference_id cost_saved_usd attempts tries fallback_index rate_limited request_bytes response_bytes
 truncated finish_reason error source scores rating""".split()

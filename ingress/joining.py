@@ -1,0 +1,62 @@
+"""`Helicone-Stream-Force-Format`: short pieces of a streamed answer go out with the piece behind them. Its bytes stay as they are."""
+
+from ingress.connection import Answer
+from ingress.errors import UpstreamError
+from ingress.streams import EndOfStream
+
+SHORT = 50
+"""A piece of fewer bytes waits for the next one."""
+
+
+class JoinedAnswer(Answer):
+    """`answer`, an event stream that is not encoded, in fewer pieces. What may be its last one waits for nothing."""
+
+    __slots__ = ("_answer", "_failure", "_held", "_marker")
+
+    def __init__(self, answer: Answer) -> None:
+        self.status, self.reason, self.headers, self.content_length = answer.status, answer.reason, answer.headers, answer.content_length
+        self.complete = False
+        self._answer = answer
+        self._held = b""
+        self._marker = EndOfStream()
+        self._failure: UpstreamError | None = None
+
+    def take(self) -> bytes | None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            piece = self._answer.take()
+        except UpstreamError as error:
+            return self._broken_off(error)
+        return None if piece is None else self._joined(piece)
+
+    async def read(self) -> bytes:
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                piece = self._joined(await self._answer.read())
+            except UpstreamError as error:
+                piece = self._broken_off(error)
+            if piece is not None:
+                return piece
+
+    def close(self) -> None:
+        self._answer.close()
+
+    def _joined(self, piece: bytes) -> bytes | None:
+        """None while it is short, and more may come."""
+        joined = self._held + piece
+        ended = self._marker.seen or self._marker.feed(piece) or self._answer.complete
+        waits = bool(piece) and len(joined) < SHORT and not ended
+        self._held = joined if waits else b""
+        self.complete = self._answer.complete and not waits
+        return None if waits else joined
+
+    def _broken_off(self, error: UpstreamError) -> bytes:
+        """What came before is the client's. Raises where that is nothing."""
+        held, self._held = self._held, b""
+        if not held:
+            raise error
+        self._failure = error
+        return held

@@ -1,0 +1,73 @@
+"""`Helicone-Prompt-…`: which prompt a call was made of, and what was filled into it.
+
+Helicone's packages mark what was filled in by tags inside the messages, which no provider is to see:
+`<helicone-prompt-input key="city">Oslo</helicone-prompt-input>` (its docs and `HeliconePromptFormat` of its package 3.1.2, read 2026-11).
+"""
+
+import re
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ingress.errors import BadDirective
+from ingress.texts import texts_of, with_values
+
+NAME = "Helicone-Prompt-Mode"
+HINT = b"helicone-prompt-input"
+"""In every body with such a tag, however its JSON is escaped."""
+PROPERTY = "helicone-prompt-name"
+MOST_INPUTS = 64
+LONGEST_INPUT = 4_096
+"""Characters that are kept of each; they travel with every event of the call."""
+_OPENING = re.compile(r'<helicone-prompt-input\s{1,16}key="([^"]{1,256})"\s{0,16}>')
+_CLOSING = "</helicone-prompt-input>"
+
+
+class Mode(StrEnum):
+    """What is done about the tags."""
+
+    PRODUCTION = "production"
+    TESTING = "testing"
+    DEACTIVATED = "deactivated"
+    """Nothing."""
+
+
+class Filled(Struct, frozen=True):
+    """A body without tags, and what stood in them, by their keys."""
+
+    body: bytes
+    inputs: dict[str, str]
+
+
+def parse_mode(_name: str, value: str) -> Mode:
+    """Raises BadDirective."""
+    try:
+        return Mode(value.strip().lower())
+    except ValueError:
+        raise BadDirective(f"{NAME} must be production, testing or deactivated; an example: {NAME}: production", field=NAME) from None
+
+
+def filled(body: bytes) -> Filled:
+    """One that is no JSON object, or nested too deep, stays as it is."""
+    inputs: dict[str, str] = {}
+    try:
+        said: Any = msgspec.json.decode(body)
+        texts = texts_of(said) if isinstance(said, dict) else []
+        changes = {each.path: plain for each in texts if (plain := untagged(each.text, inputs)) != each.text}
+        return Filled(with_values(body, changes), inputs)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Filled(body, {})
+
+
+def untagged(text: str, inputs: dict[str, str]) -> str:
+    """`text` without tags. What stood in them is added to `inputs`, the last of a key's, as far as there is room."""
+    parts, place = [], 0
+    while (opening := _OPENING.search(text, place)) and (closing := text.find(_CLOSING, opening.end())) >= 0:
+        value = text[opening.end() : closing]
+        parts += [text[place : opening.start()], value]
+        if opening[1] in inputs or len(inputs) < MOST_INPUTS:
+            inputs[opening[1]] = value[:LONGEST_INPUT]
+        place = closing + len(_CLOSING)
+    return "".join((*parts, text[place:]))

@@ -1,0 +1,70 @@
+"""Where a call may go, one after the other, and what is sent to each: made when its turn comes, so that one body is held at a time."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from ingress.attempts import Target
+from ingress.context_windows import context_window_of
+from ingress.edits import check_object, merged, with_stream_usage
+from ingress.fallbacks import NAME as FALLBACKS
+from ingress.fallbacks import Fallback
+from ingress.prompts import HINT, filled
+from ingress.recording import Recording
+from ingress.routes import Route, Router
+from ingress.token_limits import fitted
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Targets:
+    """Those of one call. Raises BadRequest at once for what is wrong with any of them, before the first is asked."""
+
+    def __init__(self, recording: Recording, router: Router, route: Route, forwarded: Headers, body: bytes | None) -> None:
+        self._recording, directives = recording, recording.directives
+        self._fallbacks, self._forwarded, self._index = directives.fallbacks, forwarded, 0
+        self._ways = [router.route_to(FALLBACKS, each.url, recording.target) for each in self._fallbacks] or [route]
+        if any(each.override for each in self._fallbacks):
+            check_object(body or b"", header=FALLBACKS)
+        self._body = with_stream_usage(body, header="Helicone-Stream-Usage") if directives.stream_usage and body else body
+
+    async def next(self) -> Target:
+        """The one whose turn it is; there must be one."""
+        index, self._index = self._index, self._index + 1
+        route = self._ways[index]
+        if index == 0 and self._recording.directives.untags:
+            await self._untag()
+        if not self._fallbacks:
+            return Target(route=route, headers=self._forwarded, body=await self._fitted(route))
+        return await self._fallback(index, self._fallbacks[index], route)
+
+    async def _untag(self) -> None:
+        """Takes the tags of prompts out of the body."""
+        if self._body and HINT in self._body:
+            found = await asyncio.to_thread(filled, self._body)
+            self._body = found.body
+            self._recording.filled_with(found.inputs)
+
+    async def _fitted(self, route: Route) -> bytes | None:
+        """The body, cut to what its model reads where that is asked for."""
+        directives = self._recording.directives
+        if directives.token_limit is None or not self._body:
+            return self._body
+        window_of = partial(context_window_of, route.place.provider)
+        override = directives.model_override
+        found = await asyncio.to_thread(fitted, self._body, directives.token_limit, override=override, window_of=window_of)
+        if found.warning is not None:
+            self._recording.warn(found.warning)
+        return found.body
+
+    async def _fallback(self, index: int, each: Fallback, route: Route) -> Target:
+        if each.override:
+            self._body = merged(self._body or b"", each.override, header=FALLBACKS)
+        return Target(
+            route=route,
+            headers=each.headers_for(self._forwarded),
+            body=await self._fitted(route),
+            index=index,
+            codes=each.codes,
+            following=index + 1 < len(self._ways),
+        )
