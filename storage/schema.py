@@ -8,7 +8,7 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 VERSION_KEY = "heliograph.schema_version"
 
 TEXT = pa.string()
@@ -18,6 +18,7 @@ TIME = pa.timestamp("us")
 MILLISECONDS = pa.float32()
 PROPERTIES = pa.map_(pa.string(), pa.string())
 SCORES = pa.map_(pa.string(), pa.float64())
+COUNTS = pa.map_(TEXT, COUNT)
 TRIES = pa.list_(
     pa.struct([("origin", TEXT), ("status", pa.int32()), ("failure", TEXT), ("began_ms", pa.float64()), ("took_ms", pa.float64())])
 )
@@ -72,6 +73,7 @@ CALLS = pa.schema(
         ("request_bytes", COUNT),
         ("response_bytes", COUNT),
         ("truncated", pa.bool_()),
+        ("redactions", COUNTS),
         ("finish_reason", TEXT),
         ("error", TEXT),
         ("source", TEXT),
