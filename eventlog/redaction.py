@@ -25,8 +25,8 @@ class Redaction(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field
 
     organization: Organization
     """Whose calls it is for."""
-    detectors: tuple[Detector, ...] = ()
-    """What is looked for."""
+    detectors: tuple[str, ...] = ()
+    """What is looked for: detectors. One of a later version is for whoever searches to refuse."""
     patterns: dict[str, str] = {}
     """And what besides: expressions of RE2 by the name that replaces their matches."""
     set_at: Instant

@@ -19,7 +19,11 @@ LONGEST_PATTERN = 1_000
 MEMORY = 8 << 20
 """Bytes that RE2 may take for one pattern."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-TAKEN = frozenset({*(each.value for each in Detector), "cut"})
+CUT = "cut"
+"""In the place of what is given up where a body was cut."""
+TAKEN = frozenset({*(each.value for each in Detector), CUT})
+MOST_STEPS = 5_000
+"""Of all patterns of one rule: in the worst case each byte of a text takes so many."""
 LEAST_FOUND = 6
 """No detector finds anything shorter."""
 
@@ -31,7 +35,9 @@ KEY = (
     r"|(?:gsk_|hf_|xai-|pplx-|r8_)[0-9A-Za-z]{20,}"
     r"|gh[oprsu]_[0-9A-Za-z]{20,}|github_pat_[0-9A-Za-z_]{20,}|xox[a-z]-[0-9A-Za-z-]{10,}|xapp-[0-9A-Za-z-]{10,})"
 )
-EMAIL = r"[\pL\pN._%+'-]*[\pL\pN_%+-]@(?:[\pL\pN](?:[\pL\pN-]*[\pL\pN])?\.)+\pL{2,}"
+_LETTER = r"A-Za-z\x{C0}-\x{52F}"
+"""Of scripts that put blanks between words."""
+EMAIL = rf"[{_LETTER}0-9._%+'-]*[{_LETTER}0-9_%+-]@(?:[{_LETTER}0-9](?:[{_LETTER}0-9-]*[{_LETTER}0-9])?\.)+[{_LETTER}]{{2,}}"
 CARD = r"[0-9](?:[ \x{A0}\x{2009}\x{202F}\x{2011}-]?[0-9]){12,}"
 PHONE = (
     r"\+[1-9](?:[ .()/\x{A0}-]{0,2}[0-9]){7,14}"
@@ -63,11 +69,17 @@ class Rule:
     def __init__(self, redaction: Redaction) -> None:
         if len(redaction.patterns) > MOST_PATTERNS:
             raise BadPattern(f"at most {MOST_PATTERNS} patterns of one's own are searched for; these are {len(redaction.patterns)}")
+        if unknown := [name for name in redaction.detectors if name not in TAKEN - {CUT}]:
+            raise BadPattern(f"{unknown[0][:40]!r} is no detector; there are {_listed()}")
         own = {name: compiled(name, source) for name, source in redaction.patterns.items()}
+        if (steps := sum(pattern.programsize for pattern in own.values())) > MOST_STEPS:
+            raise BadPattern(
+                f"the patterns come to {steps} steps of RE2's, of {MOST_STEPS}; write shorter ones, with smaller counts in braces"
+            )
         self._finders: list[tuple[str, Finder]] = [(each.value, _FINDERS[each]) for each in Detector if each in redaction.detectors]
         self._finders += [(name, _finder(pattern)) for name, pattern in own.items()]
         sources = [_SOURCES[each] for each in Detector if each in redaction.detectors]
-        self._any = _re2("|".join(f"(?:{source})" for source in (*sources, *redaction.patterns.values()))) if self._finders else None
+        self._any = _any_of([*sources, *redaction.patterns.values()])
         self.least = 1 if own else LEAST_FOUND
         """Nothing shorter is found."""
         self.by_part = not any(sign in source for source in redaction.patterns.values() for sign in ("^", "$", r"\A", r"\z"))
@@ -93,7 +105,9 @@ class Rule:
 def compiled(name: str, source: str) -> Any:
     """A pattern of one's own. Raises BadPattern."""
     if NAME.fullmatch(name) is None or name in TAKEN:
-        raise BadPattern(f"{name[:40]!r} is no name for a pattern: letters a-z, digits, - and _, at most 32, and none of {_listed()}")
+        raise BadPattern(
+            f"{name[:40]!r} is no name for a pattern: letters a-z, digits, - and _, at most 32, and none of {_listed()}, {CUT}"
+        )
     if not 0 < len(source) <= LONGEST_PATTERN:
         raise BadPattern(f"the pattern {name} has {len(source)} characters; from 1 to {LONGEST_PATTERN} are expected")
     try:
@@ -104,6 +118,14 @@ def compiled(name: str, source: str) -> Any:
     if any(match.start() == match.end() for text in (b"", b"a 1") for match in pattern.finditer(text)):
         raise BadPattern(f"the pattern {name} matches where nothing is; have it ask for at least one character")
     return pattern
+
+
+def _any_of(sources: list[str]) -> Any:
+    """What finds whatever one of them finds. None of none."""
+    try:
+        return _re2("|".join(f"(?:{source})" for source in sources)) if sources else None
+    except re2.error:
+        raise BadPattern("the patterns are too much together; write fewer, or give two groups the same name no more") from None
 
 
 def masked(text: bytes, found: list[Found]) -> bytes:
@@ -127,7 +149,7 @@ def merged(found: list[Found]) -> list[Found]:
 
 
 def _listed() -> str:
-    return ", ".join(sorted(TAKEN))
+    return ", ".join(each.value for each in Detector)
 
 
 def _re2(source: str) -> Any:

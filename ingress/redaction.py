@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.events import Body
-from ingress.detectors import Found, Rule, merged
+from ingress.detectors import CUT, Found, Rule, merged
 from ingress.framing import Text, events_of, texts_of, texts_of_events, whole_events
 from ingress.views import DEPTH, View, found_in, may_be_in
 
@@ -20,7 +20,6 @@ BORDER = 512
 """Bytes of a text that are given up where the middle of a body is gone: what is longer than this may be found there by half."""
 BORDER_RAW = 1_024
 """The same as it is written, with escapes."""
-CUT = "cut"
 SHORT = 64
 """Texts below it, names and ids, are there again and again in a stream: once searched, they are known."""
 NOT_SEARCHED = "not kept, since it cannot be searched for what is to be redacted"

@@ -46,6 +46,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         ledger=ledger,
         cache=cache,
         key_for=control.key_for,
+        redaction_for=control.redaction_for,
     )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
