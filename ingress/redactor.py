@@ -84,7 +84,7 @@ class Redactor:
         return recording.redacting is None and _size(_body_of(event)) <= most
 
     def _at_once(self, recording: Recording, event: Event, redaction: Redaction | None) -> Event:
-        return self._done(recording, event, _searched(_body_of(event), self._rule(redaction)))
+        return self._done(recording, event, searched(_body_of(event), self._rule(redaction)))
 
     def _begin(self, recording: Recording, event: Event, redaction: Redaction | None, *, durably: bool) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(self._beside(recording, event, redaction, recording.redacting, durably=durably))
@@ -103,7 +103,7 @@ class Redactor:
         else:
             self._waiting += size
             try:
-                found = await asyncio.get_running_loop().run_in_executor(self._thread, _searched, body, self._rule(redaction))
+                found = await asyncio.get_running_loop().run_in_executor(self._thread, searched, body, self._rule(redaction))
             except RuntimeError:  # no thread any more, or none can be made
                 found = FAILED
             finally:
@@ -141,7 +141,7 @@ def _made_ready(redaction: Redaction) -> Rule | None:
         return None
 
 
-def _searched(body: Body, rule: Rule | str | None) -> Redacted | str:
+def searched(body: Body, rule: Rule | str | None) -> Redacted | str:
     """The body as it is stored, or the reason why it is not. Never raises."""
     if rule is None or not _size(body):
         return Redacted(body, {})

@@ -16,6 +16,7 @@ from eventlog.redaction import Detector, Redaction
 from ingress.config import Durability, EmitterLimits
 from ingress.detectors import BadPattern, Rule
 from ingress.redaction import BORDER_RAW, Cut, redacted, redacted_body
+from ingress.redactor import FAILED, searched
 from processors.assembled import assemble
 from tests.fakes.ingress import World, running
 from tests.fakes.provider import sized
@@ -395,6 +396,19 @@ async def test_a_rule_that_is_not_understood_keeps_no_body() -> None:
             assert (each.text, each.base64, each.tail, each.undecodable) == (None, None, None, "not kept: redaction_failed")
         assert (request.request.size, response.response.size) == (len(ASKED), len(ANSWERED))
     assert metric("heliograph_events_dropped_total", reason="redaction_failed") == before + 2
+
+
+def test_a_search_that_fails_lets_nothing_through() -> None:
+    assert searched(Body(base64="bob@x.com!", size=9), RULE) == FAILED
+
+
+async def test_what_is_searched_at_the_end_is_written_down() -> None:
+    asked = ASKED.replace(b"I am", b"bob@x.com " * 20_000)
+    async with running(sized(ANSWERED), redaction_for=rule_for) as world:
+        await world.post(body=asked)
+    request, response = await seen(world)
+    assert request.redactions["email"] == 20_001
+    assert response.redactions == Counter(request.redactions) + Counter(employee=2)
 
 
 async def test_more_than_may_wait_is_given_up() -> None:
