@@ -1,4 +1,4 @@
-"""`python -m bench.features`: what the cache and rate limits cost, beside the same proxy without them, by turns in one run.
+"""`python -m bench.features`: what the cache, rate limits and redaction cost, beside the same proxy without them, by turns in one run.
 
 One core for the proxy, one for provider and client; a provider that answers at once. A miss is a request that was never asked before.
 
@@ -7,23 +7,31 @@ One core for the proxy, one for provider and client; a provider that answers at 
 
 import argparse
 import asyncio
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import peers
 from bench.ingress import Row, heliograph_command, heliograph_env, table
+from eventlog.events import DEFAULT_ORGANIZATION, Body
+from eventlog.redaction import Detector, Redaction
+from ingress.detectors import Rule
 from ingress.ledger import SharedLedger, Window
 from ingress.policies import parse_policy
+from ingress.redaction import redacted_body
 
 CACHED = {"Helicone-Cache-Enabled": "true"}
 LIMITED = {"Helicone-RateLimit-Policy": "100000000;w=60;s=user", "Helicone-User-Id": "user-123"}
 RETRIED = {"Helicone-Retry-Enabled": "true"}
 JUDGED = 50_000
+SEARCHED = 8 << 20
+"""Bytes that each kind of body comes to, searched again and again."""
 ASKING = """
 import asyncio, sys
 from pathlib import Path
@@ -90,6 +98,47 @@ def limits(folder: Path) -> list[Row]:
     ]
 
 
+def body(filler: str, size: int) -> Body:
+    messages: list[dict[str, str]] = []
+    while len(text := json.dumps({"model": "gpt-4o-mini", "messages": messages})) < size:
+        messages.append({"role": "user", "content": filler * 8})
+    return Body(text=text, size=len(text), content_type="application/json")
+
+
+def stream(events: int) -> Body:
+    said = {"id": "chatcmpl-123", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": " word"}}]}
+    text = f"data: {json.dumps(said)}\n\n" * events + "data: [DONE]\n\n"
+    return Body(text=text, size=len(text), content_type="text/event-stream")
+
+
+def searching(rule: Rule, searched: Body) -> float:
+    """Microseconds of one search."""
+    times = max(3, SEARCHED // searched.size)
+    began = time.perf_counter()
+    for _ in range(times):
+        redacted_body(searched, rule)
+    return (time.perf_counter() - began) / times * 1e6
+
+
+def redaction() -> list[Row]:
+    at = datetime.fromtimestamp(0, UTC)
+    rule = Rule(Redaction(organization=DEFAULT_ORGANIZATION, detectors=tuple(Detector), patterns={"employee": "EMP-[0-9]+"}, set_at=at))
+    plain, found = "a few words, and some more of them. ", "a few words, and bob@example.com too. "
+    asked = {
+        "a body of 2 KB, nothing found": (body(plain, 2 << 10), "≤ 50 µs"),
+        "a body of 2 KB, 48 found": (body(found, 2 << 10), ""),
+        "a body of 4 MB, nothing found": (body(plain, 4 << 20), ""),
+        "a body of 4 MB, all messages with something": (body(found, 4 << 20), ""),
+        "a stream of 100 events": (stream(100), ""),
+        "a stream of 10,000 events": (stream(10_000), ""),
+    }
+    rows: list[Row] = []
+    for name, (searched, goal) in asked.items():
+        took = searching(rule, searched)
+        rows.append((f"redaction of {name}, µs", f"{took:,.0f}", f"{searched.size / took:,.0f} MB/s", goal))
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5)
@@ -97,7 +146,7 @@ def main() -> None:
     chosen = parser.parse_args()
     peers.require("nginx", "wrk", "taskset")
     with tempfile.TemporaryDirectory() as folder:
-        rows = calls(Path(folder), chosen.seconds, chosen.rounds) + limits(Path(folder))
+        rows = calls(Path(folder), chosen.seconds, chosen.rounds) + limits(Path(folder)) + redaction()
     print(table([("", "figure", "ratio", "asked"), *rows]))
 
 

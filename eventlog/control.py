@@ -19,10 +19,11 @@ from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
 from eventlog.keys import ApiKey, Keys
 from eventlog.port import Log
+from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 
-Decision = ApiKey | ProviderKey
+Decision = ApiKey | ProviderKey | Redaction
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -37,6 +38,8 @@ def key_of(decision: Decision) -> str:
             return f"api-key/{id_}"
         case ProviderKey(organization=organization, provider=provider):
             return f"provider-key/{provider}/{organization}"
+        case Redaction(organization=organization):
+            return f"redaction/{organization}"
 
 
 class Decided:
@@ -47,6 +50,7 @@ class Decided:
         self.keys: Keys = {}
         self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
         """By organization and provider."""
+        self.redactions: Mapping[Organization, Redaction] = {}
         self.changes = 0
 
     @property
@@ -79,6 +83,7 @@ class Decided:
             self.keys = {each.digest: each for each in known.values() if isinstance(each, ApiKey)}
             kept = [each for each in known.values() if isinstance(each, ProviderKey)]
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
+            self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
             self.changes += 1
 
 

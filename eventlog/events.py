@@ -81,7 +81,7 @@ class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     omitted: bool = False
     """The caller asked that this body be not kept (`Helicone-Omit-Request`, `Helicone-Omit-Response`)."""
     undecodable: str | None = None
-    """Why the content encoding could not be undone; the body is then as sent, in `base64`."""
+    """Why the content encoding could not be undone; the body is then as sent, in `base64`. Without that: why it is not kept."""
 
 
 class Spend(Struct, frozen=True, kw_only=True):
@@ -173,6 +173,8 @@ class RequestReceived(Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     """What is known of the call."""
     request: Body = Body()
     """Its body."""
+    redactions: dict[str, int] = {}
+    """How often something was replaced in it, by the name of what replaced it."""
 
 
 class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="response-completed"):
@@ -206,6 +208,8 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """Answered from Heliograph's own cache; the provider was not asked."""
     cache_reference_id: str | None = None
     """The call whose answer was given again."""
+    redactions: dict[str, int] = {}
+    """How often something was replaced in both bodies, by the name of what replaced it."""
     error: str | None = None
     """What went wrong, for people; never holds a body or a key."""
 
@@ -306,6 +310,8 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """Answered from Heliograph's own cache; the provider was not asked."""
     cache_reference_id: str | None = None
     """The call whose answer was given again."""
+    redactions: dict[str, int] = {}
+    """How often something was replaced in what is stored of its bodies, by the name of what replaced it."""
     error: str | None = None
     """What went wrong, for people."""
 

@@ -20,6 +20,7 @@ from ingress.feedback import feedback_routes
 from ingress.ledger import Ledger
 from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, Proxy, everyone
+from ingress.redactor import RedactionFor, nothing_redacted
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
@@ -80,10 +81,16 @@ class Ingress:
         self.config = config
         self.emitter = emitter
         self.handle: Handler = proxy.handle
+        self._proxy = proxy
         self.telemetry = telemetry
         routes = _our_routes(config, emitter, telemetry, spill)
         routes.include_router(feedback_routes(emitter.emit_durably, admission, now))
         self.asgi: Asgi = routes
+
+    async def drain(self, timeout: float) -> None:
+        """Sends what was emitted to the log; each of its two parts has `timeout` seconds."""
+        await self._proxy.drain(timeout)
+        await self.emitter.drain(timeout)
 
 
 def create_app(
@@ -98,17 +105,28 @@ def create_app(
     ledger: Ledger | None = None,
     cache: CacheStore | None = None,
     key_for: KeyFor = no_key,
+    redaction_for: RedactionFor = nothing_redacted,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
-    `admission` judges who may call and judge; `ledger` counts what is limited, `cache` keeps answers, `key_for` the keys of providers.
+    `admission` judges who may call and judge; `ledger` counts what is limited, `cache` keeps answers, `key_for` the keys of providers,
+    `redaction_for` what is redacted.
     `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
     counted, admitting = telemetry or Telemetry(), admission or Admission()
     if spill is not None:
         counted.watch(spill)
     proxy = Proxy(
-        config, emitter, upstream, telemetry=counted, guard=guard, admission=admitting, ledger=ledger, cache=cache, key_for=key_for
+        config,
+        emitter,
+        upstream,
+        telemetry=counted,
+        guard=guard,
+        admission=admitting,
+        ledger=ledger,
+        cache=cache,
+        key_for=key_for,
+        redaction_for=redaction_for,
     )
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
     return Ingress(config, emitter, proxy, counted, spill, admitting)

@@ -44,6 +44,7 @@ from ingress.ledger import Ledger
 from ingress.limits import Limits, RateLimited
 from ingress.provided import KeyFor, Provided, no_key
 from ingress.recording import CallIds, Recording
+from ingress.redactor import RedactionFor, Redactor, nothing_redacted
 from ingress.relay import Names, Relay, head_of
 from ingress.routes import Route, Router
 from ingress.secrets import HINT, cleaned_target, presented
@@ -92,11 +93,12 @@ class Proxy:
         ledger: Ledger | None = None,
         cache: CacheStore | None = None,
         key_for: KeyFor = no_key,
+        redaction_for: RedactionFor = nothing_redacted,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._emitter = emitter
         self._telemetry = telemetry or Telemetry()
+        self._redactor = Redactor(emitter, redaction_for, self._telemetry, waiting_bytes=config.emitter.waiting_bytes)
         self._guard = guard
         self._admission = admission or Admission()
         self._clock = clock
@@ -113,6 +115,10 @@ class Proxy:
     @property
     def providers(self) -> list[str]:
         return self._router.names
+
+    async def drain(self, timeout: float) -> None:
+        """Waits, at most `timeout` seconds, for events of calls that have ended."""
+        await self._redactor.drain(timeout)
 
     async def handle(self, exchange: Exchange) -> None:
         """One call from its head to its end. Raises nothing but cancellation, and what is a fault of ours."""
@@ -220,14 +226,14 @@ class Proxy:
 
     def _received(self, recording: Recording) -> None:
         if not recording.received and recording.kept:
-            self._emitter.emit(recording.request_received())
+            self._redactor.emit(recording, recording.request_received())
 
     async def _write_down_first(self, call: Call) -> None:
         recording = call.recording
         if not recording.kept:
             return
         small = recording.whole is not None and len(recording.whole) <= self._config.strict_body_bytes
-        if not await self._emitter.emit_durably(recording.request_received(with_body=small)):
+        if not await self._redactor.emit_durably(recording, recording.request_received(with_body=small)):
             raise LogUnwritable("The event log takes nothing now and HELIOGRAPH_DURABILITY=strict; try again later.")
 
     # The answer
@@ -288,13 +294,13 @@ class Proxy:
         if self._strict and not call.recording.ended:
             completed = self._complete(call, _outcome_of(answer.status), None)
             if call.recording.kept:
-                await self._emitter.emit_durably(completed)
+                await self._redactor.emit_durably(call.recording, completed)
 
     def _end(self, call: Call, outcome: Outcome, error: str | None = None) -> None:
         if not call.recording.ended:
             completed = self._complete(call, outcome, error)
             if call.recording.kept:
-                self._emitter.emit(completed)
+                self._redactor.emit(call.recording, completed)
 
     def _complete(self, call: Call, outcome: Outcome, error: str | None) -> ResponseCompleted:
         recording = call.recording

@@ -1,5 +1,6 @@
 """The facts of one call as they become known, and the two events that are made of them."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -137,6 +138,8 @@ class Recording:
         "own_headers",
         "prompt_inputs",
         "received",
+        "redacting",
+        "redactions",
         "request_id",
         "route",
         "saving",
@@ -189,6 +192,10 @@ class Recording:
         """RequestReceived was made."""
         self.ended = False
         """ResponseCompleted was made."""
+        self.redacting: asyncio.Task[bool] | None = None
+        """A body of it is being searched, or was, for what is to be redacted."""
+        self.redactions: dict[str, int] = {}
+        """How often something was replaced in the request's stored body, by its name."""
         self._asked: Asked | None = None
         self._facts: CallFacts | None = None
 

@@ -317,5 +317,5 @@ async def _shut_down(server: uvicorn.Server, ingress: Ingress, sockets: list[soc
     await server.shutdown(sockets=sockets)
     if tasks:
         await asyncio.wait(list(tasks), timeout=SETTLE_S)
-    await ingress.emitter.drain(max(ingress.config.clients.drain_s, SETTLE_S))
+    await ingress.drain(max(ingress.config.clients.drain_s, SETTLE_S))
     ingress.telemetry.stop()

@@ -8,12 +8,13 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from eventlog.events import Outcome
+from eventlog.redaction import Detector
 from eventlog.spill_state import SpillState
 
 LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
@@ -33,12 +34,23 @@ LIMITS_COUNTED_HERE = Counter("heliograph_limits_counted_locally", "Calls that w
 CACHE_ASKED = Counter("heliograph_cache_lookups", "Answers that were looked for in the cache, by what came of it.", ["result"])
 CACHE_FAILED = Counter("heliograph_cache_failures", "Times that nothing could be looked up in the cache, or kept there.")
 COSTS_UNKNOWN = Counter("heliograph_limits_costs_unknown", "Calls that were limited by cost, and whose cost is not known: they count 0.")
+REDACTIONS = Counter("heliograph_redactions", "Things that were replaced in stored bodies, by what found them.", ["detector"])
 SPILLED = Counter("heliograph_events_spilled", "Events that went to disk, because Kafka did not take them.")
 SPILL_BYTES = Gauge("heliograph_spill_bytes", "What waits on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_MESSAGES = Gauge("heliograph_spill_messages", "Messages that wait on disk for Kafka.", multiprocess_mode="livesum")
 SPILL_AGE = Gauge("heliograph_spill_oldest_seconds", "Age of the oldest message that waits on disk.", multiprocess_mode="livemax")
 
-LOSSES = ("body_over_memory", "event_over_memory", "body_over_event_limit", "event_over_limit", "shutdown", "unencodable")
+DETECTORS, OWN = frozenset(each.value for each in Detector), "own"
+LOSSES = (
+    "body_over_memory",
+    "event_over_memory",
+    "body_over_event_limit",
+    "event_over_limit",
+    "shutdown",
+    "unencodable",
+    "redaction_failed",
+    "redaction_behind",
+)
 """Reasons for which events, or their bodies, are given up."""
 SPILL_LOSSES = ("body_over_spill", "body_refused", "event_refused", "spill_kept_aside")
 """Those of the spill in front of Kafka."""
@@ -91,6 +103,8 @@ class Telemetry:
         for provider in (*providers, OTHER, UNKNOWN):
             for outcome in Outcome:
                 CALLS.labels(provider, outcome.value)
+        for detector in (*DETECTORS, OWN):
+            REDACTIONS.labels(detector)
         for topic in topics:
             EMITTED.labels(topic)
         for reason in (*LOSSES, *(SPILL_LOSSES if self._spill is not None else ())):
@@ -107,6 +121,11 @@ class Telemetry:
 
     def events_dropped(self, reason: str, count: int) -> None:
         self._dropped[reason] += count
+
+    def redacted(self, counts: Mapping[str, int]) -> None:
+        """Whatever the patterns of one's own are called, they are one series: callers' names must not make more."""
+        for name, count in counts.items():
+            REDACTIONS.labels(name if name in DETECTORS else OWN).inc(count)
 
     def cache_asked(self, *, hit: bool) -> None:
         CACHE_ASKED.labels("hit" if hit else "miss").inc()

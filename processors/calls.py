@@ -103,6 +103,7 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         fallback_index=event.fallback_index,
         cache_hit=hit,
         cache_reference_id=event.cache_reference_id,
+        redactions=event.redactions,
         error=event.error or _problem(event, reading),
     )
 

@@ -24,6 +24,7 @@ from runtime.demo import serve
 from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
 from runtime.provider_keys_cli import app as provider_keys_app
+from runtime.redaction_cli import app as redaction_app
 from runtime.replaying import Selection
 from runtime.roles import leave
 from runtime.settings import Misconfigured, Settings, origin_of, settings, settings_by, value_of, variables
@@ -52,6 +53,7 @@ app.add_typer(lake_app, name="lake")
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
 app.add_typer(provider_keys_app, name="provider-keys")
+app.add_typer(redaction_app, name="redaction")
 app.add_typer(cache_app, name="cache")
 app.command("lag")(lag)
 app.command("tail")(tail)

@@ -15,6 +15,7 @@ from eventlog.kafka import KafkaLog
 from eventlog.kafka_errors import TopicsUnfit
 from eventlog.keys import Keys
 from eventlog.port import Log, LogUnavailable
+from eventlog.redaction import Redaction
 from eventlog.vault import ProviderKey, Sealed, Vault
 from runtime.cluster import kafka_config
 from runtime.settings import Misconfigured, Settings
@@ -47,6 +48,10 @@ class Control:
         if kept not in self._opened_keys:
             self._opened_keys[kept] = self._open(self._vault, kept)
         return self._opened_keys[kept]
+
+    def redaction_for(self, organization: Organization) -> Redaction | None:
+        """What is redacted of an organization's calls."""
+        return self._following.decided.redactions.get(organization)
 
     @staticmethod
     def _open(vault: Vault, kept: ProviderKey) -> str | None:

@@ -44,6 +44,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         ledger=shared.ledger,
         cache=shared.cache,
         key_for=control.key_for,
+        redaction_for=control.redaction_for,
     )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:

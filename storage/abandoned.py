@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 REVISION = -1
 ERROR = "abandoned: the proxy ended before the call did, and nothing was heard of it since"
-UNKNOWN = frozenset({"completed_at", "latency_ms", "response_bytes", "attempts"})
+UNKNOWN = frozenset({"completed_at", "latency_ms", "response_bytes", "attempts", "redactions"})
 """What nobody knows of such a call."""
 
 _facts = msgspec.json.Decoder(CallFacts)

@@ -54,6 +54,7 @@ CALLS: Mapping[str, str] = {
     "request_bytes": "Bytes of the request's body on the wire.",
     "response_bytes": "Bytes of the answer's body on the wire.",
     "truncated": "A body was longer than what is kept.",
+    "redactions": "How often something was replaced in its stored bodies, by name: `redactions['email']`; empty when nothing was.",
     "finish_reason": "Why the model stopped, as the provider says it.",
     "error": "What went wrong, for people.",
     "source": "How the call reached Heliograph: `proxy`, `async_log`, `otlp`.",
@@ -75,7 +76,7 @@ BODIES: Mapping[str, str] = {
     "content_type": "Its content type.",
     "truncated": "It was longer than what is kept; the middle is gone.",
     "omitted": "The caller asked that it be not kept.",
-    "undecodable": "Why its content encoding could not be undone.",
+    "undecodable": "Why its content encoding could not be undone, or why the body is not kept.",
     "facts": "Of a request: what was known of the call when it began, as JSON (`call` of `docs/events.md`).",
 }
 

@@ -120,6 +120,7 @@ CALL_GETTERS: Getters = {
     "usage_source": lambda event: None if event.usage is None else event.usage.source._value_,
     "rate_limited": lambda event: event.outcome is Outcome.RATE_LIMITED,
     "tries": lambda event: [to_builtins(each) for each in event.tries] if event.tries else None,
+    "redactions": lambda event: _pairs(event.redactions),
     "cost_usd": lambda event: money(event.cost_usd),
     "cost_saved_usd": lambda event: money(event.cost_saved_usd),
 }

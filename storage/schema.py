@@ -18,6 +18,7 @@ TIME = pa.timestamp("us")
 MILLISECONDS = pa.float32()
 PROPERTIES = pa.map_(pa.string(), pa.string())
 SCORES = pa.map_(pa.string(), pa.float64())
+COUNTS = pa.map_(TEXT, COUNT)
 TRIES = pa.list_(
     pa.struct([("origin", TEXT), ("status", pa.int32()), ("failure", TEXT), ("began_ms", pa.float64()), ("took_ms", pa.float64())])
 )
@@ -74,6 +75,7 @@ CALLS = pa.schema(
         ("request_bytes", COUNT),
         ("response_bytes", COUNT),
         ("truncated", pa.bool_()),
+        ("redactions", COUNTS),
         ("finish_reason", TEXT),
         ("error", TEXT),
         ("source", TEXT),

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from runtime.local_kafka import missing_part
@@ -19,6 +20,9 @@ REMEDIES = {
     "openssl": "install openssl",
 }
 """Programs that some tests use, and how to get them. `@pytest.mark.needs("curl")` says that a test does."""
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # one that is busy is slow, and nothing is wrong
+hypothesis.settings.load_profile("any machine")
 
 CI = os.environ.get("CI", "").lower() == "true"
 _left_out = pytest.StashKey[dict[str, set[str]]]()

@@ -39,7 +39,7 @@ class Answer(Struct, frozen=True):
 def answer_of(body: Body) -> Answer | None:
     """None when there is nothing to read. Raises ValueError when it is there and cannot be read."""
     if body.undecodable is not None:
-        raise ValueError(f"content encoding: {body.undecodable[:200]}")
+        raise ValueError(f"{'not kept' if body.base64 is None else 'content encoding'}: {body.undecodable[:200]}")
     text = body.text
     if text is None:
         text = _text_of(body.base64)

@@ -14,11 +14,14 @@ from structlog.testing import capture_logs
 
 from eventlog import following
 from eventlog.codec import BatchId, Message
-from eventlog.control import Decided, decide, key_of, recall, remember
+from eventlog.control import Decided, decide, key_of, recall, remember, retract
 from eventlog.embedded import EmbeddedLog
+from eventlog.events import Organization
 from eventlog.following import Following
 from eventlog.keys import ApiKey
 from eventlog.port import Log, LogUnavailable
+from eventlog.redaction import Redaction
+from eventlog.retained import retained
 from eventlog.topics import CONTROL
 from tests.fakes.memory_log import MemoryLog
 
@@ -155,3 +158,21 @@ def test_a_copy_that_cannot_be_written_is_nobodys_error(tmp_path: Path) -> None:
 
 def test_what_travels_names_what_it_is() -> None:
     assert json.loads(msgspec.json.encode(key("a")))["decision"] == "api-key"
+
+
+async def test_what_is_redacted_is_known_by_organization() -> None:
+    log, decided = MemoryLog(), Decided()
+    rules = [Redaction(organization=Organization(name), detectors=("email",), set_at=AT) for name in ("acme", "globex", "acme")]
+    await decide(log, rules[:2])
+    await decide(log, [msgspec.structs.replace(rules[2], detectors=("card", "of-a-later-version"))])
+    async for part in retained(log, CONTROL.name, group="test"):
+        decided.take(part.records)
+    assert {name: rule.detectors for name, rule in decided.redactions.items()} == {
+        "acme": ("card", "of-a-later-version"),
+        "globex": ("email",),
+    }
+    await retract(log, rules[:1])
+    gone = Decided()
+    async for part in retained(log, CONTROL.name, group="again"):
+        gone.take(part.records)
+    assert set(gone.redactions) == {"globex"}

@@ -476,7 +476,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_happens_first_arrivals_come_in_order_and_no_number_is_missing(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(_live_through(steps, Path(directory)))

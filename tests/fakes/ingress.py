@@ -23,6 +23,7 @@ from ingress.exchange import Handler
 from ingress.ledger import Ledger
 from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, everyone
+from ingress.redactor import RedactionFor, nothing_redacted
 from ingress.server import ClientProtocol, serve
 from ingress.telemetry import Telemetry
 from ingress.upstream import TimeLimits, Upstream
@@ -97,6 +98,7 @@ async def running(
     ledger: Ledger | None = None,
     cache: CacheStore | None = None,
     key_for: KeyFor = no_key,
+    redaction_for: RedactionFor = nothing_redacted,
     upstreams_of: tuple[str, ...] = ("openai", "anthropic", "groq"),
     **settings: Any,
 ) -> AsyncIterator[World]:
@@ -119,6 +121,7 @@ async def running(
             ledger=ledger,
             cache=cache,
             key_for=key_for,
+            redaction_for=redaction_for,
         )
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))

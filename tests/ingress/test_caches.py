@@ -139,7 +139,7 @@ async def test_clearing(cache: CacheStore) -> None:
     assert (stats.entries, stats.bytes, await found(cache, (3).to_bytes(32, "big"))) == (0, 0, None)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from("pfft"), st.integers(0, 5), st.integers(1, 3), st.integers(1, 40)), max_size=60))
 async def test_as_a_dictionary_would(caches: Caches, steps: list[tuple[str, int, int, int]]) -> None:
     clock = Clock()

@@ -193,7 +193,7 @@ def test_gzipped_usage_beyond_the_limit_is_in_the_tail() -> None:
 
 
 @given(st.lists(st.binary(max_size=40_000), max_size=12), st.integers(1, 300_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_head_and_tail(pieces: list[bytes], limit: int) -> None:
     kept, data = Kept(limit), b"".join(pieces)
     for piece in pieces:

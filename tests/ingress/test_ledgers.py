@@ -144,7 +144,7 @@ policies = st.builds(
 steps = st.lists(st.tuples(st.floats(0, 2), st.lists(st.sampled_from("abc"), min_size=1, max_size=3), st.floats(0, 400)), max_size=40)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data(), shared=policies, steps=steps)
 async def test_as_one_who_counts_by_hand(
     worlds: Worlds, data: st.DataObject, shared: Policy, steps: list[tuple[float, list[str], float]]

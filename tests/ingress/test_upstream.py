@@ -53,7 +53,7 @@ async def test_answers_in_every_framing(method: bytes, sent: bytes, body: bytes,
     assert len(server.peers) == (1 if kept else 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(1, 120), max_size=8))
 async def test_any_slicing_gives_the_same_bytes(cuts: list[int]) -> None:
     sent = OK + b"X-Long: " + b"v" * 40 + b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"

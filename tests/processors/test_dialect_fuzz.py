@@ -49,7 +49,7 @@ def attempt(dialect: Dialect, body: Body) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @given(fields=st.dictionaries(st.sampled_from(" ".join(FIELDS).split()), JSON, max_size=8), streamed=st.booleans(), cut=st.integers(0, 200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_fields_of_any_kind(dialect: Dialect, fields: dict[str, Any], streamed: bool, cut: int) -> None:
     text = json.dumps(fields, allow_nan=False) if not _has_nan(fields) else json.dumps(fields)
     if streamed:
@@ -67,7 +67,6 @@ def _has_nan(value: Any) -> bool:
 @given(
     st.text() | st.binary().map(lambda data: data.decode("latin-1")), st.sampled_from(["text/event-stream", "application/json", "", None])
 )
-@settings(deadline=None)
 def test_any_text(dialect: Dialect, text: str, content_type: str | None) -> None:
     attempt(dialect, Body(text=text, content_type=content_type))
     attempt(dialect, Body(base64=text, content_type=content_type))
@@ -191,7 +190,7 @@ def test_only_events_that_are_objects_are_looked_at() -> None:
 
 
 @given(st.lists(st.sampled_from(BODIES), max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_batch_gives_as_many_calls_as_it_has_events(bodies: list[tuple[str, bytes]]) -> None:
     paths = {"openai.chat": "/v1/chat/completions", "anthropic.messages": "/v1/messages"}
     events = [completed(data.decode(), facts=call(path=paths.get(name, "/v1/x"))) for name, data in bodies]

@@ -8,7 +8,7 @@ import genai_prices
 import pytest
 from genai_prices import types as listed
 from genai_prices.data import providers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.cards import KEYS, counts_of
@@ -111,7 +111,6 @@ def test_cost(provider: str, model: str, usage: Usage, usd: str) -> None:
 
 
 @given(st.integers(0, LIMIT), st.integers(0, LIMIT), st.floats(0, 1))
-@settings(deadline=None)
 def test_costs_are_exact_at_any_size(prompt: int, completion: int, cached: float) -> None:
     read = int(prompt * cached)
     price = RATES.price(Usage(input=prompt, output=completion, cache_read=read), provider="openai", model="gpt-4o", at=AT)

@@ -238,3 +238,48 @@ def test_beyond_this_machine_a_first_key_must_be_there(stack: Stack, tmp_path: P
     assert "heliograph keys create" in refused
     assert "HELIOGRAPH_AUTH=open" in refused
     assert "Traceback" not in refused
+
+
+def test_what_is_redacted_counts_at_once(tmp_path: Path) -> None:
+    """The provider sees what was said; the answer comes as it was given; the log and the lake never hold it."""
+    seen: list[bytes] = []
+    answered = b'{"model":"gpt-4o-mini","choices":[{"message":{"content":"Write to bob.builder@example.com"}}]}'
+    asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "I am alice.smith@example.com, card 4111 1111 1111 1111"}]}
+
+    class Provider(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            given = b"{}" if b"probe@" in body else answered
+            seen.append(body)
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(given)))
+            self.end_headers()
+            self.wfile.write(given)
+
+    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    upstream = {"HELIOGRAPH_UPSTREAMS__OPENAI": f"http://127.0.0.1:{provider.server_address[1]}"}
+    with provider, running(tmp_path, workers=2, **upstream) as stack:
+        data = ("--data-dir", str(stack.data_dir))
+        typed(stack, "redaction", "set", "--detect", "email", "--detect", "card", *data)
+
+        def redacted(*_: object) -> bool:
+            """By all workers."""
+            probe = {"messages": [{"content": "probe@example.com"}]}
+            ids = [httpx.post(f"{stack.proxy}/v1/probes", json=probe, timeout=20).headers["helicone-id"] for _ in range(8)]
+            return all(dict(row["redactions"]) == {"email": 1} for row in stack.rows(f"request_id IN {tuple(ids)}", count=8))
+
+        soon(redacted)
+        answers = [httpx.post(f"{stack.proxy}/v1/chat/completions", json=asked, timeout=20) for _ in range(6)]
+        assert {answer.content for answer in answers} == {answered}
+        assert {body for body in seen if b"probe@" not in body} == {answers[0].request.content}
+        rows = stack.rows("path LIKE '%completions'", count=6)
+        assert [dict(row["redactions"]) for row in rows] == [{"email": 2, "card": 1}] * 6
+        texts = ask(stack, None, "SELECT DISTINCT side, text FROM bodies WHERE contains(text, 'model') ORDER BY side").json()["rows"]
+        assert [side for side, _ in texts] == ["request", "response"]
+        assert "I am [redacted:email], card [redacted:card]" in texts[0][1]
+        assert "Write to [redacted:email]" in texts[1][1]
+        provider.shutdown()
+    secrets = (b"alice.smith@", b"bob.builder@", b"4111 1111")
+    assert [file for file in tmp_path.rglob("*") if file.is_file() and any(each in file.read_bytes() for each in secrets)] == []

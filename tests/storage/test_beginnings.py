@@ -110,7 +110,7 @@ def test_marks_outlive_a_log_that_was_told_to_keep_more(tmp_path: Path) -> None:
 STEPS = st.lists(st.sampled_from(["append", "append", "repeat", "drain", "put back", "new lake"]), min_size=4, max_size=14)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, data=st.data())
 async def test_each_row_once_whatever_is_put_back(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[str], data: st.DataObject

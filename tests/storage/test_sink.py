@@ -293,7 +293,7 @@ class Crash(Exception):
 STEPS = st.lists(st.sampled_from(["append", "repeat", "poll", "commit", "crash", "late crash"]), min_size=5, max_size=25)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_any_order_of_crashes_and_repeats_gives_each_row_once(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     """`late crash`: the commit was made, and the process died before it knew."""

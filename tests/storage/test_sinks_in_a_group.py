@@ -67,7 +67,7 @@ ACTIONS = [
 ]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(st.sampled_from(ACTIONS), min_size=5, max_size=30))
 async def test_any_order_of_hands_gives_each_row_once(tmp_path_factory: pytest.TempPathFactory, actions: list[str]) -> None:
     """`hand over`: in order, the one who loses a partition is told. `zombie`: it is not told, and goes on with what it has."""

@@ -11,7 +11,7 @@ response_model status outcome stream user_id session_id session_name session_pat
 prompt_version prompt_inputs latency_ms ttft_ms prompt_tokens
 completion_tokens cache_read_tokens cache_write_tokens reasoning_tokens audio_input_tokens audio_output_tokens total_tokens usage_source
 cost_usd price_source cache_hit cache_reference_id cost_saved_usd attempts tries fallback_index rate_limited request_bytes response_bytes
-truncated finish_reason error source scores rating""".split()
+truncated redactions finish_reason error source scores rating""".split()
 
 
 def test_the_promised_columns_in_their_order() -> None:
