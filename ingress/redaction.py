@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from eventlog.events import Body
 from ingress.detectors import CUT, Found, Rule, merged
 from ingress.framing import Text, events_of, texts_of, texts_of_events, whole_events
+from ingress.prompts import LONGEST_INPUT
 from ingress.views import DEPTH, View, found_in, may_be_in
 
 BORDER = 512
@@ -66,7 +67,13 @@ def redacted_body(body: Body, rule: Rule) -> Redacted:
 
 def redacted_inputs(inputs: Mapping[str, str], rule: Rule, counts: Counter[str]) -> dict[str, str]:
     """The inputs of a prompt as they are stored."""
-    return {name: _text(redacted(value.encode("utf-8", "replace"), rule, None, Cut.NOWHERE, counts)) for name, value in inputs.items()}
+    return {
+        name: _text(redacted(value.encode("utf-8", "replace"), rule, None, _cut_of_input(value), counts)) for name, value in inputs.items()
+    }
+
+
+def _cut_of_input(value: str) -> Cut:
+    return Cut.END if len(value) >= LONGEST_INPUT else Cut.NOWHERE
 
 
 def unsearched(body: Body, why: str) -> Body:

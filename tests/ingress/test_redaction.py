@@ -16,7 +16,8 @@ from eventlog.events import Body, Organization
 from eventlog.redaction import Detector, Redaction
 from ingress.config import Durability, EmitterLimits
 from ingress.detectors import BadPattern, Rule
-from ingress.redaction import BORDER_RAW, Cut, redacted, redacted_body
+from ingress.prompts import LONGEST_INPUT
+from ingress.redaction import BORDER_RAW, Cut, redacted, redacted_body, redacted_inputs
 from ingress.redactor import FAILED, searched
 from processors.assembled import assemble
 from tests.fakes.ingress import World, running
@@ -245,6 +246,13 @@ def test_choices_are_not_mixed() -> None:
     assert contents == ["[redacted:email]", "[redacted:employee]", "", " and bob@"]
 
 
+def test_an_input_that_was_cut_leaves_no_half() -> None:
+    text = "x" * (LONGEST_INPUT - len(KEY) // 2) + KEY
+    kept = redacted_inputs({"a": text[:LONGEST_INPUT]}, RULE, Counter())["a"]
+    assert KEY[:6] not in kept
+    assert kept.startswith("x" * 3_000)
+
+
 def test_lines_of_json() -> None:
     lines = "".join(json.dumps({"model": "llama", "message": {"content": piece}}) + "\n" for piece in ("bob@", "x", ".com!"))
     assert [json.loads(line)["message"]["content"] for line in stored(lines).splitlines()] == ["[redacted:email]", "", "!"]
@@ -409,14 +417,14 @@ async def test_a_search_that_fails_lets_nothing_through() -> None:
 @pytest.mark.parametrize("filler", ["", "x" * 30_000], ids=["small", "large"])
 async def test_what_was_filled_into_a_prompt_is_redacted_too(filler: str) -> None:
     """Both events have it; it counts once."""
-    tagged = f'<helicone-prompt-input key="who">{filler} bob@x.com</helicone-prompt-input>'
-    asked = json.dumps({"messages": [{"role": "user", "content": f"Write to {tagged}"}]}).encode()
+    tagged = '<helicone-prompt-input key="who">dear bob@x.com</helicone-prompt-input>'
+    asked = json.dumps({"messages": [{"role": "user", "content": f"{filler} Write to {tagged}"}]}).encode()
     async with running(sized(ANSWERED), redaction_for=rule_for) as world:
         await world.post(body=asked, headers=b"Helicone-Prompt-Id: mail\r\n")
-        assert b"Write to " + filler.encode() + b" bob@x.com" in world.provider.requests[0]
+        assert b"Write to dear bob@x.com" in world.provider.requests[0]
         request, response = await seen(world)
     for event in (request, response):
-        assert event.call.prompt_inputs["who"].endswith(" [redacted:email]")
+        assert event.call.prompt_inputs == {"who": "dear [redacted:email]"}
     assert (request.redactions, response.redactions) == ({"email": 2}, {"email": 2, "employee": 2})
 
 
