@@ -41,10 +41,8 @@ Presented = Callable[[Headers], str | None]
 """The key by which a caller says who it is. Names of headers are lower-case."""
 
 
-def bearer(headers: Headers) -> str | None:
-    """What an `Authorization: Bearer …` says."""
-    kind, _, key = dict(headers).get(b"authorization", b"").decode("latin-1").partition(" ")
-    return key.strip() or None if kind.lower() == "bearer" else None
+def no_key(_headers: Headers) -> None:
+    """Where nobody has to say who they are. Where there are keys, nobody comes in."""
 
 
 _MEDIA = {
@@ -76,7 +74,7 @@ def create_api(
     *,
     limits: Limits = Limits(),  # noqa: B008 frozen
     admission: Admission | None = None,
-    presented: Presented = bearer,
+    presented: Presented = no_key,
     version: str = "0.1.0",
 ) -> FastAPI:
     """The app. It opens the lake when it starts, and never writes to it. A caller sees the rows of its organization.
