@@ -14,15 +14,16 @@ from zlib import crc32
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
-from eventlog.keys import ApiKey, Keys
+from eventlog.keys import ApiKey, Keys, Revocation
 from eventlog.port import Log
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 
-Decision = ApiKey | ProviderKey
+Decision = ApiKey | ProviderKey | Revocation
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -37,17 +38,18 @@ def key_of(decision: Decision) -> str:
             return f"api-key/{id_}"
         case ProviderKey(organization=organization, provider=provider):
             return f"provider-key/{provider}/{organization}"
+        case Revocation(id=id_):
+            return f"revocation/{id_}"
 
 
 class Decided:
-    """All that counts now. `changes` counts how often that changed."""
+    """All that counts now."""
 
     def __init__(self) -> None:
         self._decisions: dict[str, Decision] = {}
         self.keys: Keys = {}
         self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
         """By organization and provider."""
-        self.changes = 0
 
     @property
     def decisions(self) -> list[Decision]:
@@ -76,10 +78,17 @@ class Decided:
     def replace(self, known: dict[str, Decision]) -> None:
         if known != self._decisions:
             self._decisions = known
-            self.keys = {each.digest: each for each in known.values() if isinstance(each, ApiKey)}
+            self.keys = keys_in(known.values())
             kept = [each for each in known.values() if isinstance(each, ProviderKey)]
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
-            self.changes += 1
+
+
+def keys_in(decisions: Iterable[Decision]) -> Keys:
+    """The keys as they stand, by digest. In which order key and revocation were written does not matter."""
+    decisions = list(decisions)
+    revoked = {each.id: each.revoked_at for each in decisions if isinstance(each, Revocation)}
+    keys = [each for each in decisions if isinstance(each, ApiKey)]
+    return {each.digest: replace(each, revoked_at=each.revoked_at or revoked.get(each.id)) for each in keys}
 
 
 class Saying(Struct, frozen=True):
