@@ -31,6 +31,7 @@ from ingress.policies import parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
+from storage.whose import EVERY
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ Default = Annotated[
     list[str] | None,
     typer.Option(help="A header that its calls have unless they say otherwise: `Helicone-Cache-Enabled: true`.", show_default=False),
 ]
+ALL = "all"
+"""What a question says that is about every organization."""
 Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
 
 
@@ -60,6 +63,8 @@ def create(
     """Make a key and print it. It is shown this once."""
     if not name.strip() or not organization.strip():
         raise Misconfigured("A key needs a name and an organization that are not empty.")
+    if organization.strip() in {EVERY, ALL}:
+        raise Misconfigured(f"--organization {organization}: questions mean all of them by that. Choose another name.")
     now = _now()
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = _made(name, Organization(organization), tuple(scope), now, ends)

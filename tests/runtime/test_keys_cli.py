@@ -113,6 +113,8 @@ def test_rotation_gives_a_new_key_and_time_to_change(typed: Typed, decided: Call
         (("rotate", "gone"), "is revoked already"),
         (("create", " "), "a name and an organization that are not empty"),
         (("create", "a", "--organization", ""), "a name and an organization that are not empty"),
+        (("create", "a", "--organization", "*"), "--organization *: questions mean all of them by that"),
+        (("create", "a", "--organization", "all"), "--organization all: questions mean all of them by that"),
     ],
 )
 def test_what_cannot_be_done_is_told(typed: Typed, words: tuple[str, ...], told: str) -> None:
