@@ -50,8 +50,10 @@ check: .venv/.dev  ## Lint, format, types, the rule of the rooms, the docs' own 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/docs
 
-bench: .venv/.dev  ## Measure: proxy beside nginx, processors, sink, queries
+bench: .venv/.dev  ## Measure: proxy beside nginx and beside an earlier one, cache and limits, processors, sink, queries
 	$(BIN)/python -m bench.ingress
+	$(BIN)/python -m bench.headers
+	$(BIN)/python -m bench.features
 	$(BIN)/python -m bench.understand
 	$(BIN)/python -m bench.sink
 	$(BIN)/python -m bench.query

@@ -36,7 +36,7 @@ request = function()
   return wrk.format(nil, nil, nil, whole:sub(1, -2) .. ',"seed":"BEGAN-' .. number .. '"}')
 end
 """
-PROGRAMS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux"}
+PROGRAMS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux", "git": "git"}
 
 
 def require(*programs: str) -> None:

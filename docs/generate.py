@@ -85,7 +85,8 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "What SQL sees. Times are UTC; property keys are lower-case, as HTTP delivers them; NULL means *not known*, never zero.",
+        "What SQL sees: the rows of one [organization](keys.md), or of all where the operator asks for them.",
+        "Times are UTC; property keys are lower-case, as HTTP delivers them; NULL means *not known*, never zero.",
         "",
         "```sql",
         "SELECT model, sum(cost_usd) AS cost, count(*) FILTER (cost_usd IS NULL) AS unpriced FROM calls GROUP BY 1 ORDER BY 2 DESC",

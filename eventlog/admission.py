@@ -51,8 +51,8 @@ class Admission:
         return caller
 
     def sees_all(self, caller: Caller) -> bool:
-        """Whether what is not parted by organization is for this caller too: where there are no keys, or by a key of the operator."""
-        return not self._known() if caller.key is None else caller.key.may(Scope.ADMIN)
+        """Whether other organizations' rows are for this caller too: where it is known that there are no keys, or by the operator's."""
+        return self._known() == {} if caller.key is None else caller.key.may(Scope.ADMIN)
 
     def _rule(self, keys: Keys | None) -> Auth:
         if self._auth is not None:

@@ -14,16 +14,17 @@ from zlib import crc32
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
-from eventlog.keys import ApiKey, Keys
+from eventlog.keys import ApiKey, Keys, Revocation
 from eventlog.port import Log
 from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 
-Decision = ApiKey | ProviderKey | Redaction
+Decision = ApiKey | ProviderKey | Redaction | Revocation
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -40,10 +41,12 @@ def key_of(decision: Decision) -> str:
             return f"provider-key/{provider}/{organization}"
         case Redaction(organization=organization):
             return f"redaction/{organization}"
+        case Revocation(id=id_):
+            return f"revocation/{id_}"
 
 
 class Decided:
-    """All that counts now. `changes` counts how often that changed."""
+    """All that counts now."""
 
     def __init__(self) -> None:
         self._decisions: dict[str, Decision] = {}
@@ -51,7 +54,6 @@ class Decided:
         self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
         """By organization and provider."""
         self.redactions: Mapping[Organization, Redaction] = {}
-        self.changes = 0
 
     @property
     def decisions(self) -> list[Decision]:
@@ -80,11 +82,18 @@ class Decided:
     def replace(self, known: dict[str, Decision]) -> None:
         if known != self._decisions:
             self._decisions = known
-            self.keys = {each.digest: each for each in known.values() if isinstance(each, ApiKey)}
+            self.keys = keys_in(known.values())
             kept = [each for each in known.values() if isinstance(each, ProviderKey)]
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
-            self.changes += 1
+
+
+def keys_in(decisions: Iterable[Decision]) -> Keys:
+    """The keys as they stand, by digest. In which order key and revocation were written does not matter."""
+    decisions = list(decisions)
+    revoked = {each.id: each.revoked_at for each in decisions if isinstance(each, Revocation)}
+    keys = [each for each in decisions if isinstance(each, ApiKey)]
+    return {each.digest: replace(each, revoked_at=each.revoked_at or revoked.get(each.id)) for each in keys}
 
 
 class Saying(Struct, frozen=True):

@@ -51,7 +51,7 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
     expires_at: Instant | None = None
     """From then on it is nobody's; None: never."""
     revoked_at: Instant | None = None
-    """Since then it is nobody's."""
+    """Since then it is nobody's. Told by a `Revocation` of its own; in the key's own record only where that is an old one."""
     defaults: dict[str, str] = {}
     """Headers that a call with it has unless it says otherwise, by their name as people write it."""
     limits: tuple[str, ...] = ()
@@ -67,6 +67,14 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
         return None
+
+
+class Revocation(Struct, frozen=True, kw_only=True, tag_field="decision", tag="revocation"):
+    """A key that is nobody's any more, whatever is decided of it later or at the same moment."""
+
+    id: str
+    """The key's."""
+    revoked_at: Instant
 
 
 def drawn(scopes: Iterable[Scope]) -> str:

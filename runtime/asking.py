@@ -6,7 +6,9 @@ import urllib.error
 import urllib.request
 
 import msgspec
+from msgspec import Struct
 
+from eventlog.events import DEFAULT_ORGANIZATION
 from runtime.query_side import limits_of
 from runtime.settings import Misconfigured, Settings
 from storage.answers import answer
@@ -15,21 +17,34 @@ from storage.formats import Format
 from storage.lake import Lake, NoLake
 from storage.query import Questions
 from storage.refusal import Refusal, Refused
+from storage.whose import whose
 
 
-def ask(chosen: Settings, sql: str, form: Format, *, width: int | None, here: bool = False, there: bool = False) -> Answer:
-    """The answer in the form asked for. Raises Refused and Misconfigured.
+class Wish(Struct, frozen=True, kw_only=True):
+    """A question as it was typed."""
 
-    `here`: of the lake in the data directory, whatever runs. `there`: of what listens on the query port, and of nothing else.
-    """
-    if here:
-        return _ask_lake(chosen, sql, form, width)
+    sql: str
+    form: Format
+    width: int | None = None
+    """Of the terminal, in characters."""
+    organization: str = ""
+    """Whose rows; empty: those that one sees without saying; `*`: of all."""
+    here: bool = False
+    """Of the lake in the data directory, whatever runs."""
+    there: bool = False
+    """Of what listens on the query port, and of nothing else."""
+
+
+def ask(chosen: Settings, wish: Wish) -> Answer:
+    """The answer in the form asked for. Raises Refused and Misconfigured."""
+    if wish.here:
+        return _ask_lake(chosen, wish)
     try:
-        return _ask_server(chosen, sql, form, width)
+        return _ask_server(chosen, wish)
     except ConnectionRefusedError:
-        if there:
+        if wish.there:
             raise Refused(_nobody(chosen)) from None
-        return _ask_lake(chosen, sql, form, width)
+        return _ask_lake(chosen, wish)
 
 
 def existing_lake(chosen: Settings) -> Lake:
@@ -50,17 +65,23 @@ def told_of_cut(told: Told) -> str:
     )
 
 
-def _ask_lake(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
+def _ask_lake(chosen: Settings, wish: Wish) -> Answer:
+    """Who can read its files may see all."""
+    organization = whose(wish.organization, DEFAULT_ORGANIZATION, sees_all=True)
     questions = Questions(existing_lake(chosen), limits_of(chosen))
     try:
-        return answer(questions, SqlAsked(sql=sql, form=form, organization=chosen.organization, width=width or WIDTH))
+        return answer(questions, SqlAsked(sql=wish.sql, form=wish.form, organization=organization, width=wish.width or WIDTH))
     finally:
         questions.close()
 
 
-def _ask_server(chosen: Settings, sql: str, form: Format, width: int | None) -> Answer:
-    said = {"sql": sql, "format": form.value} | ({} if width is None else {"width": min(max(width, 20), 10_000)})
-    body = json.dumps(said).encode()
+def _said(wish: Wish) -> dict[str, str | int]:
+    width = {} if wish.width is None else {"width": min(max(wish.width, 20), 10_000)}
+    return {"sql": wish.sql, "format": wish.form.value} | width | ({"organization": wish.organization} if wish.organization else {})
+
+
+def _ask_server(chosen: Settings, wish: Wish) -> Answer:
+    body = json.dumps(_said(wish)).encode()
     headers = {"content-type": "application/json"}
     if chosen.api_key is not None:
         headers["authorization"] = f"Bearer {_key(chosen.api_key.get_secret_value())}"

@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime import letters_cli, logs
-from runtime.asking import ask, existing_lake, told_of_cut
+from runtime.asking import Wish, ask, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
 from runtime.demo import serve
+from runtime.keys_cli import ALL
 from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
 from runtime.provider_keys_cli import app as provider_keys_app
@@ -38,6 +39,7 @@ from storage.lake import LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.refusal import Refused
 from storage.schema import TABLES
+from storage.whose import EVERY
 
 app = typer.Typer(
     name="heliograph",
@@ -171,6 +173,9 @@ def query(
     sql: Annotated[str, typer.Argument(help="One SELECT over calls, bodies, feedback, dead_letters.")],
     form: Annotated[Format, typer.Option("--format", help="How the answer looks.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option(help="Write the answer to this file.")] = None,
+    organization: Annotated[
+        str, typer.Option(help="Whose rows: an organization's, or `all`. A running Heliograph asks for a key of the operator.")
+    ] = "",
     api_port: ApiPort = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -179,7 +184,9 @@ def query(
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         fail("Parquet is not for a terminal; say --output FILE.")
     width = Console().width if output is None and sys.stdout.isatty() else None
-    answer = ask(found, sql, form, width=width, here=data_dir is not None, there=api_port is not None)
+    named = EVERY if organization == ALL else organization
+    wish = Wish(sql=sql, form=form, width=width, organization=named, here=data_dir is not None, there=api_port is not None)
+    answer = ask(found, wish)
     if answer.told.truncated:
         typer.echo(f"heliograph: {told_of_cut(answer.told)}", err=True)
     if output is not None:

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Column, Table
 
-from eventlog.control import Decided, decide
+from eventlog.control import Decided, Decision, decide
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
-from eventlog.keys import SHOWN, ApiKey, Scope, digest_of, drawn
+from eventlog.keys import SHOWN, ApiKey, Revocation, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
@@ -31,6 +31,7 @@ from ingress.policies import parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
+from storage.whose import EVERY
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ Default = Annotated[
     list[str] | None,
     typer.Option(help="A header that its calls have unless they say otherwise: `Helicone-Cache-Enabled: true`.", show_default=False),
 ]
+ALL = "all"
+"""What a question says that is about every organization."""
 Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
 
 
@@ -60,6 +63,8 @@ def create(
     """Make a key and print it. It is shown this once."""
     if not name.strip() or not organization.strip():
         raise Misconfigured("A key needs a name and an organization that are not empty.")
+    if organization.strip() in {EVERY, ALL}:
+        raise Misconfigured(f"--organization {organization}: questions mean all of them by that. Choose another name.")
     now = _now()
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = _made(name, Organization(organization), tuple(scope), now, ends)
@@ -90,8 +95,7 @@ def revoke(which: Which, data_dir: DataDir = None) -> None:
 
     async def work(log: Log, decided: Decided) -> ApiKey:
         key = _chosen(decided, which)
-        if key.revoked_at is None:
-            await decide(log, [replace(key, revoked_at=now)])
+        await decide(log, revoked(key, now))
         return key
 
     key = with_control(data_dir, work)
@@ -110,9 +114,7 @@ def set_(
     limits, defaults = _limits(limit or []), _defaults(default or [])
 
     async def work(log: Log, decided: Decided) -> ApiKey:
-        old = _chosen(decided, which)
-        kept = ((), {}) if clear else (old.limits, old.defaults)
-        new = replace(old, limits=tuple(dict.fromkeys((*kept[0], *limits))), defaults=kept[1] | defaults)
+        new = changed(_chosen(decided, which), limits, defaults, clear=clear)
         await decide(log, [new])
         return new
 
@@ -137,15 +139,31 @@ def rotate(
         old = _chosen(decided, which)
         if (ended := old.ended(now)) is not None:
             raise Misconfigured(f"{old.id} ({old.name}) is {ended} already. Make a new one: heliograph keys create.")
-        end = now + timedelta(minutes=overlap_minutes)
-        text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
-        new = replace(new, limits=old.limits, defaults=old.defaults)
-        await decide(log, [new, replace(old, expires_at=min(end, old.expires_at or end))])
+        text, new, ending = rotated(old, now, timedelta(minutes=overlap_minutes))
+        await decide(log, [new, ending])
         return text, new
 
     text, new = with_control(data_dir, work)
     _show(text, new)
     typer.echo(f"The old key ends in {overlap_minutes:g} minutes.", err=True)
+
+
+def revoked(key: ApiKey, now: datetime) -> list[Decision]:
+    """What is to be decided, that it is nobody's: nothing where it is so already."""
+    return [Revocation(id=key.id, revoked_at=now)] if key.revoked_at is None else []
+
+
+def changed(old: ApiKey, limits: tuple[str, ...], defaults: dict[str, str], *, clear: bool) -> ApiKey:
+    """The key with these beside, or instead of, what it had."""
+    kept_limits, kept_defaults = ((), {}) if clear else (old.limits, old.defaults)
+    return replace(old, limits=tuple(dict.fromkeys((*kept_limits, *limits))), defaults=kept_defaults | defaults)
+
+
+def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey, ApiKey]:
+    """A new key, as text and as it is kept, and the old one with its end."""
+    text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
+    end = now + overlap
+    return text, replace(new, limits=old.limits, defaults=old.defaults), replace(old, expires_at=min(end, old.expires_at or end))
 
 
 def _limits(said: list[str]) -> tuple[str, ...]:

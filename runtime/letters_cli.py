@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from eventlog.port import LogCorrupt, LogUnavailable
 from eventlog.replay import Replays
-from runtime.asking import ask
+from runtime.asking import Wish, ask
 from runtime.observing import observed
 from runtime.replaying import Selection, Sent, at_rest, replay_calls, replay_letters
 from runtime.settings import Misconfigured, Settings
@@ -49,7 +49,8 @@ def dead_letters(chosen: Settings, form: Format, listed: Listed, *, here: bool, 
     where = "" if listed.reason is None else f" WHERE reason = {literal(listed.reason)}"
     by_one = listed.each or listed.reason is not None
     sql = EACH.format(where=where, limit=listed.limit) if by_one else BY_REASON.format(where=where)
-    found = ask(chosen, sql, form, width=Console().width if sys.stdout.isatty() else None, here=here, there=there)
+    width = Console().width if sys.stdout.isatty() else None
+    found = ask(chosen, Wish(sql=sql, form=form, width=width, here=here, there=there))
     return b"No dead letters.\n" if form is Format.TABLE and not found.told.rows else found.body
 
 

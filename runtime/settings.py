@@ -19,7 +19,6 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from eventlog.keys import Auth
 from eventlog.spill_state import SpillConfig
@@ -364,11 +363,6 @@ class Settings(BaseSettings):
     @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
-
-    @property
-    def organization(self) -> Organization:
-        """Whose calls a command shows that reads the lake itself."""
-        return DEFAULT_ORGANIZATION
 
     def ingress(self) -> IngressConfig:
         return IngressConfig(

@@ -10,26 +10,26 @@ from runtime.settings import Settings
 TEXT = """
 Heliograph is up.
 
-  proxy   http://localhost:{port}     base URL for your applications
-  query   http://localhost:{api_port}     SQL, REST, OpenAPI page at /docs
+  proxy   http://{host}:{port}     base URL for your applications
+  query   http://{host}:{api_port}     SQL, REST, OpenAPI page at /docs
   data    {data}
 
 Try it{how}:
 
-  curl http://localhost:{port}/v1/chat/completions \\
+  curl http://{host}:{port}/v1/chat/completions \\
     -H "Content-Type: application/json" -H "Authorization: Bearer {key}" \\
     -d '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 
 or in Python (pip install openai):
 
   from openai import OpenAI
-  client = OpenAI(base_url="http://localhost:{port}/v1"{api_key})
+  client = OpenAI(base_url="http://{host}:{port}/v1"{api_key})
   answer = client.chat.completions.create(model="gpt-4o-mini", messages=[{{"role": "user", "content": "Hello!"}}])
   print(answer.choices[0].message.content)
 
 Then ask what it cost:
 
-  {program} query "SELECT model, count(*) AS calls, sum(cost_usd) AS cost FROM calls GROUP BY 1"
+  {query} "SELECT model, count(*) AS calls, sum(cost_usd) AS cost FROM calls GROUP BY 1"
 
 Ctrl-C ends it; calls in flight and everything they left behind are finished first.
 """
@@ -38,7 +38,8 @@ Ctrl-C ends it; calls in flight and everything they left behind are finished fir
 def welcome(chosen: Settings, port: int, api_port: int, *, demo: bool) -> str:
     """The text, for these ports."""
     return TEXT.format(
-        program=program(),
+        query=query_of(chosen, api_port),
+        host=address_of(chosen.host),
         port=port,
         api_port=api_port,
         data=chosen.data_dir.resolve(),
@@ -46,6 +47,25 @@ def welcome(chosen: Settings, port: int, api_port: int, *, demo: bool) -> str:
         key="demo" if demo else "$OPENAI_API_KEY",
         api_key=', api_key="demo"' if demo else "",
     )
+
+
+HERE = frozenset({"127.0.0.1", "localhost", "0.0.0.0"})
+"""Addresses under which 127.0.0.1 answers, which `heliograph query` asks."""
+
+
+def query_of(chosen: Settings, api_port: int) -> str:
+    """`heliograph query` as another shell has to say it, which knows nothing of this one's options and variables."""
+    words = f"{program()} query"
+    if chosen.host not in HERE:
+        return f"{words} --data-dir {shlex.quote(str(chosen.data_dir.resolve()))}"
+    return f"{words} --api-port {api_port}" if "api_port" in chosen.model_fields_set else words
+
+
+def address_of(host: str) -> str:
+    """What a URL names to reach it."""
+    if host in HERE | {"::", "::1"}:
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 def program() -> str:

@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from pydantic import BaseModel, ConfigDict, Field
 
 from eventlog import keys
 from eventlog.admission import Admission
+from eventlog.events import Organization
 from eventlog.keys import Caller, NotAdmitted
 from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answers
 from storage.asked import WIDTH, Answer, Asked, CallAsked, SqlAsked
@@ -32,6 +33,7 @@ from storage.refusal import Refusal, Refused
 from storage.schema import TABLES
 from storage.schema_page import router as schema_router
 from storage.views import VIEWS, View
+from storage.whose import whose
 
 BODY_LIMIT = 1 << 20
 """A question of 100,000 characters and its parameters."""
@@ -41,10 +43,8 @@ Presented = Callable[[Headers], str | None]
 """The key by which a caller says who it is. Names of headers are lower-case."""
 
 
-def bearer(headers: Headers) -> str | None:
-    """What an `Authorization: Bearer …` says."""
-    kind, _, key = dict(headers).get(b"authorization", b"").decode("latin-1").partition(" ")
-    return key.strip() or None if kind.lower() == "bearer" else None
+def no_key(_headers: Headers) -> None:
+    """Where nobody has to say who they are. Where there are keys, nobody comes in."""
 
 
 _MEDIA = {
@@ -53,6 +53,9 @@ _MEDIA = {
     Format.PARQUET: "application/vnd.apache.parquet",
     Format.TABLE: "text/plain; charset=utf-8",
 }
+
+
+_WHOSE = "Whose rows. Empty: the key's own organization's. A key with the scope `admin` may name another, or `*` for all."
 
 
 class Question(BaseModel):
@@ -68,6 +71,7 @@ class Question(BaseModel):
         default=[], description="Values for `?` and `$1` as a list, for `$name` as an object.", examples=[[]]
     )
     format: Format = Field(default=Format.JSON, description="`json`, `csv`, `parquet` or `table` (plain text).")
+    organization: str = Field(default="", description=_WHOSE, max_length=1000)
     width: int = Field(default=WIDTH, ge=20, le=10_000, description="Characters of a line of `table`.")
 
 
@@ -76,12 +80,13 @@ def create_api(
     *,
     limits: Limits = Limits(),  # noqa: B008 frozen
     admission: Admission | None = None,
-    presented: Presented = bearer,
+    presented: Presented = no_key,
     version: str = "0.1.0",
 ) -> FastAPI:
     """The app. It opens the lake when it starts, and never writes to it. A caller sees the rows of its organization.
 
-    Files hold rows of every organization: they are told to whom `admission` lets see all. `presented` finds a caller's key.
+    Whom `admission` lets see all may ask for another's, and is told the files, which hold rows of every one. `presented` finds a
+    caller's key.
     """
 
     @asynccontextmanager
@@ -147,7 +152,7 @@ async def query(question: Question, request: Request) -> Response:
         sql=question.sql,
         parameters=question.parameters,
         form=question.format,
-        organization=_caller(request).organization,
+        organization=_whose(request, question.organization),
         width=question.width,
     )
     answer = await _asked(request, asked)
@@ -155,13 +160,14 @@ async def query(question: Question, request: Request) -> Response:
     return Handed(answer, headers, _MEDIA[question.format])
 
 
+Whose = Annotated[str, Query(description=_WHOSE, max_length=1000)]
 CallKey = Annotated[str, Path(description="A call id, or a request id: of several calls with it, the newest.", max_length=1000)]
 
 
 @router.get("/v1/calls/{id:path}", responses=error_answers(401, 403, 404, 503), summary="One call with its bodies", tags=["asking"])
-async def call(id: CallKey, request: Request) -> Response:  # noqa: A002 the name in the path
+async def call(id: CallKey, request: Request, organization: Whose = "") -> Response:  # noqa: A002 the name in the path
     """The columns of `calls`, and `request`, `response` and `assembled` (what a streamed answer says as one message)."""
-    answer = await _asked(request, CallAsked(key=id, organization=_caller(request).organization), own=True)
+    answer = await _asked(request, CallAsked(key=id, organization=_whose(request, organization)), own=True)
     if not answer.told.found:
         raise Refused(
             Refusal(
@@ -237,6 +243,12 @@ def _caller(request: Request) -> Caller:
                 status=error.status,
             )
         ) from None
+
+
+def _whose(request: Request, said: str) -> Organization | None:
+    """Raises Refused."""
+    caller, admission = _caller(request), request.app.state.admission
+    return whose(said, caller.organization, sees_all=admission.sees_all(caller))
 
 
 def _described(view: View) -> dict[str, Any]:

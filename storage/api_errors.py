@@ -33,7 +33,7 @@ def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _TITLES = {
     400: "The request cannot be answered as it is.",
     401: "No good key was sent.",
-    403: "The key may not ask.",
+    403: "The key may not ask, or not for that organization.",
     404: "There is no such thing.",
     413: "The body is too large.",
     415: "The body is no JSON by its content type.",

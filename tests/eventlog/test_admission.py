@@ -58,3 +58,4 @@ def test_where_it_has_to_be_known_whose_something_is() -> None:
     assert opened.known_caller("nobody's", Scope.WRITE) == ANYBODY
     assert not opened.sees_all(ANYBODY)
     assert Admission().sees_all(ANYBODY)
+    assert not Admission(Auth.OPEN, lambda: None).sees_all(ANYBODY)

@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 
 from eventlog import following
 from eventlog.codec import BatchId, Message
-from eventlog.control import Decided, decide, key_of, recall, remember, retract
+from eventlog.control import Decided, Decision, decide, key_of, keys_in, recall, remember, retract
 from eventlog.embedded import EmbeddedLog
 from eventlog.events import Organization
 from eventlog.following import Following
-from eventlog.keys import ApiKey
+from eventlog.keys import ApiKey, Revocation
 from eventlog.port import Log, LogUnavailable
 from eventlog.redaction import Redaction
 from eventlog.retained import retained
@@ -71,7 +71,6 @@ async def test_the_newest_of_each_counts(tmp_path: Path) -> None:
         await until(lambda: "digest of c" in it.decided.keys)
         await bare(log, key_of(key("b")), b"")
         await until(lambda: "digest of b" not in it.decided.keys)
-        assert it.decided.changes == 3
 
 
 async def test_what_is_not_understood_is_told_and_passed_over(tmp_path: Path) -> None:
@@ -135,6 +134,32 @@ async def test_another_process_knows_within_a_second(tmp_path: Path) -> None:
         assert asyncio.get_running_loop().time() - began < 1
     await one.close()
     await two.close()
+
+
+LATER = datetime(2026, 11, 27, tzinfo=UTC)
+REVOKED = {
+    "a key alone": ([key("a")], None),
+    "a revocation after it": ([key("a"), Revocation(id="a", revoked_at=AT)], AT),
+    "a revocation before it": ([Revocation(id="a", revoked_at=AT), key("a")], AT),
+    "a revocation of another": ([key("a"), Revocation(id="b", revoked_at=AT)], None),
+    "an old record that says so itself": ([key("a", revoked_at=AT)], AT),
+    "an old record, and a revocation": ([key("a", revoked_at=AT), Revocation(id="a", revoked_at=LATER)], AT),
+}
+
+
+@pytest.mark.parametrize(("decisions", "since"), REVOKED.values(), ids=REVOKED)
+def test_revocations(decisions: list[Decision], since: datetime | None) -> None:
+    assert keys_in(decisions)["digest of a"].revoked_at == since
+
+
+def test_a_revocation_alone_is_no_key(tmp_path: Path) -> None:
+    decided, again = Decided(), Decided()
+    known = [Revocation(id="a", revoked_at=AT)]
+    decided.replace({key_of(each): each for each in known})
+    assert decided.keys == {}
+    remember(tmp_path / "control.json", decided)
+    assert recall(tmp_path / "control.json", again)
+    assert again.decisions == known
 
 
 def test_a_copy_is_its_owners_alone_and_a_broken_one_is_none(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ class Stack:
     port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    key: str = ""
+    """Of Heliograph, to ask with. Empty where nobody has to say who they are."""
 
     @property
     def proxy(self) -> str:
@@ -118,9 +120,8 @@ class Stack:
         process.wait()
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        request = urllib.request.Request(
-            f"{self.api}/v1/query", json.dumps({"sql": sql}).encode(), {"content-type": "application/json"}, method="POST"
-        )
+        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {self.key}"} if self.key else {})
+        request = urllib.request.Request(f"{self.api}/v1/query", json.dumps({"sql": sql}).encode(), headers, method="POST")
         with urllib.request.urlopen(request, timeout=30) as answer:
             found = json.load(answer)
         return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]

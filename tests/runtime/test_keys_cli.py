@@ -4,20 +4,24 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from eventlog.control import Decided
+from eventlog.control import Decided, Decision, key_of, keys_in
 from eventlog.embedded import EmbeddedLog
 from eventlog.events import Organization
 from eventlog.keys import ApiKey, Auth, NotAdmitted, Scope, admitted
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
-from runtime.keys_cli import app
+from runtime.keys_cli import app, changed, revoked, rotated
 from runtime.settings import Misconfigured
+from tests.fakes.keyring import MADE_AT, WRITER
+from tests.fakes.keyring import key as made
 
 Typed = Callable[..., Result]
 KEY = re.compile(r"[sp]k-helicone(-[a-z0-9]{7}){4}")
@@ -109,6 +113,8 @@ def test_rotation_gives_a_new_key_and_time_to_change(typed: Typed, decided: Call
         (("rotate", "gone"), "is revoked already"),
         (("create", " "), "a name and an organization that are not empty"),
         (("create", "a", "--organization", ""), "a name and an organization that are not empty"),
+        (("create", "a", "--organization", "*"), "--organization *: questions mean all of them by that"),
+        (("create", "a", "--organization", "all"), "--organization all: questions mean all of them by that"),
     ],
 )
 def test_what_cannot_be_done_is_told(typed: Typed, words: tuple[str, ...], told: str) -> None:
@@ -149,3 +155,39 @@ def test_limits_and_defaults_that_are_none(typed: Typed, words: tuple[str, ...],
     refused = typed("create", "bot", *words).exception
     assert isinstance(refused, Misconfigured)
     assert told in str(refused)
+
+
+def settled(key: ApiKey) -> list[Decision]:
+    return [changed(key, ("1;w=1",), {"Helicone-User-Id": "bot"}, clear=False)]
+
+
+def cleared(key: ApiKey) -> list[Decision]:
+    return [changed(key, (), {}, clear=True)]
+
+
+def replaced(key: ApiKey) -> list[Decision]:
+    return list(rotated(key, MADE_AT, timedelta(minutes=1))[1:])
+
+
+COMMANDS: dict[str, Callable[[ApiKey], list[Decision]]] = {
+    "revoke": lambda key: revoked(key, MADE_AT),
+    "set": settled,
+    "clear": cleared,
+    "rotate": replaced,
+}
+STEPS = st.lists(st.tuples(st.sampled_from(sorted(COMMANDS)), st.integers(0, 6)), max_size=8)
+
+
+@given(steps=STEPS, once=st.booleans())
+def test_a_revoked_key_stays_so_whoever_writes_at_the_same_moment(*, steps: list[tuple[str, int]], once: bool) -> None:
+    """Each command read what was decided some writes ago. `once`: the key was revoked by a version that wrote so into the key itself."""
+    old = made(WRITER, Scope.WRITE, revoked_at=MADE_AT if once else None)
+    states: list[dict[str, Decision]] = [{key_of(old): old}]
+    gone = once
+    for name, behind in steps:
+        seen = keys_in(states[max(0, len(states) - 1 - behind)].values())[old.digest]
+        states.append(states[-1] | {key_of(each): each for each in COMMANDS[name](seen)})
+        gone = gone or name == "revoke"
+        assert (keys_in(states[-1].values())[old.digest].revoked_at is not None) is gone
+    written = states[-1].values()
+    assert keys_in(reversed(list(written))) == keys_in(written)

@@ -83,6 +83,16 @@ def test_a_day_with_keys(stack: Stack) -> None:
     asked = ("query", "SELECT DISTINCT organization AS o FROM calls", "--format", "csv", "--api-port", str(stack.api_port))
     assert typed(stack, *asked, HELIOGRAPH_API_KEY=acme).split() == ["o", "acme"]
     assert "Heliograph key" in typed(stack, *asked, fails=True)
+    both = (*asked[:1], "SELECT DISTINCT organization AS o FROM calls WHERE o <> 'default' ORDER BY 1", *asked[2:], "--organization")
+    assert "organization_forbidden" in typed(stack, *both, "all", fails=True, HELIOGRAPH_API_KEY=acme)
+    operator = typed(stack, "keys", "create", "operator's", "--scope", "admin", *data)
+    soon(lambda: ask(stack, operator, "SELECT 1").status_code == 200)
+    assert typed(stack, *both, "all", HELIOGRAPH_API_KEY=operator).split() == ["o", "acme", "globex"]
+    assert typed(stack, *both, "globex", HELIOGRAPH_API_KEY=operator).split() == ["o", "globex"]
+    files = (*both[:4], *data)
+    assert typed(stack, *files, "--organization", "all").split() == ["o", "acme", "globex"]
+    assert typed(stack, *files, "--organization", "acme").split() == ["o", "acme"]
+    assert typed(stack, *files).split() == ["o"]
 
     typed(stack, "keys", "revoke", "acme's", *data)
     soon(lambda: everywhere(401, lambda: call(stack, acme), lambda: ask(stack, acme, "SELECT 1")))

@@ -57,6 +57,16 @@ def test_it_says_where_things_are(stack: Stack) -> None:
         assert text in said
 
 
+def test_the_question_it_says_can_be_pasted_into_another_shell(stack: Stack, tmp_path: Path) -> None:
+    assert call(stack).status_code == 200
+    stack.rows("model = 'gpt-4o-mini'")
+    (line,) = [line for line in stack.log("up").splitlines() if '"SELECT model' in line]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    plain["PYTHONPATH"] = str(Path(__file__).parents[2])
+    asked = subprocess.run(line, shell=True, cwd=tmp_path, env=plain, capture_output=True, text=True, timeout=60, check=False)
+    assert "gpt-4o-mini" in asked.stdout, asked.stderr
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_both_ports_are_reached_by_every_loopback_name(stack: Stack, host: str) -> None:
     for port in (stack.port, stack.api_port):

@@ -18,11 +18,12 @@ from fastapi import FastAPI
 
 from eventlog.admission import Admission
 from eventlog.keys import Scope
+from ingress.secrets import presented
 from storage.api import BODY_LIMIT, create_api
 from storage.query import Limits
 from storage.schema import TABLES
 from storage.views import VIEWS
-from tests.fakes.keyring import key, keyring
+from tests.fakes.keyring import READER, WRITER, key, keyring
 from tests.fakes.small_lake import SmallLake, calls
 
 CALL_ID = "01940000-0000-7000-8000-000000000001"  # made at 2024-12-26T07:23:20.704Z
@@ -153,16 +154,16 @@ class TestCalls:
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "call_not_found")
 
     async def test_of_another_organization(self, world: SmallLake) -> None:
-        asking = Admission(known=lambda: keyring(key("other's", Scope.READ, organization="other"), key("operator's", Scope.ADMIN)))
-        async for other in serving(create_api(world.config, admission=asking)):
+        asking = Admission(known=lambda: keyring(key(READER, Scope.READ, organization="other"), key(WRITER, Scope.ADMIN)))
+        async for other in serving(create_api(world.config, admission=asking, presented=presented)):
             for path in (f"/v1/calls/{CALL_ID}", "/v1/tables/calls/files"):
                 refused = await other.get(path)
                 assert (refused.status_code, refused.json()["error"]["field"]) == (401, "Authorization")
             asked = await other.post("/v1/query", json={"sql": "FROM calls"})
             assert (asked.status_code, asked.json()["error"]["code"]) == (401, "key_missing")
-            other.headers["authorization"] = "Bearer operator's"
+            other.headers["authorization"] = f"Bearer {WRITER}"
             assert (await other.get("/v1/tables/calls/files")).status_code == 200
-            other.headers["authorization"] = "Bearer other's"
+            other.headers["authorization"] = f"Bearer {READER}"
             assert (await ask(other, "SELECT count(*) FROM calls"))["rows"] == [[0]]
             assert (await other.get(f"/v1/calls/{CALL_ID}")).status_code == 404
             assert (await other.get("/v1/calls/mine")).status_code == 404
