@@ -21,10 +21,14 @@ from bench import peers
 from bench.ingress import Row, heliograph_command, heliograph_env, table
 from eventlog.events import DEFAULT_ORGANIZATION, Body
 from eventlog.redaction import Detector, Redaction
+from ingress.config import RedisConfig
 from ingress.detectors import Rule
-from ingress.ledger import SharedLedger, Window
+from ingress.ledger import Ledger, SharedLedger, Window
 from ingress.policies import parse_policy
 from ingress.redaction import redacted_body
+from ingress.redis_ledger import RedisLedger
+from ingress.redis_link import RedisLink
+from tests.fakes.redis import RedisServer
 
 CACHED = {"Helicone-Cache-Enabled": "true"}
 LIMITED = {"Helicone-RateLimit-Policy": "100000000;w=60;s=user", "Helicone-User-Id": "user-123"}
@@ -74,13 +78,27 @@ def calls(folder: Path, seconds: int, rounds: int) -> list[Row]:
     ]
 
 
-async def judging(ledger: SharedLedger) -> float:
+async def judging(ledger: Ledger, count: int = JUDGED) -> float:
     """Microseconds of one judgement."""
     policy = parse_policy("10;w=60;s=user")
     began = time.perf_counter()
-    for number in range(JUDGED):
+    for number in range(count):
         await ledger.judge([Window(b"%016d" % (number % 5_000), policy)])
-    return (time.perf_counter() - began) / JUDGED * 1e6
+    return (time.perf_counter() - began) / count * 1e6
+
+
+async def judging_there(url: str) -> tuple[float, float]:
+    """Microseconds of one judgement in Redis, and of one that only asks for a value."""
+    link = RedisLink(RedisConfig(url=url, timeout_s=10))
+    ledger = RedisLedger(link)
+    await judging(ledger, 100)
+    judged = await judging(ledger, JUDGED // 10)
+    began = time.perf_counter()
+    for _ in range(JUDGED // 10):
+        await link.get("nothing")
+    asked = (time.perf_counter() - began) / (JUDGED // 10) * 1e6
+    await link.aclose()
+    return judged, asked
 
 
 def limits(folder: Path) -> list[Row]:
@@ -92,9 +110,13 @@ def limits(folder: Path) -> list[Row]:
         other.stdout.readline()
         two = asyncio.run(judging(shared))
         other.kill()
+    server = RedisServer(folder)
+    there, asked = asyncio.run(judging_there(server.url))
+    server.kill()
     return [
         ("a limit's judgement, one worker, µs", f"{one:.0f}", "", "≤ 30"),
         ("a limit's judgement, another worker counting all the time, µs", f"{two:.0f}", "", "≤ 150"),
+        ("a limit's judgement in Redis, µs", f"{there:.0f}", f"{there / asked:.2f} of a GET", "one round trip"),
     ]
 
 
@@ -144,7 +166,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    peers.require("nginx", "wrk", "taskset")
+    peers.require("nginx", "wrk", "taskset", "redis-server")
     with tempfile.TemporaryDirectory() as folder:
         rows = calls(Path(folder), chosen.seconds, chosen.rounds) + limits(Path(folder)) + redaction()
     print(table([("", "figure", "ratio", "asked"), *rows]))

@@ -58,6 +58,8 @@ class CacheWish(Struct, frozen=True, kw_only=True):
 
     read: bool
     save: bool
+    replaces: bool = False
+    """What is kept takes the place of another where there is no room beside it."""
     slots: int = 1
     """So many answers are gathered before any is given again."""
     seed: str = ""
@@ -146,13 +148,15 @@ def ttl_of(cache_control: str | None) -> int:
 
 
 def heeding(wish: CacheWish, cache_control: str) -> CacheWish:
-    """`wish`, less what `Cache-Control` rules out: `no-cache` and an age of 0 want a fresh answer, `no-store` one that is not kept either.
+    """`wish`, less what `Cache-Control` rules out.
 
+    An age of 0 and `no-cache` want a fresh answer, which the latter has take the place of the one before; `no-store` one that is not kept.
     (RFC 9111, section 5.2.1.) Raises BadDirective.
     """
     said = {word.lower() for word in _FRESH.findall(cache_control)}
     read = wish.read and not said and ttl_of(cache_control) > 0
-    return replace(wish, read=read, save=wish.save and "no-store" not in said)
+    save = wish.save and "no-store" not in said
+    return replace(wish, read=read, save=save, replaces=save and "no-cache" in said)
 
 
 def parse_ignored(name: str, text: str) -> tuple[str, ...]:
@@ -174,8 +178,8 @@ def kept_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
 class Saving:
     """An answer that is to be kept, as it passes. One that grows beyond `limit_bytes`, or MOST_PIECES, is not."""
 
-    def __init__(self, key: bytes, slots: int, ttl_s: int, limit_bytes: int) -> None:
-        self.key, self.slots, self.ttl_s = key, slots, ttl_s
+    def __init__(self, key: bytes, wish: CacheWish, ttl_s: int, limit_bytes: int) -> None:
+        self.key, self.wish, self.ttl_s = key, wish, ttl_s
         self.pieces: list[bytes] = []
         self.size = 0
         self.over = False

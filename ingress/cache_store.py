@@ -72,8 +72,8 @@ class CacheStore(Protocol):
     async def find(self, key: bytes, slots: int) -> Hit | None:
         """One of the answers, by chance, once all slots are full; None before that."""
 
-    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
-        """Into the first slot that is free; where none is, it is not kept."""
+    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, *, replaces: bool = False) -> None:
+        """Into the first slot that is free; where none is, into one by chance, or, unless it `replaces`, nowhere."""
 
     async def clear(self) -> int:
         """Forgets all answers; how many there were."""
@@ -112,11 +112,12 @@ class SharedCache:
         self._touch(key, slot, now)
         return Hit(slot, stored)
 
-    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, *, replaces: bool = False) -> None:
+        instead = self._chance(slots) if replaces else None
         if sum(map(len, stored.pieces)) > HEAVY_BYTES:
-            await asyncio.to_thread(self._put, key, slots, stored, ttl_s)
+            await asyncio.to_thread(self._put, key, slots, stored, ttl_s, instead)
         else:
-            self._put(key, slots, stored, ttl_s)
+            self._put(key, slots, stored, ttl_s, instead)
 
     async def clear(self) -> int:
         try:
@@ -148,25 +149,25 @@ class SharedCache:
             value = bytes(txn.get(_place(key, slot), db=self._entries) or b"")
         return _undamaged(value)
 
-    def _put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+    def _put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, instead: int | None) -> None:
         now = int(self._clock())
         content = encoded(stored)
         value = _HEAD.pack(now + ttl_s, now, _check(content)) + content
         try:
             try:
-                self._place_into(key, slots, value, now, spare=0)
+                self._place_into(key, slots, instead, value, now, spare=0)
             except lmdb.MapFullError:  # a reader was killed, or pages are not filled to the brim
                 self._env.reader_check()
-                self._place_into(key, slots, value, now, spare=self._limit // 10)
+                self._place_into(key, slots, instead, value, now, spare=self._limit // 10)
         except lmdb.Error as error:
             raise CacheUnavailable(str(error)) from error
 
-    def _place_into(self, key: bytes, slots: int, value: bytes, now: int, spare: int) -> None:
+    def _place_into(self, key: bytes, slots: int, instead: int | None, value: bytes, now: int, spare: int) -> None:
         cost = _cost(value)
         if cost > self._limit:
             return
         with self._env.begin(write=True) as txn:
-            free = next((slot for slot in range(slots) if self._live(txn, key, slot, now) is None), None)
+            free = next((slot for slot in range(slots) if self._live(txn, key, slot, now) is None), instead)
             if free is None:
                 return
             self._remove(txn, _place(key, free))

@@ -63,7 +63,7 @@ class Cache:
                 return CachedAnswer(hit.stored)
             recording.own_headers.append((b"Helicone-Cache", b"MISS"))
         if wish.save and ttl_s > 0:
-            recording.saving = Saving(key, wish.slots, ttl_s, self._entry_bytes)
+            recording.saving = Saving(key, wish, ttl_s, self._entry_bytes)
         return None
 
     async def keep(self, recording: Recording, answer: Answer, latency_ms: float) -> None:
@@ -82,7 +82,7 @@ class Cache:
             latency_ms=latency_ms,
         )
         try:
-            await self._store.put(saving.key, saving.slots, stored, saving.ttl_s)
+            await self._store.put(saving.key, saving.wish.slots, stored, saving.ttl_s, replaces=saving.wish.replaces)
         except CacheUnavailable as error:
             self._failed(error)
 

@@ -41,10 +41,11 @@ class RedisCache:
             return None
         return Hit(slot, stored)
 
-    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int) -> None:
+    async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, *, replaces: bool = False) -> None:
+        instead: Word = self._chance(slots) if replaces else ""
         heavy = sum(map(len, stored.pieces)) > HEAVY_BYTES
         value = await asyncio.to_thread(encoded, stored) if heavy else encoded(stored)
-        await self._run("put", key.hex(), slots, value, ttl_s, self._limit, self._now(), REMOVED_AT_ONCE)
+        await self._run("put", key.hex(), slots, value, ttl_s, self._limit, self._now(), REMOVED_AT_ONCE, instead)
 
     async def clear(self) -> int:
         cleared = 0

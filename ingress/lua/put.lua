@@ -1,7 +1,7 @@
 -- Keeps an answer in the first slot of its key that is free, and makes room for it.
 --
 -- ARGV: the prefix; the key; how many slots; the value; for how many seconds; the limit of all sizes together; the time, or '' for this
---       server's; how many that have ended are removed at most.
+--       server's; how many that have ended are removed at most; which slot is taken where none is free, or ''.
 
 local key, slots, value, limit, at = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[6]), time_of(ARGV[7])
 
@@ -15,6 +15,9 @@ for slot = 0, slots - 1 do
     free = place_of(key, slot)
     break
   end
+end
+if not free and ARGV[9] ~= '' then
+  free = place_of(key, ARGV[9])
 end
 if not free then
   return

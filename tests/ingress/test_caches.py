@@ -90,6 +90,15 @@ async def test_all_slots_are_filled_before_the_first_is_given(cache: CacheStore)
     assert {await found(cache, slots=3) for _ in range(60)} == {"a", "b", "c"}
 
 
+async def test_what_replaces_takes_the_place_of_another(cache: CacheStore) -> None:
+    for name in "abc":
+        await cache.put(KEY, 2, stored(name), 60, replaces=True)
+    seen = {await found(cache, slots=2) for _ in range(40)}
+    assert len(seen) == 2
+    assert "c" in seen
+    assert (await cache.stats()).entries == 2
+
+
 async def test_it_is_forgotten_in_time(cache: CacheStore, clock: Clock) -> None:
     await cache.put(KEY, 1, stored("a"), 60)
     clock.now += 59
