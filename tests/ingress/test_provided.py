@@ -3,10 +3,19 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
 
 from eventlog.admission import Admission
-from eventlog.events import Organization
+from eventlog.events import CallId, Organization
 from eventlog.keys import Auth, Scope
+from ingress.config import IngressConfig
+from ingress.heads import read_head
+from ingress.provided import Provided
+from ingress.recording import Recording
+from ingress.routes import Place, Router
+from ingress.upstream import Origin
 from tests.fakes.ingress import World, running
 from tests.fakes.keyring import key, keyring
 
@@ -89,3 +98,61 @@ async def test_fallbacks_elsewhere() -> None:
 async def test_retries_have_it_too() -> None:
     async with running(admission=Admission(None, lambda: KEYS), key_for=key_for) as world:
         assert await credentials(world, by("a", "Helicone-Retry-Enabled: true\r\n")) == ["authorization: Bearer sk-kept"]
+
+
+ORGANIZATIONS, PROVIDERS = ("acme", "globex", "initech"), ("openai", "anthropic", "groq", "google")
+HEADERS = ("content-type", "authorization", "x-api-key", "cookie", "x-my-token")
+ROUTER = Router(IngressConfig(upstreams={name: f"http://{name}.example" for name in PROVIDERS}))
+
+
+class Sent(Struct, frozen=True):
+    """A call as it goes out."""
+
+    organization: str
+    known: bool
+    """By a key of its own."""
+    provider: str
+    """At whose configured origin it goes."""
+    trusted: bool
+    """By its route; else because the caller said so."""
+    fallback: bool
+    headers: frozenset[str]
+    everybody_known: bool
+    query: bytes
+
+
+calls = st.builds(
+    Sent,
+    st.sampled_from(ORGANIZATIONS),
+    st.booleans(),
+    st.sampled_from(PROVIDERS),
+    st.booleans(),
+    st.booleans(),
+    st.frozensets(st.sampled_from(HEADERS), max_size=2),
+    st.booleans(),
+    st.sampled_from([b"", b"?key=mine", b"?q=1"]),
+)
+
+
+def added(call: Sent) -> list[str]:
+    """The keys that are filled in, of all that every organization keeps with every provider."""
+    target = b"/v1/x" + call.query
+    recording = Recording(CallId("c"), 0.0, b"POST", target, read_head([]))
+    recording.organization = Organization(call.organization)
+    recording.key = key("sk-helicone-x", Scope.WRITE, organization=call.organization) if call.known else None
+    place = Place(provider=call.provider, origin=Origin.parse(f"http://{call.provider}.example")[0], trusted=call.trusted)
+    headers = [(name.encode(), b"mine") for name in call.headers]
+    provided = Provided(lambda whose, provider: f"kept-{whose}-{provider}", lambda: call.everybody_known, ROUTER)
+    sent = provided.headers(recording, place, headers, fallback=call.fallback)
+    return [value.decode().removeprefix("Bearer ") for _, value in sent if b"kept-" in value]
+
+
+@given(calls, calls)
+def test_no_organization_sends_another_s_key(one: Sent, other: Sent) -> None:
+    """Of any two calls: each sends its own organization's key for the provider at whose origin it goes, or none."""
+    for call in (one, other):
+        own = call.headers <= {"content-type"} and call.query != b"?key=mine"
+        may = call.known and call.everybody_known and own and (call.trusted or call.fallback)
+        assert added(call) == ([f"kept-{call.organization}-{call.provider}"] if may else [])
+    if (one.organization, one.provider) != (other.organization, other.provider):
+        assert not {*added(one)} & {*added(other)}
