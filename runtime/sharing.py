@@ -29,7 +29,7 @@ class Shared:
             here = SharedLedger(chosen.data_dir / "ledger", limit_bytes=chosen.ledger_bytes)
             closing.callback(here.close)
             if redis is not None:
-                return _among_machines(chosen, redis, here, telemetry, closing)
+                return await _among_machines(chosen, redis, here, telemetry, closing)
             cache = SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
             closing.callback(cache.close)
         except (LedgerUnavailable, CacheUnavailable) as error:
@@ -50,15 +50,17 @@ class Shared:
         await self._closing.aclose()
 
 
-def _among_machines(
+async def _among_machines(
     chosen: Settings, redis: RedisConfig, here: SharedLedger, telemetry: Telemetry, closing: contextlib.AsyncExitStack
 ) -> Shared:
     from ingress.redis_cache import RedisCache  # noqa: PLC0415 - its client takes 5 MB of every worker
     from ingress.redis_ledger import LedgerOfTwo, RedisLedger  # noqa: PLC0415
-    from ingress.redis_link import RedisLink  # noqa: PLC0415
+    from ingress.redis_link import RedisAway, RedisLink  # noqa: PLC0415
 
     link = RedisLink(redis)
     closing.push_async_callback(link.aclose)
+    with contextlib.suppress(RedisAway):  # the log tells of it, at the start rather than at the first call
+        await link.get("")
     there = RedisLedger(link)
     ledger: Ledger = there if chosen.ingress().refuses_uncounted else LedgerOfTwo(there, here, telemetry)
     return Shared(ledger, RedisCache(link, limit_bytes=chosen.cache.bytes), {"ledger": here, "ledger-redis": there}, closing)
