@@ -71,8 +71,7 @@ class Looking:
         if (lying.first if lying.at is None else lying.at) < came:  # where nothing lies, though this came, it was asked too early
             await self._look(place, look, lying.at)
             return True
-        if awaited < lying.first:
-            log.error("messages_missing", topic=place[0], partition=place[1], awaited=awaited, first_left=lying.first)
+        missing(place, awaited, lying)
         return False
 
     async def again(self) -> None:
@@ -119,6 +118,7 @@ class Looking:
             self._looks[place] = look
             await self._look(place, look, lying.at)
         elif read > awaited:
+            missing(place, awaited, lying)
             lane.skip(place, awaited, read)
 
     async def _look(self, place: Place, look: Look, lies_at: int | None) -> None:
@@ -130,6 +130,12 @@ class Looking:
 
 def _pace(lane: Lane) -> float:
     return LOOK_EVERY_S if lane.idle else IN_HAND_S
+
+
+def missing(place: Place, awaited: int, lying: Lying) -> None:
+    """Told when retention took messages that were not read; what a transaction's mark left out is none."""
+    if awaited < lying.first:
+        log.error("messages_missing", topic=place[0], partition=place[1], awaited=awaited, first_left=lying.first)
 
 
 def shorter(place: Place, awaited: int, lying: Lying) -> None:

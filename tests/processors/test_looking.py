@@ -197,6 +197,14 @@ class TestByWhatWasRead:
             await watched(reader, lane, read=5)
         assert reader.sought == [4]
 
+    async def test_what_retention_has_taken_meanwhile_is_told(self, reader: Reader, lane: Lane) -> None:
+        reader.first, reader.there = 6, set()
+        with capture_logs() as told:
+            for _ in range(5):
+                await watched(reader, lane, read=6)
+        assert [(line["event"], line["awaited"], line["first_left"]) for line in told] == [("messages_missing", 3, 6)]
+        assert lane.awaits(PLACE) == 6
+
     async def test_how_far_was_read_is_not_known(self, reader: Reader, lane: Lane) -> None:
         for _ in range(5):
             await watched(reader, lane, read=None)
