@@ -26,7 +26,11 @@ SMALL = 2_000
 """Values above it have pages of their own."""
 MARGIN_BYTES = 4 << 20
 HEAVY_BYTES = 256 << 10
-"""A larger answer is read, and stored, beside the event loop."""
+"""A larger answer is read beside the event loop."""
+HEAVY_TO_PUT = 64 << 10
+"""A larger one is stored so: others may have to go first."""
+EVICTED_AT_ONCE = 100
+"""Answers that go in one transaction: others wait for its end, and a large answer may take the place of thousands of small ones."""
 _HEAD = struct.Struct("<QQ8s")
 """When it expires, when it was used, both in seconds since 1970; the checksum of the rest."""
 _COUNT = struct.Struct("<q")
@@ -114,7 +118,7 @@ class SharedCache:
 
     async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, *, replaces: bool = False) -> None:
         instead = self._chance(slots) if replaces else None
-        if sum(map(len, stored.pieces)) > HEAVY_BYTES:
+        if sum(map(len, stored.pieces)) > HEAVY_TO_PUT:
             await asyncio.to_thread(self._put, key, slots, stored, ttl_s, instead)
         else:
             self._put(key, slots, stored, ttl_s, instead)
@@ -166,20 +170,41 @@ class SharedCache:
         cost = _cost(value)
         if cost > self._limit:
             return
+        with self._env.begin(buffers=True) as txn:
+            if self._slot(txn, key, slots, instead, now) is None:
+                return
+        while not self._has_room(cost + spare):
+            pass
         with self._env.begin(write=True) as txn:
-            free = next((slot for slot in range(slots) if self._live(txn, key, slot, now) is None), instead)
+            free = self._slot(txn, key, slots, instead, now)
             if free is None:
                 return
             self._remove(txn, _place(key, free))
-            self._make_room(txn, cost + spare)
+            if not self._make_room(txn, cost):
+                return
             txn.put(_place(key, free), value, db=self._entries)
             txn.put(_USED.pack(now) + _place(key, free), b"", db=self._used)
             self._count(txn, 1, cost)
 
-    def _make_room(self, txn: lmdb.Transaction, wanted: int) -> None:
+    def _slot(self, txn: lmdb.Transaction, key: bytes, slots: int, instead: int | None, now: int) -> int | None:
+        return next((slot for slot in range(slots) if self._live(txn, key, slot, now) is None), instead)
+
+    def _has_room(self, wanted: int) -> bool:
+        """Now, or after some others went."""
+        with self._env.begin() as txn:
+            if self._counted(txn, _BYTES) + wanted <= self._limit:
+                return True
+        with self._env.begin(write=True) as txn:
+            return self._make_room(txn, wanted)
+
+    def _make_room(self, txn: lmdb.Transaction, wanted: int) -> bool:
+        """Whether there is room now. A few go at a time."""
         cursor = txn.cursor(db=self._used)
-        while self._counted(txn, _BYTES) + wanted > self._limit and cursor.first():
+        for _ in range(EVICTED_AT_ONCE):
+            if self._counted(txn, _BYTES) + wanted <= self._limit or not cursor.first():
+                return True
             self._remove(txn, bytes(cursor.key())[_USED.size :])
+        return False
 
     def _remove(self, txn: lmdb.Transaction, place: bytes) -> None:
         value: Any = txn.get(place, db=self._entries)

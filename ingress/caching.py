@@ -6,7 +6,7 @@ from ingress.cache import CacheWish, Saving, kept_headers
 from ingress.cache_store import CacheStore, CacheUnavailable, Stored
 from ingress.connection import Answer
 from ingress.recording import Recording
-from ingress.streams import ENDING, has_failed, is_event_stream
+from ingress.soundness import is_sound
 from ingress.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ class CachedAnswer(Answer):
     def __init__(self, stored: Stored) -> None:
         self.status, self.reason, self.headers = OK, b"", stored.headers
         self.content_length = sum(map(len, stored.pieces)) if stored.sized else None
-        self.complete = True
+        self.complete = self.framed = True
         self._left = iter(stored.pieces)
 
     def take(self) -> bytes | None:
@@ -71,7 +71,7 @@ class Cache:
         saving = recording.saving
         if saving is None or saving.over or recording.status != OK or self._store is None or not answer.complete:
             return
-        if recording.answer is not None and is_event_stream(recording.answer_type) and has_failed(recording.answer.ending(ENDING)):
+        if recording.answer is None or not is_sound(recording.answer_type, recording.answer, framed=answer.framed):
             return
         saving.over = True
         stored = Stored(

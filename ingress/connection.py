@@ -31,13 +31,27 @@ class Answer:
     the end.
     """
 
-    __slots__ = ("_connection", "_error", "_pieces", "_unread", "_waiter", "complete", "content_length", "headers", "reason", "status")
+    __slots__ = (
+        "_connection",
+        "_error",
+        "_pieces",
+        "_unread",
+        "_waiter",
+        "complete",
+        "content_length",
+        "framed",
+        "headers",
+        "reason",
+        "status",
+    )
 
     def __init__(self, connection: "Connection", status: int, reason: bytes, headers: list[Header], content_length: int | None) -> None:
         self._connection = connection
         self.status, self.reason, self.headers, self.content_length = status, reason, headers, content_length
         self.complete = False
         """All of the body has arrived; there may still be pieces to read."""
+        self.framed = True
+        """Its end is told, not only that of its connection."""
         self._pieces: list[bytes] = []
         self._unread = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -344,6 +358,7 @@ class Connection(asyncio.Protocol):
         self._in_head, self.answer = False, answer
         self._bodiless = self._bodiless or answer.status in BODILESS
         self._until_eof = not self._bodiless and not chunked and answer.content_length is None
+        answer.framed = not self._until_eof
         # The parser forgets it once the message is complete. Whether a body follows that was announced where none may be cannot be told in
         # time: a moment late, it would be the next caller's answer.
         self._reusable = self._parser.should_keep_alive() and not (self._bodiless and (chunked or answer.content_length))

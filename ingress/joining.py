@@ -15,7 +15,7 @@ class JoinedAnswer(Answer):
 
     def __init__(self, answer: Answer) -> None:
         self.status, self.reason, self.headers, self.content_length = answer.status, answer.reason, answer.headers, answer.content_length
-        self.complete = False
+        self.complete, self.framed = False, answer.framed
         self._answer = answer
         self._held = b""
         self._marker = EndOfStream()

@@ -39,12 +39,13 @@ class OutgoingAnswer(Answer):
         response: httpx2.Response,
         headers: list[tuple[bytes, bytes]],
         length: int | None,
+        framed: bool,
         idle_s: float,
         closings: "set[asyncio.Task[None]]",
     ) -> None:
         self.status, self.headers, self.content_length = response.status_code, headers, length
         self.reason = response.extensions.get("reason_phrase", b"")
-        self.complete = False
+        self.complete, self.framed = False, framed
         self._response = response
         self._raw = response.aiter_raw()
         self._idle_s = idle_s
@@ -126,8 +127,9 @@ class OutgoingUpstream:
             response = await self._client.send(request, stream=True)
         except httpx2.HTTPError as error:
             raise failure_of(error, begun=False) from error
-        kept, length, _, _ = end_to_end(response.headers.raw)
-        return OutgoingAnswer(response, kept, length, self._limits.idle_s, self._closings)
+        kept, length, coding, _ = end_to_end(response.headers.raw)
+        framed = length is not None or coding == b"chunked" or response.http_version == "HTTP/2"
+        return OutgoingAnswer(response, kept, length, framed, self._limits.idle_s, self._closings)
 
     def _request(
         self,

@@ -8,9 +8,10 @@ from typing import Any
 from ingress.cache_store import HEAVY_BYTES, TOUCHED_S, CacheStats, CacheUnavailable, Hit, Stored, decoded, encoded
 from ingress.redis_link import RedisAway, RedisLink, Word
 
-REMOVED_AT_ONCE = 100
-"""Answers that have ended, whenever one is kept: some microseconds each."""
-CLEARED_AT_ONCE = 1_000
+REMOVED_AT_ONCE = 200
+"""Answers that go when one is kept: a millisecond or two, in which Redis answers nobody else."""
+LARGEST = 1 << 20
+"""A larger answer is not kept: all that it takes to bring it here is time of every other call."""
 
 
 class RedisCache:
@@ -43,13 +44,15 @@ class RedisCache:
 
     async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, *, replaces: bool = False) -> None:
         instead: Word = self._chance(slots) if replaces else ""
-        heavy = sum(map(len, stored.pieces)) > HEAVY_BYTES
-        value = await asyncio.to_thread(encoded, stored) if heavy else encoded(stored)
+        size = sum(map(len, stored.pieces))
+        if size > LARGEST:
+            return
+        value = await asyncio.to_thread(encoded, stored) if size > HEAVY_BYTES else encoded(stored)
         await self._run("put", key.hex(), slots, value, ttl_s, self._limit, self._now(), REMOVED_AT_ONCE, instead)
 
     async def clear(self) -> int:
         cleared = 0
-        while count := await self._run("clear", CLEARED_AT_ONCE):
+        while count := await self._run("clear", REMOVED_AT_ONCE):
             cleared += count
         return cleared
 

@@ -21,6 +21,7 @@ class RedisLedger:
         self._link, self._clock = link, clock
         self._id, self._costs = self._named("id"), self._named("limits-costs")
         self._marked = False
+        self._known = b""
 
     async def judge(self, windows: Sequence[Window]) -> Judged:
         keys = [self._id, *(self._named(window.id.hex()) for window in windows)]
@@ -29,6 +30,8 @@ class RedisLedger:
             ledger, now, *before = await self._link.run("judge", keys, args)
         except RedisAway as error:
             raise LedgerUnavailable(str(error)) from error
+        if ledger != self._known:  # it was emptied, and knows nothing of costs any more
+            self._known, self._marked = ledger, False
         verdicts, _ = judged(windows, [_entries(pairs) for pairs in before], int(now))
         return Judged(ledger.decode(), verdicts)
 

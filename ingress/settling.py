@@ -39,6 +39,8 @@ POLL_BYTES = 4 << 20
 LOOK_S = 0.5
 """So often it is looked whether somebody limits by cost, and whether whoever settled has ended."""
 REMEMBER_S = 1.0
+BACK = 1_000
+"""Messages: at the busiest some twenty seconds."""
 LATE_S = 3600.0
 """What a call cost that ended longer ago, beyond its window, counts no more: it may have been counted, and that forgotten."""
 
@@ -78,9 +80,9 @@ class Settler:
             return False
 
     async def given(self, spans: Mapping[Place, Span]) -> Positions:
-        """Where the one before ended; at the end, where there was none: what was not limited by cost needs no settling."""
+        """Where the one before ended. Without one, a little before the end: a call that was limited just now may have ended since."""
         known = self._recalled()
-        self._done = {place: min(max(known.get(place, span.next), span.first), span.next) for place, span in spans.items()}
+        self._done = {place: min(max(known.get(place, span.next - BACK), span.first), span.next) for place, span in spans.items()}
         return dict(self._done)
 
     async def taken(self, places: frozenset[Place]) -> None:

@@ -2,6 +2,9 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import structlog
 
 from eventlog.following import Opened
 from ingress.cache_store import CacheStore, CacheUnavailable, SharedCache
@@ -11,6 +14,11 @@ from ingress.settling import Settler
 from ingress.telemetry import Telemetry
 from runtime.deciding import beside
 from runtime.settings import Misconfigured, Settings
+
+log = structlog.get_logger()
+
+ROOM_BYTES = 32 << 20
+"""What Redis needs beside answers: counts, connections, its own."""
 
 
 class Shared:
@@ -50,6 +58,16 @@ class Shared:
         await self._closing.aclose()
 
 
+def _tell_of_memory(memory: Mapping[str, Any], cache_bytes: int) -> None:
+    """Where Redis is set up so that counts may be lost."""
+    most, policy = int(memory.get("maxmemory", 0)), str(memory.get("maxmemory_policy", ""))
+    if most and policy != "noeviction":
+        log.warning("redis_may_evict", policy=policy, remedy="maxmemory-policy noeviction: where a count is thrown out, calls pass")
+    if most and most < cache_bytes + ROOM_BYTES:
+        remedy = f"more memory for it, or HELIOGRAPH_CACHE__BYTES below {max(most - ROOM_BYTES, 0)}"
+        log.warning("redis_too_small", maxmemory=most, cache_bytes=cache_bytes, remedy=remedy)
+
+
 async def _among_machines(
     chosen: Settings, redis: RedisConfig, here: SharedLedger, telemetry: Telemetry, closing: contextlib.AsyncExitStack
 ) -> Shared:
@@ -57,10 +75,11 @@ async def _among_machines(
     from ingress.redis_ledger import LedgerOfTwo, RedisLedger  # noqa: PLC0415
     from ingress.redis_link import RedisAway, RedisLink  # noqa: PLC0415
 
-    link = RedisLink(redis)
+    link, other = RedisLink(redis), RedisLink(redis)  # large answers must not keep counts waiting
     closing.push_async_callback(link.aclose)
+    closing.push_async_callback(other.aclose)
     with contextlib.suppress(RedisAway):  # the log tells of it, at the start rather than at the first call
-        await link.get("")
+        _tell_of_memory(await link.memory(), chosen.cache.bytes)
     there = RedisLedger(link)
     ledger: Ledger = there if chosen.ingress().refuses_uncounted else LedgerOfTwo(there, here, telemetry)
-    return Shared(ledger, RedisCache(link, limit_bytes=chosen.cache.bytes), {"ledger": here, "ledger-redis": there}, closing)
+    return Shared(ledger, RedisCache(other, limit_bytes=chosen.cache.bytes), {"ledger": here, "ledger-redis": there}, closing)

@@ -166,6 +166,7 @@ async def test_what_comes_behind_the_end_marker_is_kept_too(cache: SharedCache) 
         assert b": bye" in second
 
 
+CLOSED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: "
 NOT_KEPT: dict[str, Answering] = {
     "an error": sized(b"{}", status=b"500 Internal Server Error"),
     "a status of its own": sized(b"{}", status=b"201 Created"),
@@ -173,6 +174,11 @@ NOT_KEPT: dict[str, Answering] = {
     "a stream that breaks off": streamed(EVENTS[:2], end=False),
     "an error in a stream": streamed([EVENTS[0], b"event: error\ndata: {}\n\n"]),
     "a response that failed": streamed([EVENTS[0], b"event: response.failed\ndata: {}\n\n"]),
+    "an error in a stream of chat": streamed([EVENTS[0], b'data: {"error":{"message":"server had an error"}}\n\n', b"data: [DONE]\n\n"]),
+    "an error with the status of none": sized(b'{"error":{"message":"Provider returned error","code":502}}'),
+    "a stream without its end": streamed(EVENTS[:1]),
+    "an answer that ends as its connection does": raw(CLOSED + b'application/json\r\n\r\n{"choices":[{"mess', then="close"),
+    "a stream that ends as its connection does": raw(CLOSED + b"text/event-stream\r\n\r\n" + EVENTS[0], then="close"),
     "a large one": sized(b"x" * (9 << 20)),
     "a large stream": streamed([b"data: %b\n\n" % (b"x" * (1 << 20))] * 9),
 }

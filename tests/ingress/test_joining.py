@@ -21,7 +21,7 @@ class Pieces(Answer):
 
     def __init__(self, pieces: Sequence[bytes], error: Interrupted | None = None) -> None:
         self.status, self.reason, self.headers, self.content_length = 200, b"", [], None
-        self.complete = False
+        self.complete, self.framed = False, True
         self.left = list(pieces)
         self.error = error
         self.closed = False

@@ -1,8 +1,10 @@
 """Redis that dies, hangs, fills up or comes back: no call waits for it, and what is counted meanwhile is counted here."""
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -15,9 +17,9 @@ from ingress.cache_store import CacheUnavailable, Stored
 from ingress.config import RedisConfig
 from ingress.ledger import LedgerUnavailable, SharedLedger, Window
 from ingress.policies import parse_policy
-from ingress.redis_cache import RedisCache
+from ingress.redis_cache import LARGEST, REMOVED_AT_ONCE, RedisCache
 from ingress.redis_ledger import LedgerOfTwo, RedisLedger
-from ingress.redis_link import LOOK_S, RedisAway, RedisLink
+from ingress.redis_link import RedisAway, RedisLink
 from ingress.telemetry import LIMITS_COUNTED_HERE, Telemetry
 from tests.fakes.ingress import running, status_of
 from tests.fakes.redis import RedisServer
@@ -50,9 +52,9 @@ def window(name: str = "a") -> Window:
     return Window(name.encode().ljust(16), POLICY)
 
 
-async def back(link: RedisLink) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while link.away:
+        while not holds():
             await asyncio.sleep(0.02)
 
 
@@ -67,6 +69,7 @@ async def test_nobody_waits_for_it(server: RedisServer, how: str) -> None:
             found = await asyncio.gather(*(ledger.judge([window()]) for _ in range(50)), return_exceptions=True)
             assert time.perf_counter() - began < 10 * QUICK_S
             assert {type(each) for each in found} == {LedgerUnavailable}
+            await until(lambda: link.away)
             began = time.perf_counter()
             for _ in range(100):
                 with pytest.raises(LedgerUnavailable):
@@ -74,9 +77,28 @@ async def test_nobody_waits_for_it(server: RedisServer, how: str) -> None:
             assert time.perf_counter() - began < QUICK_S  # it is not even asked
             assert [line["event"] for line in logs] == ["redis_away"]
             server.start() if how == "killed" else server.go_on()
-            await back(link)
+            await until(lambda: not link.away)
             assert [line["event"] for line in logs] == ["redis_away", "redis_back"]
         assert (await ledger.judge([window()])).verdicts[0].allowed  # its scripts are there again, whoever lost them
+
+
+async def test_a_burst_is_counted_to_the_last_call(server: RedisServer) -> None:
+    """Far more than may be under way at once, and a timeout that none of them would meet if it began before their turn."""
+    async with linked(server, QUICK_S) as link:
+        ledger = RedisLedger(link)
+        await ledger.judge([window("before")])
+        verdicts = await asyncio.gather(*(ledger.judge([window()]) for _ in range(2_000)))
+        assert sum(each.verdicts[0].allowed for each in verdicts) == 10
+        assert not link.away
+
+
+async def test_one_question_that_fails_does_not_say_that_the_next_will(server: RedisServer) -> None:
+    async with linked(server) as link:
+        with pytest.raises(RedisAway):
+            await link.run("judge", ["only the ledger's"], [])
+        await asyncio.sleep(0.2)
+        assert not link.away
+        assert await link.get("nothing") is None
 
 
 async def test_what_is_given_up_halfway_mixes_up_no_answers(server: RedisServer) -> None:
@@ -95,6 +117,9 @@ async def test_what_is_given_up_halfway_mixes_up_no_answers(server: RedisServer)
             assert hit is not None
             assert hit.stored.call_id == "a"
             assert (await ledger.judge([window(f"other {round_}")])).verdicts[0].remaining == 9
+    with warnings.catch_warnings():  # one that was given up while it connected leaves its socket to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 async def test_one_that_is_full_counts_as_away(server: RedisServer) -> None:
@@ -102,10 +127,55 @@ async def test_one_that_is_full_counts_as_away(server: RedisServer) -> None:
         await admin.config_set("maxmemory", "1")
         with pytest.raises(RedisAway, match="OutOfMemory"):
             await link.set_once("x", 1)
-        await asyncio.sleep(3 * LOOK_S)
-        assert link.away
+        await until(lambda: link.away)
         await admin.config_set("maxmemory", "0")
-        await back(link)
+        await until(lambda: not link.away)
+
+
+async def test_a_cache_takes_no_memory_that_is_not_there(server: RedisServer) -> None:
+    """Nor from the counts of limits: it is refused like them, though it could remove something first."""
+    async with linked(server) as link, Redis.from_url(server.url, protocol=2) as admin:
+        cache = RedisCache(link, limit_bytes=1 << 30)
+        await admin.config_set("maxmemory", str((await admin.info("memory"))["used_memory"] + (4 << 20)))
+        stored = Stored(call_id="a", headers=[], pieces=[b"x" * 500_000], sized=True, latency_ms=1.0)
+
+        async def fill() -> None:
+            for number in range(40):
+                await cache.put(number.to_bytes(32, "big"), 1, stored, 60)
+
+        with pytest.raises(CacheUnavailable):
+            await fill()
+        assert (await admin.info("memory"))["used_memory"] < (await admin.info("memory"))["maxmemory"] + 1_000_000
+
+
+async def test_answers_leave_by_themselves(server: RedisServer) -> None:
+    async with linked(server) as link, Redis.from_url(server.url, protocol=2) as admin:
+        cache = RedisCache(link, limit_bytes=1 << 20)
+        await cache.put(b"k" * 32, 1, Stored(call_id="a", headers=[], pieces=[b"{}"], sized=True, latency_ms=1.0), 600)
+        assert 600 < await admin.ttl(f"{link.prefix}:answers:{b'k'.hex() * 32}:0") <= 660
+
+
+async def test_a_large_answer_is_not_kept(server: RedisServer) -> None:
+    async with linked(server) as link:
+        cache = RedisCache(link, limit_bytes=1 << 30)
+        await cache.put(b"k" * 32, 1, Stored(call_id="a", headers=[], pieces=[b"x" * (LARGEST + 1)], sized=True, latency_ms=1.0), 60)
+        assert (await cache.stats()).entries == 0
+
+
+async def test_few_go_for_one(server: RedisServer) -> None:
+    """So that nobody waits: a large one among thousands of small ones is kept when enough have gone, and not before."""
+    async with linked(server) as link:
+        cache = RedisCache(link, limit_bytes=2 << 20)
+        for number in range(3_000):
+            await cache.put(number.to_bytes(32, "big"), 1, Stored(call_id="a", headers=[], pieces=[b"{}"], sized=True, latency_ms=1.0), 60)
+        full = (await cache.stats()).entries
+        large = Stored(call_id="large", headers=[], pieces=[b"x" * 900_000], sized=True, latency_ms=1.0)
+        seen = []
+        while await cache.find(b"l" * 32, 1) is None:
+            await cache.put(b"l" * 32, 1, large, 60)
+            seen.append((await cache.stats()).entries)
+        assert full - seen[0] == REMOVED_AT_ONCE
+        assert 2 < len(seen) < 20
 
 
 async def test_a_connection_that_was_closed_while_nobody_used_it(server: RedisServer) -> None:
@@ -126,7 +196,7 @@ async def test_calls_are_counted_here_meanwhile(server: RedisServer, ledger: Sha
             assert [status_of(await world.post(headers=LIMITED)) for _ in range(3)] == [200, 200, 429]
             assert LIMITS_COUNTED_HERE._value.get() == before + 3
             server.start()
-            await back(link)
+            await until(lambda: not link.away)
             assert [status_of(await world.post(headers=LIMITED)) for _ in range(3)] == [200, 200, 429]  # it forgot, being killed
 
 

@@ -1,5 +1,6 @@
 """What an ingress shares: on this machine without a word, among machines where Redis is named, though it may be away."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ async def test_on_one_machine(tmp_path: Path) -> None:
 async def test_one_that_is_away_at_the_start_is_told_of_and_holds_nothing_up(tmp_path: Path) -> None:
     with capture_logs() as logs:
         shared = await Shared.open(settings(tmp_path, redis_url=NOWHERE), Telemetry())
+        async with asyncio.timeout(20):
+            while not logs:
+                await asyncio.sleep(0.02)
     assert [line["event"] for line in logs] == ["redis_away"]
     assert (await shared.ledger.judge([Window(b"w" * 16, parse_policy("1;w=60"))])).verdicts[0].allowed
     await shared.aclose()
