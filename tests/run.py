@@ -1,26 +1,26 @@
-"""`make test`: every test. Those on a real Kafka, which mostly wait for it, run beside the others and tell of themselves after them."""
+"""`make test`: every test, in two runs side by side. Those that mostly wait, for Kafka or a whole Heliograph, tell of themselves last."""
 
 import subprocess
 import sys
 import tempfile
 
 PYTEST = [sys.executable, "-m", "pytest"]
-ON_KAFKA = "tests/kafka"
+WAITING = ("tests/kafka", "tests/spine")
 
 
 def main() -> int:
     """The exit code of whichever failed, or 0. Ctrl-C ends both."""
-    sys.stdout.write(f"{ON_KAFKA} runs beside the other tests, and tells of itself after them.\n")
+    sys.stdout.write(f"{' and '.join(WAITING)} run beside the other tests, and tell of themselves after them.\n")
     sys.stdout.flush()
     with tempfile.TemporaryFile("w+") as said:
-        kafka = subprocess.Popen([*PYTEST, "-p", "no:cacheprovider", ON_KAFKA], stdout=said, stderr=subprocess.STDOUT)
+        waiting = subprocess.Popen([*PYTEST, "-p", "no:cacheprovider", *WAITING], stdout=said, stderr=subprocess.STDOUT)
         try:
-            others = subprocess.call([*PYTEST, f"--ignore={ON_KAFKA}"])
-            return others or kafka.wait()
+            others = subprocess.call([*PYTEST, *(f"--ignore={folder}" for folder in WAITING)])
+            return others or waiting.wait()
         except KeyboardInterrupt:
             return 130
         finally:
-            kafka.wait()
+            waiting.wait()
             said.seek(0)
             sys.stdout.write(said.read())
 

@@ -29,6 +29,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Without keys. Each of its tests has users and questions of its own."""
+    with running(tmp_path_factory.mktemp("open"), workers=2) as made:
+        yield made
+
+
 def typed(stack: Stack, *words: str, fails: bool = False, **env: str) -> str:
     command = [sys.executable, "-m", "runtime.cli", *words]
     found = subprocess.run(command, env=stack.environment() | env, capture_output=True, text=True, timeout=60, check=False)
@@ -106,55 +113,55 @@ def test_a_day_with_keys(stack: Stack) -> None:
     assert not [file for file in kept if file.is_file() and any(key[12:].encode() in file.read_bytes() for key in (acme, globex))]
 
 
-def test_ten_in_a_minute_by_the_sdk_among_workers(tmp_path: Path) -> None:
+def test_ten_in_a_minute_by_the_sdk_among_workers(open_to_all: Stack) -> None:
     """The skill page's snippet, asked twelve times, of two workers; a restart forgets nothing."""
-    with running(tmp_path, workers=2) as stack:
-        clients = [
-            openai.OpenAI(
-                base_url=f"{stack.proxy}/v1",
-                api_key="sk-test",
-                max_retries=0,
-                default_headers={"Helicone-Auth": "Bearer sk-helicone-xxxx", "Helicone-RateLimit-Policy": "10;w=600;s=user"},
-            )
-            for _ in range(6)
-        ]
+    stack = open_to_all
+    clients = [
+        openai.OpenAI(
+            base_url=f"{stack.proxy}/v1",
+            api_key="sk-test",
+            max_retries=0,
+            default_headers={"Helicone-Auth": "Bearer sk-helicone-xxxx", "Helicone-RateLimit-Policy": "10;w=600;s=user"},
+        )
+        for _ in range(6)
+    ]
 
-        def status_of(client: openai.OpenAI, user: str) -> int:
-            named = {"Helicone-User-Id": user}
-            try:
-                client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "Hello"}], extra_headers=named)
-            except openai.RateLimitError as error:
-                return error.status_code if "retry-after" in error.response.headers else 0
-            return 200
+    def status_of(client: openai.OpenAI, user: str) -> int:
+        named = {"Helicone-User-Id": user}
+        try:
+            client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "Hello"}], extra_headers=named)
+        except openai.RateLimitError as error:
+            return error.status_code if "retry-after" in error.response.headers else 0
+        return 200
 
-        def statuses(user: str) -> list[int]:
-            return [status_of(client, user) for client in clients * 2]
+    def statuses(user: str) -> list[int]:
+        return [status_of(client, user) for client in clients * 2]
 
-        assert statuses("user-123") == [200] * 10 + [429] * 2
-        assert statuses("user-456") == [200] * 10 + [429] * 2
-        outcomes = Counter(row["outcome"] for row in stack.rows("user_id = 'user-456'", count=12))
-        assert outcomes == {"completed": 10, "rate_limited": 2}
-        stack.kill_tree()
-        stack.start()
-        assert statuses("user-123") == [429] * 12
+    assert statuses("user-123") == [200] * 10 + [429] * 2
+    assert statuses("user-456") == [200] * 10 + [429] * 2
+    outcomes = Counter(row["outcome"] for row in stack.rows("user_id = 'user-456'", count=12))
+    assert outcomes == {"completed": 10, "rate_limited": 2}
+    stack.kill_tree()
+    stack.start()
+    assert statuses("user-123") == [429] * 12
 
 
-def test_cents_of_each_user(tmp_path: Path) -> None:
+def test_cents_of_each_user(open_to_all: Stack) -> None:
     """What calls cost, as it was understood, comes back to the workers that let them pass."""
-    with running(tmp_path, workers=2) as stack:
+    stack = open_to_all
 
-        def call_of(user: str) -> httpx.Response:
-            headers = {
-                "authorization": "Bearer sk-test",
-                "helicone-user-id": user,
-                "helicone-ratelimit-policy": "0.01;w=600;u=cents;s=user",
-            }
-            return httpx.post(f"{stack.proxy}/v1/chat/completions", json=BODY | {"model": "gpt-4"}, headers=headers, timeout=20)
+    def call_of(user: str) -> httpx.Response:
+        headers = {
+            "authorization": "Bearer sk-test",
+            "helicone-user-id": user,
+            "helicone-ratelimit-policy": "0.01;w=600;u=cents;s=user",
+        }
+        return httpx.post(f"{stack.proxy}/v1/chat/completions", json=BODY | {"model": "gpt-4"}, headers=headers, timeout=20)
 
-        soon(lambda: call_of("anna").status_code == 429)
-        assert call_of("bert").status_code == 200
-        stack.rows("user_id = 'anna' AND rate_limited")
-        assert sum(row["cost_usd"] or 0 for row in stack.rows("user_id = 'anna'")) >= 0.0001
+    soon(lambda: call_of("anna").status_code == 429)
+    assert call_of("bert").status_code == 200
+    stack.rows("user_id = 'anna' AND rate_limited")
+    assert sum(row["cost_usd"] or 0 for row in stack.rows("user_id = 'anna'")) >= 0.0001
 
 
 def test_a_provider_s_key_that_is_kept(tmp_path: Path) -> None:
@@ -203,39 +210,39 @@ def test_a_provider_s_key_that_is_kept(tmp_path: Path) -> None:
         assert kept == []
 
 
-def test_the_second_is_given_again_by_any_worker(tmp_path: Path) -> None:
+def test_the_second_is_given_again_by_any_worker(open_to_all: Stack) -> None:
     """The skill page's snippet: an identical call made right after the first is a hit, also through another worker, and after a kill -9."""
-    with running(tmp_path, workers=2) as stack:
+    stack = open_to_all
 
-        def answers(question: str, count: int, **more: str) -> list[Any]:
-            found = []
-            for _ in range(count):
-                client = openai.OpenAI(
-                    base_url=f"{stack.proxy}/v1",
-                    api_key="sk-test",
-                    default_headers={"Helicone-Auth": "Bearer sk-helicone-xxxx", "Helicone-Cache-Enabled": "true"} | more,
-                )
-                with client:
-                    messages: Any = [{"role": "user", "content": question}]
-                    found.append(client.chat.completions.with_raw_response.create(model="gpt-3.5-turbo", messages=messages))
-            return found
+    def answers(question: str, count: int, **more: str) -> list[Any]:
+        found = []
+        for _ in range(count):
+            client = openai.OpenAI(
+                base_url=f"{stack.proxy}/v1",
+                api_key="sk-test",
+                default_headers={"Helicone-Auth": "Bearer sk-helicone-xxxx", "Helicone-Cache-Enabled": "true"} | more,
+            )
+            with client:
+                messages: Any = [{"role": "user", "content": question}]
+                found.append(client.chat.completions.with_raw_response.create(model="gpt-3.5-turbo", messages=messages))
+        return found
 
-        first, *others = answers("What is 2+2?", 10)
-        assert [answer.headers["helicone-cache"] for answer in (first, *others)] == ["MISS"] + ["HIT"] * 9
-        assert {answer.content for answer in others} == {first.content}
-        bucket = answers("Summarize our FAQ", 6, **{"Helicone-Cache-Bucket-Max-Size": "3"})
-        assert [answer.headers["helicone-cache"] for answer in bucket] == ["MISS"] * 3 + ["HIT"] * 3
-        miss = stack.row(f"request_id = '{first.headers['helicone-id']}'")
-        hit = stack.row(f"request_id = '{others[0].headers['helicone-id']}'")
-        assert (miss["cache_hit"], hit["cache_hit"], hit["cache_reference_id"]) == (False, True, miss["call_id"])
-        assert (hit["cost_usd"], hit["cost_saved_usd"], hit["attempts"]) == (0, miss["cost_usd"], 0)
-        stack.kill_tree()
-        stack.start()
-        assert answers("What is 2+2?", 1)[0].headers["helicone-cache"] == "HIT"
-        data = ("--data-dir", str(stack.data_dir))
-        assert typed(stack, "cache", "stats", *data).startswith("4 answers, ")
-        assert typed(stack, "cache", "clear", *data) == "4 answers are forgotten."
-        assert answers("What is 2+2?", 1)[0].headers["helicone-cache"] == "MISS"
+    first, *others = answers("What is 2+2?", 10)
+    assert [answer.headers["helicone-cache"] for answer in (first, *others)] == ["MISS"] + ["HIT"] * 9
+    assert {answer.content for answer in others} == {first.content}
+    bucket = answers("Summarize our FAQ", 6, **{"Helicone-Cache-Bucket-Max-Size": "3"})
+    assert [answer.headers["helicone-cache"] for answer in bucket] == ["MISS"] * 3 + ["HIT"] * 3
+    miss = stack.row(f"request_id = '{first.headers['helicone-id']}'")
+    hit = stack.row(f"request_id = '{others[0].headers['helicone-id']}'")
+    assert (miss["cache_hit"], hit["cache_hit"], hit["cache_reference_id"]) == (False, True, miss["call_id"])
+    assert (hit["cost_usd"], hit["cost_saved_usd"], hit["attempts"]) == (0, miss["cost_usd"], 0)
+    stack.kill_tree()
+    stack.start()
+    assert answers("What is 2+2?", 1)[0].headers["helicone-cache"] == "HIT"
+    data = ("--data-dir", str(stack.data_dir))
+    assert typed(stack, "cache", "stats", *data).startswith("4 answers, ")
+    assert typed(stack, "cache", "clear", *data) == "4 answers are forgotten."
+    assert answers("What is 2+2?", 1)[0].headers["helicone-cache"] == "MISS"
 
 
 def test_where_there_is_no_cache(stack: Stack, tmp_path: Path) -> None:
