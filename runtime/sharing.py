@@ -58,7 +58,7 @@ class Shared:
         await self._closing.aclose()
 
 
-def _tell_of_memory(memory: Mapping[str, Any], cache_bytes: int) -> None:
+def tell_of_memory(memory: Mapping[str, Any], cache_bytes: int) -> None:
     """Where Redis is set up so that counts may be lost."""
     most, policy = int(memory.get("maxmemory", 0)), str(memory.get("maxmemory_policy", ""))
     if most and policy != "noeviction":
@@ -79,7 +79,7 @@ async def _among_machines(
     closing.push_async_callback(link.aclose)
     closing.push_async_callback(other.aclose)
     with contextlib.suppress(RedisAway):  # the log tells of it, at the start rather than at the first call
-        _tell_of_memory(await link.memory(), chosen.cache.bytes)
+        tell_of_memory(await link.memory(), chosen.cache.bytes)
     there = RedisLedger(link)
     ledger: Ledger = there if chosen.ingress().refuses_uncounted else LedgerOfTwo(there, here, telemetry)
     return Shared(ledger, RedisCache(other, limit_bytes=chosen.cache.bytes), {"ledger": here, "ledger-redis": there}, closing)

@@ -11,7 +11,7 @@ from ingress.ledger import SharedLedger, Window
 from ingress.policies import parse_policy
 from ingress.telemetry import Telemetry
 from runtime.settings import Misconfigured, Settings
-from runtime.sharing import Shared
+from runtime.sharing import Shared, tell_of_memory
 from tests.fakes.redis import RedisServer
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -54,3 +54,19 @@ async def test_a_data_directory_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "ledger").touch()
     with pytest.raises(Misconfigured, match="HELIOGRAPH_DATA_DIR"):
         await Shared.open(settings(tmp_path), Telemetry())
+
+
+WARNED = {
+    "no limit": ({"maxmemory": 0, "maxmemory_policy": "allkeys-lru"}, []),
+    "as it should be": ({"maxmemory": 200 << 20, "maxmemory_policy": "noeviction"}, []),
+    "it may throw counts out": ({"maxmemory": 200 << 20, "maxmemory_policy": "allkeys-lru"}, ["redis_may_evict"]),
+    "answers may take all of it": ({"maxmemory": 100 << 20, "maxmemory_policy": "noeviction"}, ["redis_too_small"]),
+    "a server that says nothing": ({}, []),
+}
+
+
+@pytest.mark.parametrize(("memory", "warned"), WARNED.values(), ids=WARNED)
+def test_how_it_is_set_up_is_told(memory: dict[str, object], warned: list[str]) -> None:
+    with capture_logs() as logs:
+        tell_of_memory(memory, 100 << 20)
+    assert [line["event"] for line in logs] == warned
