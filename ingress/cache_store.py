@@ -51,6 +51,8 @@ class Stored(Struct, frozen=True, kw_only=True, array_like=True):
     """Its length was announced."""
     latency_ms: float
     """How long that call took."""
+    fallback_index: int | None = None
+    """Which of several targets answered it."""
 
 
 class Hit(Struct, frozen=True):

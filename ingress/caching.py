@@ -55,12 +55,14 @@ class Cache:
             self._telemetry.cache_asked(hit=hit is not None)
             if hit is not None:
                 recording.cache_reference_id = hit.stored.call_id
+                recording.fallback_index = hit.stored.fallback_index
                 recording.own_headers += [
                     (b"Helicone-Cache", b"HIT"),
                     (b"Helicone-Cache-Bucket-Idx", b"%d" % hit.slot),
                     (b"Helicone-Cache-Latency", b"%d" % round(hit.stored.latency_ms)),
                 ]
                 return CachedAnswer(hit.stored)
+        if wish.read or wish.replaces:
             recording.own_headers.append((b"Helicone-Cache", b"MISS"))
         if wish.save and ttl_s > 0:
             recording.saving = Saving(key, wish, ttl_s, self._entry_bytes)
@@ -80,6 +82,7 @@ class Cache:
             pieces=saving.pieces,
             sized=recording.announced is not None,
             latency_ms=latency_ms,
+            fallback_index=recording.fallback_index,
         )
         try:
             await self._store.put(saving.key, saving.wish.slots, stored, saving.ttl_s, replaces=saving.wish.replaces)

@@ -8,8 +8,11 @@ import base64
 import codecs
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from eventlog.events import Body
 from ingress.decoding import Decoder, Undecodable, decoders_of
+from ingress.secrets import MASK
 
 TAIL = 65_536
 """Bytes kept of the end of a body that passed its limit."""
@@ -187,6 +190,12 @@ def body_of(data: bytes, content_type: str | None, *, omitted: bool = False) -> 
     """A whole small body, not encoded: the way most of them come."""
     text, coded = _as_text(data)
     return Body(text=text, base64=coded, size=len(data), content_type=content_type, omitted=omitted)
+
+
+def without(secret: str, body: Body) -> Body:
+    """`body`, in which a provider may have repeated what it was sent."""
+    text, tail = (part.replace(secret, MASK) if part is not None else None for part in (body.text, body.tail))
+    return replace(body, text=text, tail=tail)
 
 
 def _through(chain: Sequence[Decoder], piece: bytes) -> Iterator[bytes]:

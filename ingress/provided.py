@@ -37,10 +37,11 @@ class Provided:
         """What is sent to `place`. `fallback`: it is one of a list, and the provider's own if it is at that origin."""
         if recording.key is None or not self._known_callers() or _has_credentials(without_our_keys(headers), recording.target):
             return headers
-        providers = [place.provider] if place.trusted else self._router.configured_at(place) if fallback else []
+        providers = [place.provider] if place.trusted and not place.named else self._router.configured_at(place) if fallback else []
         for provider in providers:
             key = self._key_for(recording.organization, provider)
             if key is not None:
+                recording.filled_in = key
                 return [*headers, _header(provider, key)]
         return headers
 

@@ -24,7 +24,7 @@ from eventlog.events import (
 )
 from eventlog.keys import ApiKey
 from ingress.cache import Saving
-from ingress.copies import Copy, body_of
+from ingress.copies import Copy, body_of, without
 from ingress.directives import NOTHING, Directives
 from ingress.heads import RequestHead
 from ingress.routes import Route
@@ -129,6 +129,7 @@ class Recording:
         "directives",
         "ended",
         "fallback_index",
+        "filled_in",
         "gave_up",
         "head",
         "kept",
@@ -159,6 +160,8 @@ class Recording:
         self.target = target
         self.head = head
         self.organization = DEFAULT_ORGANIZATION
+        self.filled_in: str | None = None
+        """The provider's key, where it is one that is kept here."""
         self.key: ApiKey | None = None
         """By which the caller is known."""
         self.own_headers: list[tuple[bytes, bytes]] = []
@@ -354,4 +357,5 @@ class Recording:
         if self.answer is None:
             return Body()
         self.answer.end()
-        return self.answer.body(self.answer_type, omitted=self.directives.omit_response, broken_off=broken_off)
+        body = self.answer.body(self.answer_type, omitted=self.directives.omit_response, broken_off=broken_off)
+        return body if self.filled_in is None else without(self.filled_in, body)

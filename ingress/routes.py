@@ -33,7 +33,9 @@ class Place(Struct, frozen=True):
     prefix: bytes = b""
     """Put before the path: the path of a configured upstream."""
     trusted: bool = False
-    """Configured or built in, not named by a caller: it may have a private address."""
+    """Configured or built in: it may have a private address."""
+    named: bool = False
+    """By a caller, who may know of it what the operator told: it gets no key that is kept here for its own route."""
     known: bool = True
     """Its name is one of ours; the name of a caller's target is not, and must not become a metric's label."""
 
@@ -69,7 +71,7 @@ class Router:
         self._labels = HOST_LABELS if config.hosts is None else dict(config.hosts)
         self._openai, self._anthropic = self._places["openai"], self._places["anthropic"]
         self._crossings: dict[tuple[bytes, bytes], _Crossing] = {}
-        self._named: dict[str, Place] = {}
+        self._named: dict[tuple[str, bool], Place] = {}
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +92,8 @@ class Router:
 
     def route_to(self, header: str, url: str, target: bytes) -> Route:
         """The way to a target that the caller names: its origin and the request's path, less a leading `/gateway`. Raises BadTarget."""
-        place = self._named.get(url) or self._name(header, url)
+        messages = target.startswith(MESSAGES)
+        place = self._named.get((url, messages)) or self._name(header, url, messages=messages)
         rest = target
         if _first_segment(target) == b"gateway":
             rest = target[8:]
@@ -98,8 +101,9 @@ class Router:
         return Route(place, rest)
 
     def configured_at(self, place: Place) -> list[str]:
-        """The providers that are configured at this place's origin."""
-        return [name for name, each in self._places.items() if each.origin == place.origin]
+        """The providers that are configured at this place's origin, its own first."""
+        names = [name for name, each in self._places.items() if each.origin == place.origin]
+        return sorted(names, key=lambda name: name != place.provider)
 
     def _cross(self, host: bytes, segment: bytes) -> _Crossing:
         crossing = self._crossing(host, segment)
@@ -128,18 +132,27 @@ class Router:
     def _advice(self) -> str:
         return f"Use /v1, /<provider>/… with one of {', '.join(self.names)}, or the header Helicone-Target-URL."
 
-    def _name(self, header: str, url: str) -> Place:
+    def _name(self, header: str, url: str, *, messages: bool) -> Place:
         try:
             origin, _ = Origin.parse(url)
             origin.netloc.encode("ascii" if origin.netloc.isascii() else "idna")
         except ValueError as error:
             raise BadTarget(f"{header}: {_fault(error)}. Expected https://host[:port]", field=header) from None
+        own = self._own(origin, messages=messages)
         provider = provider_at(origin.host)
-        place = Place(provider, origin, known=provider in self._places)
+        if own is not None and provider == origin.host:  # nobody knows the host but the operator
+            provider = own.provider
+        place = Place(provider, origin, trusted=own is not None and not own.prefix, named=True, known=provider in self._places)
         if len(url) <= REMEMBERED_BYTES:
             _make_room(self._named)
-            self._named[url] = place
+            self._named[url, messages] = place
         return place
+
+    def _own(self, origin: Origin, *, messages: bool) -> Place | None:
+        """The provider that is configured there; of several, the one whose dialect is spoken."""
+        there = [each for each in self._places.values() if each.origin == origin]
+        spoken = self._anthropic if messages else self._openai
+        return spoken if spoken in there else there[0] if there else None
 
 
 def _fault(error: ValueError) -> str:
@@ -163,7 +176,7 @@ def _label(host: bytes) -> str:
     return label.decode("latin-1").lower() if dot else ""
 
 
-def _make_room(table: "dict[tuple[bytes, bytes], _Crossing] | dict[str, Place]") -> None:
+def _make_room(table: "dict[tuple[bytes, bytes], _Crossing] | dict[tuple[str, bool], Place]") -> None:
     """Forgets everything once too much is remembered: cheap, and only whoever sends ever new names pays for it."""
     if len(table) >= REMEMBERED:
         table.clear()

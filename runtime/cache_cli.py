@@ -62,7 +62,8 @@ async def _cache(chosen: Settings) -> AsyncIterator[CacheStore]:
         return
     if not chosen.cache_dir.is_dir():
         raise Misconfigured(
-            f"There is no cache in {chosen.data_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR)."
+            f"There is no cache in {chosen.data_dir}. Start `heliograph up`, or name its folder with --data-dir (HELIOGRAPH_DATA_DIR);"
+            " where the ingresses share one in Redis, set HELIOGRAPH_REDIS_URL as they have it."
         )
     cache = SharedCache(chosen.cache_dir, limit_bytes=chosen.cache.bytes)
     try:

@@ -53,7 +53,9 @@ WHOLE: dict[str, Callable[[Json], Json]] = {
     "/v1/completions": answers.completion,
     "/v1/responses": responses.response,
     "/v1/embeddings": answers.embeddings,
+    "/v1/moderations": answers.moderation,
     "/v1/messages": answers.message,
+    "/v1/messages/count_tokens": answers.token_count,
 }
 STREAMED: dict[str, Callable[[Json, int | None], list[Event]]] = {
     "/v1/chat/completions": answers.chat_stream,

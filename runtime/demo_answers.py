@@ -15,6 +15,7 @@ from runtime.demo_schemas import minimal
 CREATED = 1_750_000_000
 WORDS_LIMIT = 24
 DIMENSIONS = 8
+HARM = "harm"
 Json = dict[str, Any]
 Event = tuple[str | None, Json | str]
 """A server-sent event: its name, if it has one, and its data."""
@@ -183,6 +184,15 @@ def embeddings(body: Json) -> Json:
     }
 
 
+def moderation(body: Json) -> Json:
+    """Flags what speaks of harm."""
+    harm = HARM in json.dumps(body.get("input", "")).lower()
+    categories = {name: harm and name == "violence" for name in ("harassment", "hate", "self-harm", "sexual", "violence")}
+    scores = {name: float(found) for name, found in categories.items()}
+    result: Json = {"flagged": harm, "categories": categories, "category_scores": scores}
+    return {"id": f"modr-{identity(body)}", "model": body.get("model", "omni-moderation-latest"), "results": [result]}
+
+
 def vector(body: Json, text: Any) -> list[float] | str:
     """Numbers that 32 bits hold exactly, so that both encodings mean the same."""
     digest, size = sha256(json.dumps(text).encode()).digest(), body.get("dimensions") or DIMENSIONS
@@ -220,6 +230,10 @@ def message_blocks(body: Json, chunks: int | None = None) -> tuple[list[Json], l
     structured = wanted.get("type") == "json_schema"
     words = [json.dumps(minimal(wanted["schema"]))] if structured else reply(said(body.get("messages")), chunks)
     return [{"type": "text", "text": "".join(words)}], words, "end_turn"
+
+
+def token_count(body: Json) -> Json:
+    return {"input_tokens": anthropic_usage(body)["input_tokens"]}
 
 
 def message(body: Json) -> Json:

@@ -11,4 +11,4 @@ from runtime.settings import Settings
 
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Answers as a provider would until `stop` is set."""
-    await serve_asgi(application(faults=False), sockets, stop, ready, drain_s=chosen.shutdown_s)
+    await serve_asgi(application(faults=True), sockets, stop, ready, drain_s=chosen.shutdown_s)

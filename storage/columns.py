@@ -41,7 +41,7 @@ CALLS: Mapping[str, str] = {
     "audio_input_tokens": "Part of the prompt that was audio.",
     "audio_output_tokens": "Part of the answer that was audio.",
     "total_tokens": "Prompt and completion.",
-    "usage_source": "Who counted the tokens: `provider` or `estimated`.",
+    "usage_source": "Who counted the tokens: `provider`. (`estimated` is kept for counts of our own: there are none yet.)",
     "cost_usd": "What the call cost, exact; NULL when not known, never 0 for that.",
     "price_source": "Where the price came from.",
     "cache_hit": "Answered from Heliograph's own cache; the provider was not called.",

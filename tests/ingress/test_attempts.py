@@ -252,8 +252,8 @@ async def test_what_is_wrong_is_told_before_anything_is_sent() -> None:
 
 
 async def test_a_target_that_may_not_be_reached_ends_the_call() -> None:
-    async with running(private=False) as world:
-        status, named, _ = await told(world, fallbacks(*[entry(world.provider.url, 500)] * 2))
+    async with running() as other, running(private=False) as world:
+        status, named, _ = await told(world, fallbacks(*[entry(other.provider.url, 500)] * 2))
         assert (status, named) == (403, "Helicone-Fallbacks")
         assert world.provider.requests == []
 

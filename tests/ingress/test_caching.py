@@ -128,8 +128,9 @@ async def test_who_wants_a_fresh_answer_gets_one(cache: SharedCache) -> None:
     async with running(numbered(), cache=cache) as world:
         fresh = [CACHED + b"Cache-Control: %b\r\n" % said for said in (b"no-cache", b"no-store", b"max-age=0")]
         assert await numbers(world, CACHED, *fresh, CACHED) == [1, 2, 3, 4, 2]
+        assert headers_of(await world.post(body=BODY, headers=fresh[0]))["helicone-cache"] == "MISS"
         other = b'{"model":"other"}'
-        assert await numbers(world, fresh[1], fresh[0], CACHED, body=other) == [5, 6, 6]
+        assert await numbers(world, fresh[1], fresh[0], CACHED, body=other) == [6, 7, 7]
 
 
 async def test_an_answer_whose_body_is_omitted_is_kept_to_be_given_again(cache: SharedCache) -> None:
@@ -248,6 +249,8 @@ async def test_fallbacks_count_for_what_is_found(cache: SharedCache) -> None:
             return CACHED + b"Helicone-Fallbacks: " + json.dumps([entry]).encode() + b"\r\n"
 
         assert await numbers(world, said("a"), said("a"), said("b")) == [1, 1, 2]
+        assert headers_of(await world.post(body=BODY, headers=said("a")))["helicone-fallback-index"] == "0"
+        assert [(row.cache_hit, row.fallback_index) for row in await world.responses(4)] == [(False, 0), (True, 0), (False, 0), (True, 0)]
 
 
 class Away:

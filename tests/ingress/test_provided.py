@@ -18,6 +18,7 @@ from ingress.routes import Place, Router
 from ingress.upstream import Origin
 from tests.fakes.ingress import World, running
 from tests.fakes.keyring import key, keyring
+from tests.fakes.provider import Peer, sized
 
 KEYS = keyring(key("sk-helicone-a", Scope.WRITE), key("sk-helicone-c", Scope.WRITE, organization="globex"))
 PROVIDED = {("acme", "openai"): "sk-kept", ("acme", "anthropic"): "sk-ant-kept", ("globex", "openai"): "sk-globex"}
@@ -69,6 +70,16 @@ async def test_filled_in(path: str, headers: bytes, seen: list[str]) -> None:
 async def test_never_where_callers_may_be_unknown(auth: Auth) -> None:
     async with running(admission=Admission(auth, lambda: KEYS), key_for=key_for) as world:
         assert await credentials(world, by("a")) == []
+
+
+async def test_a_provider_that_repeats_it_does_not_have_it_written_down() -> None:
+    async def repeating(peer: Peer, request: bytes) -> None:
+        await sized(b'{"sent":"' + (b"sk-kept" if b"Bearer sk-kept" in request else b"nothing") + b'"}')(peer, request)
+
+    async with running(repeating, admission=Admission(None, lambda: KEYS), key_for=key_for) as world:
+        assert b'{"sent":"sk-kept"}' in await world.post(headers=by("a"))
+        (response,) = await world.responses()
+        assert response.response.text == '{"sent":"***"}'
 
 
 async def test_never_to_a_target_that_a_caller_names() -> None:

@@ -108,7 +108,23 @@ NAMED = {
 def test_named_targets(router: Router, target: str, path: str, provider: str, expected: str) -> None:
     route = router.route_to("Helicone-Target-URL", target, path.encode())
     assert (route.place.provider, url(route)) == (provider, expected)
-    assert not route.place.trusted
+    assert route.place.named
+
+
+CONFIGURED = {
+    "its origin": ("http://10.0.0.5:8000", "/v1/x", "openai", True),
+    "the other dialect there": ("http://10.0.0.5:8000", "/v1/messages", "anthropic", True),
+    "another port": ("http://10.0.0.5:8001", "/v1/x", "10.0.0.5", False),
+    "one that has a path of its own": ("http://10.0.0.6", "/v1/x", "groq", False),
+}
+
+
+@pytest.mark.parametrize(("target", "path", "provider", "trusted"), CONFIGURED.values(), ids=CONFIGURED)
+def test_a_named_target_that_the_operator_named_too(target: str, path: str, provider: str, *, trusted: bool) -> None:
+    """It is called by its name, and may have a private address; beside a path of its own there may be what no caller is to reach."""
+    upstreams = {"openai": "http://10.0.0.5:8000", "anthropic": "http://10.0.0.5:8000", "groq": "http://10.0.0.6/llm"}
+    place = Router(IngressConfig(upstreams=upstreams)).route_to("Helicone-Target-URL", target, path.encode()).place
+    assert (place.provider, place.trusted, place.named) == (provider, trusted, True)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,18 @@ def test_encodings(provider: str, encoding: str, stream: bool) -> None:
     assert ENCODINGS[encoding](sent) == post(provider, body=body).content
 
 
+def test_what_is_flagged(provider: str) -> None:
+    asked = [{"input": text} for text in ("a kind word", "I will Harm you")]
+    flagged = [httpx.post(f"{provider}/v1/moderations", json=body).json()["results"][0]["flagged"] for body in asked]
+    assert flagged == [False, True]
+
+
+def test_tokens_are_counted(provider: str) -> None:
+    said = {"model": "claude-3-5-haiku-latest", "messages": [{"role": "user", "content": "hello " * 50}]}
+    counted = httpx.post(f"{provider}/v1/messages/count_tokens", json=said).json()["input_tokens"]
+    assert counted == httpx.post(f"{provider}/v1/messages", json=said | {"max_tokens": 5}).json()["usage"]["input_tokens"] > 50
+
+
 BROKEN = ["reset-before", "reset-after=10", "half", "wrong-length"]
 
 
