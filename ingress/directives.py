@@ -167,7 +167,7 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
     for name, raw in headers:
         header = BY_NAME.get(name)
         if header is not None:
-            said[header.field] = header.read(name.decode("latin-1"), text_of(raw))
+            said[header.field] = header.read(name.decode("latin-1"), text_of(raw) if header.masked else plain_text_of(raw))
         elif name.startswith(_PROPERTY):
             if len(name) > len(_PROPERTY):
                 properties[name[len(_PROPERTY) :].decode("latin-1")] = text_of(raw)
@@ -214,8 +214,11 @@ def understood(directives: Directives) -> dict[str, object]:
 
 def text_of(raw: bytes) -> str:
     """A header's value: UTF-8 where it is that, else Latin-1, which is what HTTP said for thirty years. Keys of ours are masked."""
-    if HINT in raw:
-        raw = masked(raw)
+    return plain_text_of(masked(raw) if HINT in raw else raw)
+
+
+def plain_text_of(raw: bytes) -> str:
+    """The same, with keys of ours in it."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

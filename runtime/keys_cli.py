@@ -27,6 +27,7 @@ from eventlog.topics import CONTROL
 from ingress.directives import parse_directives
 from ingress.errors import BadDirective
 from ingress.header_table import BY_NAME
+from ingress.hops import CONTROLS
 from ingress.policies import parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
@@ -185,6 +186,8 @@ def _defaults(said: list[str]) -> dict[str, str]:
             raise Misconfigured(
                 f"--default {text[:60]!r}: expected a header that is obeyed, `Name: value`. GET :8787/v1/directives lists them."
             )
+        if CONTROLS.search(value) or not _encodable(value):
+            raise Misconfigured(f"--default {header.name}: its value has control characters, or is no UTF-8; no header may have those.")
         try:
             header.read(header.name.lower(), value.strip())
         except BadDirective as error:
@@ -201,6 +204,11 @@ def _defaults(said: list[str]) -> dict[str, str]:
     except BadDirective as error:
         raise Misconfigured(f"--default: {error}") from None
     return found
+
+
+def _encodable(text: str) -> bool:
+    """A terminal hands on bytes that are no text as halves of characters."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _now() -> datetime:

@@ -242,6 +242,7 @@ async def test_what_is_wrong_is_told_before_anything_is_sent() -> None:
             (b"Helicone-Fallbacks: {}\r\n", "Helicone-Fallbacks"),
             (fallbacks(*[entry(here)] * 11), "Helicone-Fallbacks"),
             (fallbacks(entry("ftp://x")), "Helicone-Fallbacks"),
+            (fallbacks(entry(here, key="a\x01\x7fb")), "Helicone-Fallbacks"),
         ):
             status, named, _ = await told(world, headers)
             assert (status, named) == (400, field)

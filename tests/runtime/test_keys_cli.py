@@ -149,6 +149,9 @@ def test_limits_and_defaults(typed: Typed, decided: Callable[[], dict[str, ApiKe
         (("--default", "X-Mine: a"), "a header that is obeyed"),
         (("--default", "Helicone-User-Id"), "a header that is obeyed"),
         (("--default", "Helicone-Retry-Num: many"), "Helicone-Retry-Num must be a whole number"),
+        (("--default", "Helicone-User-Id: a\x01b"), "Helicone-User-Id: its value has control characters"),
+        (("--default", "Helicone-User-Id: a\nHelicone-Debug: true"), "Helicone-User-Id: its value has control characters"),
+        (("--default", "Helicone-User-Id: a\udcff"), "or is no UTF-8"),
     ],
 )
 def test_limits_and_defaults_that_are_none(typed: Typed, words: tuple[str, ...], told: str) -> None:
