@@ -46,8 +46,8 @@ VARYING = frozenset(
 )
 """Headers of a request that change its answer.
 
-Sources (read 2026-11): OpenAI, Anthropic, OpenRouter and Azure AI model inference API references; Google, "System parameters" and "Provisioned
-Throughput"; Azure, "Image generation tool".
+Sources (read 2026-11): API references of OpenAI, Anthropic, OpenRouter and Azure AI model inference; Google, "System parameters" and
+"Provisioned Throughput"; Azure, "Image generation tool".
 """
 VARYING_PREFIXES = (b"x-amzn-bedrock-", b"x-amzn-sagemaker-")
 """Guardrails, traces, service tiers; variants of an endpoint. (Amazon, API references of InvokeModel and InvokeEndpoint, read 2026-11.)"""

@@ -20,7 +20,7 @@ from rich.table import Column, Table
 
 from eventlog.control import Decided, Decision, decide
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
-from eventlog.keys import SHOWN, ApiKey, Revocation, Scope, digest_of, drawn
+from eventlog.keys import SHOWN, ApiKey, KeyEnd, Revocation, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
@@ -160,11 +160,11 @@ def changed(old: ApiKey, limits: tuple[str, ...], defaults: dict[str, str], *, c
     return replace(old, limits=tuple(dict.fromkeys((*kept_limits, *limits))), defaults=kept_defaults | defaults)
 
 
-def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey, ApiKey]:
-    """A new key, as text and as it is kept, and the old one with its end."""
+def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey, KeyEnd]:
+    """A new key, as text and as it is kept, and the old one's end."""
     text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
     end = now + overlap
-    return text, replace(new, limits=old.limits, defaults=old.defaults), replace(old, expires_at=min(end, old.expires_at or end))
+    return text, replace(new, limits=old.limits, defaults=old.defaults), KeyEnd(id=old.id, ends_at=min(end, old.expires_at or end))
 
 
 def _limits(said: list[str]) -> tuple[str, ...]:
