@@ -5,7 +5,6 @@ bytes were handed on; only strict durability, which is asked for, waits for the 
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,7 +21,7 @@ from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
 from ingress.copies import Copy
-from ingress.directives import STRIPE_CUSTOMER, parse_directives, text_of, understood, with_defaults, with_property
+from ingress.directives import STRIPE_CUSTOMER, explained, parse_directives, text_of, understood, with_defaults, with_property
 from ingress.emitter import Emitter
 from ingress.errors import (
     BadRequest,
@@ -199,8 +198,7 @@ class Proxy:
 
     def _explain(self, recording: Recording) -> None:
         if self._admission.sees_all(Caller(recording.organization, recording.key)):
-            told = json.dumps(understood(recording.directives), separators=(",", ":"))
-            recording.own_headers.append((b"Helicone-Debug", told.encode()))
+            recording.own_headers.append((b"Helicone-Debug", explained(understood(recording.directives))))
         else:
             recording.warn("Helicone-Debug needs a key with the scope admin")
 

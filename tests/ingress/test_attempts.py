@@ -272,7 +272,8 @@ async def test_usage_is_asked_for_in_streams() -> None:
 async def test_what_was_understood() -> None:
     """Told to whom nobody keeps out, without the keys of providers."""
     async with running() as world:
-        said = fallbacks(entry(world.provider.url, 500, key="secret")) + FAST + b"Helicone-Property-Size: \xc3\xa4\r\n"
+        here = world.provider.url.replace("://", "://me:secret@")
+        said = fallbacks(entry(f"{here}/?key=secret", 500, key="secret")) + FAST + b"Helicone-Property-Size: \xc3\xa4\r\n"
         limit = b"Helicone-RateLimit-Policy: 10;W=60;s=User\r\n"
         answer = await world.post(body=BODY, headers=said + limit + b"Helicone-Debug: true\r\n")
         told = json.loads(headers_of(answer)["helicone-debug"])
@@ -285,6 +286,15 @@ async def test_what_was_understood() -> None:
         by_key = f"Helicone-Auth: Bearer {WRITER}\r\nHelicone-Debug: true\r\n".encode()
         found = headers_of(await world.post(body=BODY, headers=by_key))
         assert ("helicone-debug" in found, found["helicone-warning"]) == (False, "Helicone-Debug needs a key with the scope admin")
+
+
+async def test_what_was_understood_is_told_as_far_as_a_client_can_read_it() -> None:
+    async with running() as world:
+        many = b"".join(b"Helicone-Property-P%d: %b\r\n" % (number, b"\xc3\xa4" * 1000) for number in range(25))
+        answer = await world.post(body=BODY, headers=many + b"Helicone-Debug: true\r\nHelicone-User-Id: bot\r\n")
+        told = headers_of(answer)["helicone-debug"]
+        assert len(told) < 8_192
+        assert json.loads(told) == {"user_id": "bot", "debug": True, "cut": ["properties"]}
 
 
 async def test_clients_that_leave_in_a_pause_leave_no_connection_behind() -> None:
