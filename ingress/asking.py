@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
-from ingress.attempts import Attempts, Target, whole_of
+from ingress.attempts import Attempts, Target, TimeSpent, whole_of
 from ingress.beside import beside
 from ingress.cache import Asked, CacheWish, heeding, key_of, ttl_of
 from ingress.caching import Cache
@@ -119,7 +119,8 @@ class Asking:
         try:
             chosen = await attempts.answer(target, others.next, partial(self._try, call))
         except UpstreamError as error:
-            recording.gave_up = bool(recording.fallback_index) or (retries is not None and error.retryable)
+            again = retries is not None and error.retryable
+            recording.gave_up = bool(recording.fallback_index) or again or isinstance(error, TimeSpent)
             raise
         recording.gave_up = chosen.gave_up
         return chosen.answer
