@@ -240,13 +240,15 @@ class Proxy:
         exchange, recording = call.exchange, call.recording
         recording.status, recording.announced = answer.status, answer.content_length
         headers, recording.answer_type, encoding = head_of(answer.headers, _own_names(recording))
-        if recording.directives.force_format and encoding is None and is_event_stream(recording.answer_type):
-            answer = JoinedAnswer(answer)
+        joins = recording.directives.force_format and encoding is None and is_event_stream(recording.answer_type)
+        if joins:
+            answer = JoinedAnswer(answer, None if recording.saving is None else recording.saving.feed)  # kept as it came, not as it goes
         copy = recording.answer = Copy(self._config.body_limit, encoding)
         try:
             exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)
             if self._strict or recording.saving is not None:
-                await self._relay.strictly(exchange, recording, answer, copy, partial(self._before_the_end, call, answer))
+                write_end = partial(self._before_the_end, call, answer)
+                await self._relay.strictly(exchange, recording, answer, copy, write_end, saves=not joins)
             else:
                 await self._relay.at_once(exchange, recording, answer, copy)
             self._end(call, _outcome_of(answer.status))
