@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from zlib import crc32
 
@@ -18,13 +19,13 @@ from msgspec.structs import replace
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
-from eventlog.keys import ApiKey, Keys, Revocation
+from eventlog.keys import ApiKey, KeyEnd, Keys, Revocation
 from eventlog.port import Log
 from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 
-Decision = ApiKey | ProviderKey | Redaction | Revocation
+Decision = ApiKey | KeyEnd | ProviderKey | Redaction | Revocation
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -43,6 +44,8 @@ def key_of(decision: Decision) -> str:
             return f"redaction/{organization}"
         case Revocation(id=id_):
             return f"revocation/{id_}"
+        case KeyEnd(id=id_):
+            return f"key-end/{id_}"
 
 
 class Decided:
@@ -89,11 +92,17 @@ class Decided:
 
 
 def keys_in(decisions: Iterable[Decision]) -> Keys:
-    """The keys as they stand, by digest. In which order key and revocation were written does not matter."""
+    """The keys as they stand, by digest. In which order key, end and revocation were written does not matter."""
     decisions = list(decisions)
     revoked = {each.id: each.revoked_at for each in decisions if isinstance(each, Revocation)}
+    ends = {each.id: each.ends_at for each in decisions if isinstance(each, KeyEnd)}
     keys = [each for each in decisions if isinstance(each, ApiKey)]
-    return {each.digest: replace(each, revoked_at=each.revoked_at or revoked.get(each.id)) for each in keys}
+    return {each.digest: _standing(each, ends.get(each.id), revoked.get(each.id)) for each in keys}
+
+
+def _standing(key: ApiKey, ends_at: datetime | None, revoked_at: datetime | None) -> ApiKey:
+    ends = [each for each in (key.expires_at, ends_at) if each is not None]
+    return replace(key, expires_at=min(ends, default=None), revoked_at=key.revoked_at or revoked_at)
 
 
 class Saying(Struct, frozen=True):
@@ -157,10 +166,20 @@ def remember(file: Path, decided: Decided) -> None:
 
 
 def recall(file: Path, decided: Decided) -> bool:
-    """Whether there was a copy, of which `decided` knows now."""
+    """Whether there was a copy, of which `decided` knows now. What a later version put there besides is passed over."""
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=list[Decision])
+        kept = msgspec.json.decode(file.read_bytes(), type=list[msgspec.Raw])
     except (OSError, msgspec.DecodeError):
         return False
+    found = [each for each in map(_understood, kept) if each is not None]
     decided.replace({key_of(each): each for each in found})
-    return True
+    return bool(found) or not kept
+
+
+def _understood(kept: msgspec.Raw) -> Decision | None:
+    try:
+        found: Decision = _decoder.decode(kept)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("decision_not_understood", error=str(error))
+        return None
+    return found

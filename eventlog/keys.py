@@ -49,7 +49,7 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
     created_at: Instant
     """When it was made."""
     expires_at: Instant | None = None
-    """From then on it is nobody's; None: never."""
+    """From then on it is nobody's; None: never. A `KeyEnd` of its own may bring it forward."""
     revoked_at: Instant | None = None
     """Since then it is nobody's. Told by a `Revocation` of its own; in the key's own record only where that is an old one."""
     defaults: dict[str, str] = {}
@@ -75,6 +75,14 @@ class Revocation(Struct, frozen=True, kw_only=True, tag_field="decision", tag="r
     id: str
     """The key's."""
     revoked_at: Instant
+
+
+class KeyEnd(Struct, frozen=True, kw_only=True, tag_field="decision", tag="key-end"):
+    """A key that is being replaced: when it ends, whatever is decided of it later or at the same moment."""
+
+    id: str
+    """The key's."""
+    ends_at: Instant
 
 
 def drawn(scopes: Iterable[Scope]) -> str:

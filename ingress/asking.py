@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
-from ingress.attempts import Attempts, Target, whole_of
+from ingress.attempts import Attempts, Target, TimeSpent, whole_of
+from ingress.beside import beside
 from ingress.cache import Asked, CacheWish, heeding, key_of, ttl_of
 from ingress.caching import Cache
 from ingress.call import Call
@@ -104,7 +105,7 @@ class Asking:
         recording = call.recording
         kept = await self._kept(call, target)
         if kept is not None:
-            recording.goes_to(target.route, target.body)
+            await recording.goes_to(target.route, target.body)
             await self._begin(call)
             return kept
         await self._windows.pass_(recording)
@@ -118,7 +119,8 @@ class Asking:
         try:
             chosen = await attempts.answer(target, others.next, partial(self._try, call))
         except UpstreamError as error:
-            recording.gave_up = bool(recording.fallback_index) or (retries is not None and error.retryable)
+            again = retries is not None and error.retryable
+            recording.gave_up = bool(recording.fallback_index) or again or isinstance(error, TimeSpent)
             raise
         recording.gave_up = chosen.gave_up
         return chosen.answer
@@ -129,12 +131,14 @@ class Asking:
         if wish is None or not recording.kept:
             return None
         said = ", ".join(value.decode("latin-1") for name, value in call.head.forwarded if name == b"cache-control")
-        return await self._cache.answer(recording, heeding(wish, said), self._key(call, wish, target), ttl_of(said))
+        key = await beside(len(target.body or b""), self._key, call, wish, target)
+        return await self._cache.answer(recording, heeding(wish, said), key, ttl_of(said))
 
     async def _moderate(self, call: Call, target: Target) -> None:
         """Raises Flagged. A provider without such an endpoint, or one that does not answer, stands in nobody's way; the caller is told."""
         recording, place = call.recording, target.route.place
-        question = question_of(target.body or b"")
+        body = target.body or b""
+        question = await beside(len(body), question_of, body)
         if place.provider != "openai":
             recording.warn(f"{NAME} is not obeyed: it is OpenAI's endpoint, and the call goes elsewhere")
         if place.provider != "openai" or question is None:
@@ -181,7 +185,7 @@ class Asking:
     async def _try(self, call: Call, target: Target) -> Answer:
         recording = call.recording
         recording.fallback_index = target.index
-        recording.goes_to(target.route, target.body)
+        await recording.goes_to(target.route, target.body)
         if not recording.tries:
             await self._begin(call)
         return await self._send(call, target.route, target.headers, target.body, fallback=target.index is not None)

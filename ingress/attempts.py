@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from eventlog.events import Try
 from ingress.connection import Answer
-from ingress.errors import UpstreamError
+from ingress.errors import TimedOut, UpstreamError
 from ingress.retries import Again, Failed, GiveUp, Retries, Step, next_step, retry_after_of, worth_another
 from ingress.routes import Route
 
@@ -52,8 +52,15 @@ class Chosen(Struct, frozen=True, kw_only=True):
     """It is a failure that was tried as often, or in as many places, as it may be."""
 
 
+class TimeSpent(TimedOut):
+    """All the time that a call's tries may take together is over, and no answer has begun."""
+
+
 class Attempts:
-    """The tries of one call; `tries` says afterwards what came of each. `total_s`: seconds for all of them and the pauses between."""
+    """The tries of one call; `tries` says afterwards what came of each.
+
+    `total_s`: seconds for all of them and the pauses between, until an answer begins. One that has begun takes as long as it takes.
+    """
 
     def __init__(self, retries: Retries | None, *, total_s: float, chance: Callable[[], float] = random.random) -> None:
         self.tries: list[Try] = []
@@ -61,7 +68,7 @@ class Attempts:
         self._chance = chance
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._until = self._began + total_s
+        self._total_s, self._until = total_s, self._began + total_s
 
     async def answer(self, target: Target, others: Others, send: Sending) -> Chosen:
         """The first that is no failure, else the last. Raises what the last try raised."""
@@ -82,7 +89,10 @@ class Attempts:
         """The answer or the error, and why it is not good enough, if it is not."""
         began = self._loop.time()
         try:
-            answer = await send(target)
+            answer = await self._in_time(send, target)
+        except TimeSpent as error:
+            self._note(target, began, failure=error.code)
+            return None, error, None
         except UpstreamError as error:
             self._note(target, began, failure=error.code)
             return None, error, Failed(status=None, retryable=error.retryable and not error.begun)
@@ -91,6 +101,16 @@ class Attempts:
         except BaseException:
             answer.close()
             raise
+
+    async def _in_time(self, send: Sending, target: Target) -> Answer:
+        """Raises TimeSpent, and what `send` raises."""
+        try:
+            async with asyncio.timeout_at(self._until) as limit:
+                return await send(target)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimeSpent(f"No answer began within {self._total_s:g} s, for all tries together (HELIOGRAPH_ATTEMPTS__TOTAL_S).") from None
 
     def _judged(self, target: Target, began: float, answer: Answer) -> tuple[Answer, None, Failed | None]:
         self._note(target, began, status=answer.status)

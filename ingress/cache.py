@@ -33,12 +33,24 @@ VARYING = frozenset(
         b"accept-language",
         b"anthropic-version",
         b"anthropic-beta",
+        b"x-anthropic-beta",
         b"openai-organization",
         b"openai-project",
         b"openai-beta",
+        b"x-goog-user-project",
+        b"x-vertex-ai-llm-request-type",
+        b"azureml-model-deployment",
+        b"extra-parameters",
+        b"x-ms-oai-image-generation-deployment",
     }
 )
-"""Headers of a request that change its answer."""
+"""Headers of a request that change its answer.
+
+Sources (read 2026-11): API references of OpenAI, Anthropic, OpenRouter and Azure AI model inference; Google, "System parameters" and
+"Provisioned Throughput"; Azure, "Image generation tool".
+"""
+VARYING_PREFIXES = (b"x-amzn-bedrock-", b"x-amzn-sagemaker-")
+"""Guardrails, traces, service tiers; variants of an endpoint. (Amazon, API references of InvokeModel and InvokeEndpoint, read 2026-11.)"""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
 _NO_CREDENTIALS = frozenset({b"idempotency-key", b"x-idempotency-key"})
 _SHORT_LIVED = b"ya29."
@@ -103,7 +115,7 @@ def key_of(wish: CacheWish, asked: Asked) -> bytes:
 
 
 def _counting(name: bytes, value: bytes, *, known: bool) -> tuple[bytes, ...]:
-    if name in VARYING:
+    if name in VARYING or name.startswith(VARYING_PREFIXES):
         return name, value
     return (name, credential_of(value, known=known)) if is_credential(name) else ()
 

@@ -54,8 +54,8 @@ class AttemptLimits(Struct, frozen=True, kw_only=True):
 
     retries: int = 10
     fallbacks: int = 10
-    total_s: float = 300.0
-    """After so long no further try is begun."""
+    total_s: float = 600.0
+    """So long all tries of a call may take together until an answer begins. OpenAI's and Anthropic's packages wait as long."""
     body_bytes: int = 16 << 20
     """A larger body is not kept at hand for a second try, nor changed."""
 

@@ -49,8 +49,9 @@ class Kept:
 
     def _overflow(self, piece: bytes) -> None:
         if self._tail is None:
-            whole = bytes(self._head) + piece
-            self._head, self._tail = whole[: self._head_limit], bytearray(whole[self._head_limit :])
+            room = self._head_limit - len(self._head)
+            rest = self._head[self._head_limit :] + piece[max(0, room, len(piece) - TAIL) :]
+            self._head, self._tail = bytes(self._head[: self._head_limit]) + piece[: max(0, room)], bytearray(rest)
         else:
             self._tail += piece
         if len(self._tail) > 4 * TAIL:

@@ -5,8 +5,9 @@ cannot be understood is a `BadDirective`, which names the header and the fix; on
 because Helicone's users rely on that. Source: Helicone's header directory and its proxy (read 2026-11-24).
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +25,10 @@ from ingress.retries import Retries
 from ingress.secrets import HINT, masked
 from ingress.token_limits import NAME as TOKEN_LIMIT
 from ingress.token_limits import Handler
+from ingress.upstream import Origin
 
+MOST_EXPLAINED = 8_192
+"""Bytes of `Helicone-Debug`: clients take heads of 16 KiB, some of less."""
 MOST_TOLD = 3
 """So many headers a warning names."""
 PREFIX = b"helicone-"
@@ -167,7 +171,7 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
     for name, raw in headers:
         header = BY_NAME.get(name)
         if header is not None:
-            said[header.field] = header.read(name.decode("latin-1"), text_of(raw))
+            said[header.field] = header.read(name.decode("latin-1"), text_of(raw) if header.masked else plain_text_of(raw))
         elif name.startswith(_PROPERTY):
             if len(name) > len(_PROPERTY):
                 properties[name[len(_PROPERTY) :].decode("latin-1")] = text_of(raw)
@@ -205,17 +209,43 @@ def understood(directives: Directives) -> dict[str, object]:
     """What was said, by field, for its caller to see: in plain values, and without a provider's key."""
     said = {name: getattr(directives, name) for name in directives.__struct_fields__}
     told = {name: value for name, value in said.items() if value != getattr(NOTHING, name)}
+    told |= {name: _origin_of(str(told[name])) for name in ("target_url", "api_base") if name in told}
     if directives.fallbacks:
-        told["fallbacks"] = [{"target-url": each.url, "onCodes": each.codes} for each in directives.fallbacks]
+        told["fallbacks"] = [{"target-url": _origin_of(each.url), "onCodes": each.codes} for each in directives.fallbacks]
     if directives.rate_limit is not None:
         told["rate_limit"] = str(directives.rate_limit)
     return told
 
 
+def explained(told: Mapping[str, object]) -> bytes:
+    """As JSON, of at most `MOST_EXPLAINED` bytes: what is longest is left out then, and `cut` names it."""
+    lengths = {name: len(_json(value)) for name, value in told.items()}
+    longest, cut, text = sorted(lengths, key=lambda name: lengths[name]), [], _json(told)
+    while len(text) > MOST_EXPLAINED:
+        cut.append(longest.pop())
+        text = _json({name: value for name, value in told.items() if name not in cut} | {"cut": cut})
+    return text
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _origin_of(url: str) -> str:
+    """All of it that counts; the rest may hold a password."""
+    try:
+        return str(Origin.parse(url)[0])
+    except ValueError:
+        return "no URL"
+
+
 def text_of(raw: bytes) -> str:
     """A header's value: UTF-8 where it is that, else Latin-1, which is what HTTP said for thirty years. Keys of ours are masked."""
-    if HINT in raw:
-        raw = masked(raw)
+    return plain_text_of(masked(raw) if HINT in raw else raw)
+
+
+def plain_text_of(raw: bytes) -> str:
+    """The same, with keys of ours in it."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -31,7 +31,8 @@ def with_stream_usage(body: bytes, *, header: str) -> bytes:
     fields = _fields(body, header)
     if bytes(fields.get("stream", b"")).strip() != b"true":
         return body
-    return merged(body, {"stream_options": {"include_usage": True}}, header=header)
+    fields["stream_options"] = _inserted(fields.get("stream_options"), {"include_usage": True})
+    return msgspec.json.encode(fields)
 
 
 def check_object(body: bytes, *, header: str) -> None:

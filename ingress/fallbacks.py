@@ -5,14 +5,15 @@ if one likes, `bodyKeyOverride`. A value of `headers` may be a provider's key: n
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ingress.errors import BadDirective
-from ingress.hops import HOP_BY_HOP
+from ingress.hops import CONTROLS, HOP_BY_HOP
+from ingress.secrets import HINT, masked, without_our_key, without_our_keys
 
 NAME = "Helicone-Fallbacks"
 EXAMPLE = (
@@ -21,7 +22,7 @@ EXAMPLE = (
 DEEPEST = 32
 """So deep a `bodyKeyOverride` may be nested."""
 FIELDS = frozenset({"target-url", "headers", "onCodes", "bodyKeyOverride"})
-_NEVER = frozenset({b"host", b"content-length", b"expect", b"proxy-authorization", b"http2-settings"})
+_NEVER = frozenset({b"host", b"content-length", b"expect", b"http2-settings"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEPT = frozenset({b"content-type", b"content-encoding"})
 """What the body is: a target that does not say it receives the request's own."""
@@ -70,29 +71,36 @@ def _fallback(place: int, said: Any) -> Fallback:
     if not isinstance(override, dict) or _depth(override) > DEEPEST:
         raise _bad(f"[{place}].bodyKeyOverride must be an object, nested at most {DEEPEST} deep")
     return Fallback(
-        url=url,
-        headers=tuple(_header(place, name, value) for name, value in headers.items() if not _stays(name)),
+        url=masked(url.encode()).decode(),
+        headers=_headers(_header(place, name, value) for name, value in headers.items() if not _stays(name)),
         codes=tuple(_range(place, each) for each in codes),
-        override=override,
+        override=_without_our_keys(override),
     )
+
+
+def _headers(said: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Less our keys: a header that is nothing but one is left out, so that the provider's can be filled in."""
+    kept = [(name, without_our_key(value) if name == b"authorization" else value) for name, value in said]
+    return tuple(without_our_keys([(name, value) for name, value in kept if value is not None]))
+
+
+def _without_our_keys(override: dict[str, Any]) -> dict[str, Any]:
+    plain = msgspec.json.encode(override)
+    return msgspec.json.decode(masked(plain), type=dict[str, Any]) if HINT in plain else override
 
 
 def _stays(name: str) -> bool:
     """Those that never go on: ours, and what belongs to a connection or a body's framing."""
-    lower = name.lower().encode("utf-8", "replace")
-    return (
-        lower.startswith(b"helicone-")
-        or lower in HOP_BY_HOP
-        or lower in {b"host", b"content-length", b"expect", b"proxy-authorization", b"http2-settings"}
-    )
+    lower = name.lower().encode()
+    return lower.startswith(b"helicone-") or lower in HOP_BY_HOP or lower in _NEVER
 
 
 def _header(place: int, name: str, value: str) -> tuple[bytes, bytes]:
     if _TOKEN.fullmatch(name) is None:
         raise _bad(f"[{place}].headers has a name that no header may have")  # not said which: a key may have slipped there
-    if re.search(r"[\0\r\n]", value):
-        raise _bad(f"[{place}].headers has a value with CR, LF or NUL")
-    return name.lower().encode(), value.strip().encode()
+    if CONTROLS.search(value):
+        raise _bad(f"[{place}].headers has a value with control characters")
+    return name.lower().encode(), value.strip(" \t").encode()
 
 
 def _range(place: int, said: Any) -> tuple[int, int]:

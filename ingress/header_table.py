@@ -32,6 +32,8 @@ class Header(Struct, frozen=True):
     grammar: str
     example: str
     meaning: str
+    masked: bool = True
+    """Keys of ours in its value are masked before it is read; else its reading takes them out."""
 
 
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0", ""})
@@ -182,6 +184,7 @@ HEADERS = (
         "a JSON list of `target-url`, `headers`, `onCodes`, `bodyKeyOverride`",
         FALLBACKS_EXAMPLE,
         "Targets that are asked in order, until one answers with none of its `onCodes`.",
+        masked=False,
     ),
     Header(
         "Helicone-Cache-Enabled",

@@ -1,4 +1,4 @@
-"""What of a provider's answer head ends at this hop, and what travels on to the client."""
+"""What of a head ends at this hop, what travels on, and what may be in none."""
 
 import re
 
@@ -17,6 +17,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 """RFC 9110, section 7.6.1, and those that RFC 2616 named before it."""
+CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Characters that no header's value may have (RFC 9110, section 5.5)."""
 TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 Header = tuple[bytes, bytes]

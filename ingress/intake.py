@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 
+from ingress.beside import LARGE
 from ingress.config import IngressConfig
 from ingress.copies import Copy
 from ingress.exchange import Exchange
@@ -36,7 +37,9 @@ class Intake:
         if head.content_encoding is not None or len(whole) > self._config.body_limit:
             recording.copy = Copy(self._config.body_limit, head.content_encoding)
             await self._relay.keep(recording.copy, whole)
-            recording.request_complete()
+            await recording.request_complete()
+        elif len(whole) >= LARGE:
+            await recording.request_complete()
         return whole
 
     async def _gather(self, exchange: Exchange, announced: int | None, whole_bytes: int) -> tuple[bytes, bool]:
@@ -60,5 +63,5 @@ class Intake:
         while piece := await self._relay.read(exchange):
             yield piece
             await self._relay.keep(copy, piece)
-        recording.request_complete()
+        await recording.request_complete()
         self._when_complete(recording)

@@ -1,5 +1,7 @@
 """`Helicone-Stream-Force-Format`: short pieces of a streamed answer go out with the piece behind them. Its bytes stay as they are."""
 
+from collections.abc import Callable
+
 from ingress.connection import Answer
 from ingress.errors import UpstreamError
 from ingress.streams import EndOfStream
@@ -9,14 +11,17 @@ SHORT = 50
 
 
 class JoinedAnswer(Answer):
-    """`answer`, an event stream that is not encoded, in fewer pieces. What may be its last one waits for nothing."""
+    """`answer`, an event stream that is not encoded, in fewer pieces. What may be its last one waits for nothing.
 
-    __slots__ = ("_answer", "_failure", "_held", "_marker")
+    `sees` is given every piece as it came.
+    """
 
-    def __init__(self, answer: Answer) -> None:
+    __slots__ = ("_answer", "_failure", "_held", "_marker", "_sees")
+
+    def __init__(self, answer: Answer, sees: Callable[[bytes], None] | None = None) -> None:
         self.status, self.reason, self.headers, self.content_length = answer.status, answer.reason, answer.headers, answer.content_length
         self.complete, self.framed = False, answer.framed
-        self._answer = answer
+        self._answer, self._sees = answer, sees
         self._held = b""
         self._marker = EndOfStream()
         self._failure: UpstreamError | None = None
@@ -46,8 +51,10 @@ class JoinedAnswer(Answer):
 
     def _joined(self, piece: bytes) -> bytes | None:
         """None while it is short, and more may come."""
+        if piece and self._sees is not None:
+            self._sees(piece)
         joined = self._held + piece
-        ended = self._marker.seen or self._marker.feed(piece) or self._answer.complete
+        ended = self._marker.seen or self._marker.feed(piece)
         waits = bool(piece) and len(joined) < SHORT and not ended
         self._held = joined if waits else b""
         self.complete = self._answer.complete and not waits

@@ -116,6 +116,9 @@ class Limits:
     async def pass_(self, recording: Recording) -> None:
         """Counts the call, and leaves with it what its answer is to say. Raises RateLimited, LimitsUnavailable."""
         windows, asked = self._windows(recording), recording.directives.rate_limit
+        nobody = asked is not None and segment_of(asked, recording) is None
+        if asked is not None and nobody:
+            recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
         if windows and self._ledger is not None:
             try:
                 judged = await self._ledger.judge(windows)
@@ -131,9 +134,8 @@ class Limits:
             if costly:
                 await self._ledger.limit_costs()
                 recording.costs_count(_spends(costly, judged.ledger))
-        elif asked is not None and not windows:
+        elif asked is not None and nobody:
             recording.own_headers += told(asked, None)
-            recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
 
     def _not_counted(self, error: LedgerUnavailable) -> None:
         """Raises LimitsUnavailable where nothing is to pass uncounted."""
@@ -154,8 +156,8 @@ class Limits:
         found = []
         for whose, policy in _policies(recording):
             segment = segment_of(policy, recording)
-            if segment is not None:
-                found.append(window_of(recording.organization, whose, policy, segment))
+            if whose or segment is not None:  # a limit of the key is its operator's: nobody gets around it by naming nobody
+                found.append(window_of(recording.organization, whose, policy, segment or ""))
         return found
 
 

@@ -38,7 +38,8 @@ class _Message(Struct):
 
 
 class _Chat(Struct):
-    messages: list[_Message]
+    messages: list[msgspec.Raw]
+    """Only the newest is read: there may be many."""
 
 
 class _Result(Struct):
@@ -57,11 +58,12 @@ def question_of(body: bytes) -> bytes | None:
     """
     try:
         messages = msgspec.json.decode(body, type=_Chat).messages
+        newest = msgspec.json.decode(messages[-1], type=_Message) if messages else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadDirective(f"{NAME} needs a JSON body with `messages`", field=NAME) from None
-    if not messages or messages[-1].role != "user":
+    if newest is None or newest.role != "user":
         return None
-    content = messages[-1].content
+    content = newest.content
     parts = [content] if isinstance(content, str) else [part.get("text") for part in content or () if part.get("type") == "text"]
     text = "\n".join(part for part in parts if isinstance(part, str) and part)
     return msgspec.json.encode({"input": text}) if text else None

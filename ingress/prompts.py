@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ingress.errors import BadDirective
-from ingress.texts import texts_of, with_values
+from ingress.texts import MOST_TEXTS, crowded, texts_of, with_values
 
 NAME = "Helicone-Prompt-Mode"
 HINT = b"helicone-prompt-input"
@@ -39,6 +39,8 @@ class Filled(Struct, frozen=True):
 
     body: bytes
     inputs: dict[str, str]
+    warning: str | None = None
+    """Why some, or all, of them are still there."""
 
 
 def parse_mode(_name: str, value: str) -> Mode:
@@ -50,15 +52,19 @@ def parse_mode(_name: str, value: str) -> Mode:
 
 
 def filled(body: bytes) -> Filled:
-    """One that is no JSON object, or nested too deep, stays as it is."""
+    """One that is no JSON object, holds too many texts, or is nested too deep, stays as it is."""
+    if crowded(body):
+        return Filled(body, {}, f"{NAME} is not obeyed: the body holds more than {MOST_TEXTS} texts")
     inputs: dict[str, str] = {}
     try:
         said: Any = msgspec.json.decode(body)
         texts = texts_of(said) if isinstance(said, dict) else []
         changes = {each.path: plain for each in texts if (plain := untagged(each.text, inputs)) != each.text}
-        return Filled(with_values(body, changes), inputs)
+        plain_body = with_values(body, changes)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Filled(body, {})
+        return Filled(body, {}, f"{NAME} is not obeyed: the body is no plain JSON, is nested too deep, or holds half a character")
+    left = f"{NAME} is not obeyed everywhere: tags in a place, or of a form, that is not known here went to the provider"
+    return Filled(plain_body, inputs, left if HINT in plain_body else None)
 
 
 def untagged(text: str, inputs: dict[str, str]) -> str:

@@ -5,7 +5,6 @@ bytes were handed on; only strict durability, which is asked for, waits for the 
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,7 +21,7 @@ from ingress.call import Call
 from ingress.config import IngressConfig
 from ingress.connection import Answer
 from ingress.copies import Copy
-from ingress.directives import STRIPE_CUSTOMER, parse_directives, text_of, understood, with_defaults, with_property
+from ingress.directives import STRIPE_CUSTOMER, explained, parse_directives, text_of, understood, with_defaults, with_property
 from ingress.emitter import Emitter
 from ingress.errors import (
     BadRequest,
@@ -199,8 +198,7 @@ class Proxy:
 
     def _explain(self, recording: Recording) -> None:
         if self._admission.sees_all(Caller(recording.organization, recording.key)):
-            told = json.dumps(understood(recording.directives), separators=(",", ":"))
-            recording.own_headers.append((b"Helicone-Debug", told.encode()))
+            recording.own_headers.append((b"Helicone-Debug", explained(understood(recording.directives))))
         else:
             recording.warn("Helicone-Debug needs a key with the scope admin")
 
@@ -242,13 +240,15 @@ class Proxy:
         exchange, recording = call.exchange, call.recording
         recording.status, recording.announced = answer.status, answer.content_length
         headers, recording.answer_type, encoding = head_of(answer.headers, _own_names(recording))
-        if recording.directives.force_format and encoding is None and is_event_stream(recording.answer_type):
-            answer = JoinedAnswer(answer)
+        joins = recording.directives.force_format and encoding is None and is_event_stream(recording.answer_type)
+        if joins:
+            answer = JoinedAnswer(answer, None if recording.saving is None else recording.saving.feed)  # kept as it came, not as it goes
         copy = recording.answer = Copy(self._config.body_limit, encoding)
         try:
             exchange.start(answer.status, [*headers, *_own_headers(recording, SUCCESS)], length=answer.content_length, reason=answer.reason)
             if self._strict or recording.saving is not None:
-                await self._relay.strictly(exchange, recording, answer, copy, partial(self._before_the_end, call, answer))
+                write_end = partial(self._before_the_end, call, answer)
+                await self._relay.strictly(exchange, recording, answer, copy, write_end, saves=not joins)
             else:
                 await self._relay.at_once(exchange, recording, answer, copy)
             self._end(call, _outcome_of(answer.status))

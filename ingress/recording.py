@@ -23,6 +23,7 @@ from eventlog.events import (
     Try,
 )
 from eventlog.keys import ApiKey
+from ingress.beside import beside
 from ingress.cache import Saving
 from ingress.copies import Copy, body_of, without
 from ingress.directives import NOTHING, Directives
@@ -207,14 +208,14 @@ class Recording:
         if directives.request_id is not None:
             self.request_id = RequestId(directives.request_id)
 
-    def goes_to(self, route: Route, body: bytes | None) -> None:
+    async def goes_to(self, route: Route, body: bytes | None) -> None:
         """The next try's way, and what is sent there: from here on the call's facts are of this one."""
+        if body is not None and body is not self.whole:
+            asked = await beside(len(body), asked_of, body)
+            copy = None if self.copy is None else self.copy.of(body)
+            self.whole, self.copy, self._asked, self._facts = body, copy, asked, None
         if route is not self.route:
             self.route, self._facts = route, None
-        if body is not None and body is not self.whole:
-            self.whole, self._asked, self._facts = body, asked_of(body), None
-            if self.copy is not None:
-                self.copy = self.copy.of(body)
 
     def filled_with(self, inputs: dict[str, str]) -> None:
         if inputs:
@@ -331,11 +332,13 @@ class Recording:
             return self._asked
         return asked_of(self.copy.head) if self.copy is not None else NOT_SAID
 
-    def request_complete(self) -> None:
-        """A request that streamed has all passed."""
+    async def request_complete(self) -> None:
+        """All of the request is known: `whole`, or a copy of it."""
         if self.copy is not None:
             self.copy.end()
-            self._asked = asked_of(self.copy.head)
+        said = self.whole if self.copy is None else self.copy.head
+        if said is not None:
+            self._asked = await beside(len(said), asked_of, said)
 
     # The bodies
 

@@ -54,8 +54,13 @@ class Relay:
                 await self._drain(exchange)
         exchange.finish()
 
-    async def strictly(self, exchange: Exchange, recording: Recording, answer: Answer, copy: Copy, write_end: WriteEnd) -> None:
-        """As `at_once`, but what would tell the client that the answer is complete waits until its end is written down, or kept."""
+    async def strictly(
+        self, exchange: Exchange, recording: Recording, answer: Answer, copy: Copy, write_end: WriteEnd, *, saves: bool
+    ) -> None:
+        """As `at_once`, but what would tell the client that the answer is complete waits until its end is written down, or kept.
+
+        `saves`: what passes is what is to be kept, where something is; else `answer` sees to that.
+        """
         last = LastPiece(answer.content_length, recording.answer_type, copy)
         while True:
             piece = answer.take()
@@ -67,11 +72,11 @@ class Relay:
             if recording.ttft_ms is None:
                 recording.ttft_ms = self.elapsed_ms(exchange)
             await self.keep(copy, piece)
-            if recording.saving is not None:
+            if saves and recording.saving is not None:
                 recording.saving.feed(piece)
             if last.sees(piece):
                 if recording.saving is not None:
-                    await self._rest(answer, recording, copy, last)
+                    await self._rest(answer, recording, copy, last, saves=saves)
                 await write_end()
             for each in last.due():
                 exchange.send(each)
@@ -82,14 +87,15 @@ class Relay:
             exchange.send(each)
         exchange.finish()
 
-    async def _rest(self, answer: Answer, recording: Recording, copy: Copy, last: "LastPiece") -> None:
+    async def _rest(self, answer: Answer, recording: Recording, copy: Copy, last: "LastPiece", *, saves: bool) -> None:
         """What comes behind the end marker: only with it is an answer to be kept whole. One that goes on for longer is not kept."""
         saving = recording.saving
         try:
             async with asyncio.timeout(SETTLE_S):
                 while saving is not None and (piece := await answer.read()):
                     await self.keep(copy, piece)
-                    saving.feed(piece)
+                    if saves:
+                        saving.feed(piece)
                     last.sees(piece)
         except TimeoutError:
             recording.saving = None

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from ingress.attempts import Target
-from ingress.context_windows import context_window_of
+from ingress.beside import beside
+from ingress.context_windows import context_window_of, model_in
 from ingress.edits import check_object, merged, with_stream_usage
 from ingress.fallbacks import NAME as FALLBACKS
 from ingress.fallbacks import Fallback
 from ingress.prompts import HINT, filled
+from ingress.prompts import NAME as PROMPT_MODE
 from ingress.recording import Recording
 from ingress.routes import Route, Router
 from ingress.token_limits import fitted
@@ -18,32 +20,46 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Targets:
-    """Those of one call. Raises BadRequest at once for what is wrong with any of them, before the first is asked."""
+    """Those of one call. Raises BadRequest at once for what is wrong with any of their ways, before the first is asked."""
 
     def __init__(self, recording: Recording, router: Router, route: Route, forwarded: Headers, body: bytes | None) -> None:
         self._recording, directives = recording, recording.directives
         self._fallbacks, self._forwarded, self._index = directives.fallbacks, forwarded, 0
         self._ways = [router.route_to(FALLBACKS, each.url, recording.target) for each in self._fallbacks] or [route]
-        if any(each.override for each in self._fallbacks):
-            check_object(body or b"", header=FALLBACKS)
-        self._body = with_stream_usage(body, header="Helicone-Stream-Usage") if directives.stream_usage and body else body
+        self._body = body
 
     async def next(self) -> Target:
-        """The one whose turn it is; there must be one."""
+        """The one whose turn it is; there must be one. Raises BadRequest, with the first, for a body that cannot be changed as is asked."""
         index, self._index = self._index, self._index + 1
         route = self._ways[index]
-        if index == 0 and self._recording.directives.untags:
-            await self._untag()
+        if index == 0:
+            await self._prepare()
         if not self._fallbacks:
             return Target(route=route, headers=self._forwarded, body=await self._fitted(route))
         return await self._fallback(index, self._fallbacks[index], route)
 
+    async def _prepare(self) -> None:
+        directives, body = self._recording.directives, self._body or b""
+        if any(each.override for each in self._fallbacks):
+            await beside(len(body), check_object, body, header=FALLBACKS)
+        if directives.stream_usage and body:
+            self._body = await beside(len(body), with_stream_usage, body, header="Helicone-Stream-Usage")
+        if directives.untags:
+            await self._untag()
+
     async def _untag(self) -> None:
         """Takes the tags of prompts out of the body."""
-        if self._body and HINT in self._body:
-            found = await asyncio.to_thread(filled, self._body)
-            self._body = found.body
-            self._recording.filled_with(found.inputs)
+        recording, body = self._recording, self._body or b""
+        if _encoded(recording.head.content_encoding):
+            recording.warn(f"{PROMPT_MODE} is not obeyed: the body is encoded, and tags in it are not seen")
+            return
+        if HINT not in body:
+            return
+        found = await asyncio.to_thread(filled, body)
+        self._body = found.body
+        recording.filled_with(found.inputs)
+        if found.warning is not None:
+            recording.warn(found.warning)
 
     async def _fitted(self, route: Route) -> bytes | None:
         """The body, cut to what its model reads where that is asked for."""
@@ -51,7 +67,7 @@ class Targets:
         if directives.token_limit is None or not self._body:
             return self._body
         window_of = partial(context_window_of, route.place.provider)
-        override = directives.model_override
+        override = directives.model_override or model_in(route.target)
         found = await asyncio.to_thread(fitted, self._body, directives.token_limit, override=override, window_of=window_of)
         if found.warning is not None:
             self._recording.warn(found.warning)
@@ -59,7 +75,8 @@ class Targets:
 
     async def _fallback(self, index: int, each: Fallback, route: Route) -> Target:
         if each.override:
-            self._body = merged(self._body or b"", each.override, header=FALLBACKS)
+            body = self._body or b""
+            self._body = await beside(len(body), merged, body, each.override, header=FALLBACKS)
         return Target(
             route=route,
             headers=each.headers_for(self._forwarded),
@@ -68,3 +85,7 @@ class Targets:
             codes=each.codes,
             following=index + 1 < len(self._ways),
         )
+
+
+def _encoded(content_encoding: str | None) -> bool:
+    return content_encoding is not None and content_encoding.strip().lower() not in {"", "identity"}

@@ -1,6 +1,7 @@
 """The texts of a JSON body that a model reads, each with its place: found, and put back changed.
 
-Shapes: OpenAI API reference, "Chat completions", "Responses", "Completions"; Anthropic API reference, "Messages" (read 2026-11-26).
+Shapes: OpenAI API reference, "Chat completions", "Responses", "Completions"; Anthropic API reference, "Messages"; Gemini API reference,
+"Generating content"; Amazon Bedrock API reference, "Converse" (read 2026-11-26).
 Text alone is of interest here: images, audio, ids, and what tools were called with are never touched.
 """
 
@@ -15,7 +16,14 @@ Path = tuple[str | int, ...]
 """Keys and indexes, from the outermost object on."""
 STANDING = frozenset({"system", "developer"})
 """Roles whose words hold for the whole conversation."""
-_TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
+_TEXT_PARTS = ("text", "input_text", "output_text")
+"""Types of a part that is text. Gemini and Bedrock name none."""
+MOST_TEXTS = 10_000
+"""Of a body whose texts are worked on. More take longer than whoever waits for the answer would like."""
+LEAST_BYTES = 12
+"""Of one text with its name."""
+AT_ONCE = 512 << 10
+"""Bytes that are looked through at once: no other thread of this process runs meanwhile."""
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
 
 
@@ -31,18 +39,23 @@ class Text(Struct, frozen=True):
 def texts_of(body: Mapping[str, Any]) -> list[Text]:
     """In the order of the conversation, instructions first."""
     found = [text for name in ("system", "instructions") for text in _content((name,), body.get(name), standing=True)]
-    for name in ("prompt", "input", "messages"):
+    for name in ("systemInstruction", "system_instruction"):
+        for path, instruction in _objects((name,), body.get(name)):
+            found += _content((*path, "parts"), instruction.get("parts"), standing=True)
+    for name in ("prompt", "input", "messages", "contents"):
         said = body.get(name)
         if isinstance(said, str):
             found.append(Text((name,), said))
-        elif isinstance(said, list):
-            found += [text for index, each in enumerate(said) if isinstance(each, dict) for text in _message((name, index), each)]
+        else:
+            found += [text for path, each in _objects((name,), said) for text in _message(path, each)]
     return found
 
 
 def _message(path: Path, message: Mapping[str, Any]) -> Iterator[Text]:
-    standing = message.get("role") in STANDING
+    role = message.get("role")
+    standing = isinstance(role, str) and role in STANDING
     yield from _content((*path, "content"), message.get("content"), standing=standing)
+    yield from _content((*path, "parts"), message.get("parts"), standing=standing)
     if message.get("type") == "function_call_output":
         yield from _content((*path, "output"), message.get("output"), standing=False)
 
@@ -50,13 +63,32 @@ def _message(path: Path, message: Mapping[str, Any]) -> Iterator[Text]:
 def _content(path: Path, content: Any, *, standing: bool) -> Iterator[Text]:
     if isinstance(content, str):
         yield Text(path, content, standing)
-    for index, part in enumerate(content) if isinstance(content, list) else ():
-        if not isinstance(part, dict):
-            continue
-        if part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str):
-            yield Text((*path, index, "text"), part["text"], standing)
-        elif part.get("type") == "tool_result":
-            yield from _content((*path, index, "content"), part.get("content"), standing=standing)
+    for place, part in _objects(path, content):
+        kind, text = part.get("type"), part.get("text")
+        if isinstance(text, str) and (kind is None or kind in _TEXT_PARTS) and not part.get("thought"):
+            yield Text((*place, "text"), text, standing)
+        elif kind == "tool_result":
+            yield from _content((*place, "content"), part.get("content"), standing=standing)
+
+
+def _objects(path: Path, said: Any) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Those of a list; Gemini takes one alone as well."""
+    if isinstance(said, dict):
+        yield path, said
+    for index, each in enumerate(said) if isinstance(said, list) else ():
+        if isinstance(each, dict):
+            yield (*path, index), each
+
+
+def crowded(body: bytes) -> bool:
+    """Whether a JSON body holds more than about `MOST_TEXTS` texts, by the names before them: found out without reading it."""
+    contents = texts = 0
+    for begin in range(0, len(body), AT_ONCE) if len(body) > MOST_TEXTS * LEAST_BYTES else ():
+        contents += body.count(b'"content"', begin, begin + AT_ONCE)
+        texts += body.count(b'"text"', begin, begin + AT_ONCE)  # a part's type, and the text itself
+        if max(contents, texts // 2) > MOST_TEXTS:
+            return True
+    return False
 
 
 def with_values(body: bytes, changes: Mapping[Path, Any]) -> bytes:

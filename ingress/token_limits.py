@@ -14,16 +14,21 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ingress.edits import fields_of
 from ingress.errors import BadDirective
-from ingress.texts import Path, Text, texts_of, with_values
+from ingress.texts import MOST_TEXTS, Path, Text, crowded, texts_of, with_values
 
 NAME = "Helicone-Token-Limit-Exception-Handler"
 BYTES_PER_TOKEN = 4
 """A token is taken for four bytes of UTF-8: about right for English, and within a third for scripts whose characters take two or three."""
 ROOM = 10
 """Where no length of the answer is asked for, one part in so many of the window is left for it."""
-OUTPUT = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+OUTPUT = ("max_completion_tokens", "max_tokens", "max_output_tokens", "maxOutputTokens", "maxTokens")
+CONFIGS = ("generationConfig", "generation_config", "inferenceConfig")
+"""Where Gemini and Bedrock have it."""
 TOOLS = ("tools", "functions")
+CALLS = ("functionCall", "functionResponse")
+"""Of Gemini, in parts."""
 LEAST_BYTES = 8
 """No text is cut below this: an empty one would be refused."""
 GAP = "…"
@@ -68,6 +73,8 @@ def fitted(body: bytes, handler: Handler, *, override: str | None, window_of: Wi
     One that is no JSON object, or names no model that is known, is sent as it is.
     """
     try:
+        if crowded(body):
+            return _of_many(body, handler, override, window_of)
         said = msgspec.json.decode(body)
         if isinstance(said, dict):
             return _fitted(body, said, handler, override, window_of)
@@ -76,22 +83,29 @@ def fitted(body: bytes, handler: Handler, *, override: str | None, window_of: Wi
     return Fitted(body, f"{NAME} is not obeyed: the body is no plain JSON object, or nested too deep")
 
 
+def _of_many(body: bytes, handler: Handler, override: str | None, window_of: WindowOf) -> Fitted:
+    """Of a body with more texts than are looked at: its length alone says how long it is."""
+    fields = fields_of(body) if handler is Handler.FALLBACK else {}
+    if not fields:
+        return Fitted(body, f"{NAME} is not obeyed: the body holds more than {MOST_TEXTS} texts")
+    said = {name: msgspec.json.decode(fields[name]) for name in ("model", *OUTPUT, *CONFIGS) if name in fields}
+    return _chosen(body, said, override, window_of, len(body))
+
+
 def _fitted(body: bytes, said: Mapping[str, Any], handler: Handler, override: str | None, window_of: WindowOf) -> Fitted:
-    named = said.get("model")
-    model = named if isinstance(named, str) else ""
-    listed = [each for each in (part.strip() for part in model.split(",")) if each] if handler is Handler.FALLBACK else [model]
-    window = window_of(override or (listed[0] if listed else ""))
-    limit = None if window is None else limit_of(said, window)
     if handler is Handler.FALLBACK:
-        return _chosen(body, said, listed, limit)
-    if limit is None:
+        return _chosen(body, said, override, window_of, sum(size_of(each.text) for each in texts_of(said)) + _fixed(said))
+    model = said.get("model")
+    window = window_of(override or (model if isinstance(model, str) else ""))
+    if window is None:
         return Fitted(body, f"{NAME} is not obeyed: the context window of the model is not known")
-    return _cut(body, said, handler, limit)
+    return _cut(body, said, handler, limit_of(said, window))
 
 
 def limit_of(said: Mapping[str, Any], window: int) -> int:
     """Tokens that are left for the request."""
-    asked = next((value for name in OUTPUT if type(value := said.get(name)) is int and value > 0), None)
+    places = [said, *(config for name in CONFIGS if isinstance(config := said.get(name), dict))]
+    asked = next((value for place in places for name in OUTPUT if type(value := place.get(name)) is int and value > 0), None)
     return window - (asked if asked is not None else -(-window // ROOM))
 
 
@@ -104,15 +118,17 @@ def size_of(text: str) -> int:
     return len(text.encode())
 
 
-def _chosen(body: bytes, said: Mapping[str, Any], listed: Sequence[str], limit: int | None) -> Fitted:
+def _chosen(body: bytes, said: Mapping[str, Any], override: str | None, window_of: WindowOf, size_bytes: int) -> Fitted:
     """The first model of the list, or the second where the first would not read all of it."""
+    named = said.get("model")
+    listed = [each for each in (part.strip() for part in named.split(",")) if each] if isinstance(named, str) else []
     if not listed:
         return Fitted(body, f"{NAME} is not obeyed: the body names no model")
-    tokens = tokens_of(sum(size_of(each.text) for each in texts_of(said)) + _fixed(said))
-    beyond = limit is not None and tokens > limit and len(listed) > 1
+    window, tokens = window_of(override or listed[0]), tokens_of(size_bytes)
+    beyond = window is not None and tokens > limit_of(said, window) and len(listed) > 1
     chosen = listed[1] if beyond else listed[0]
     warning = f"{NAME}: about {tokens} tokens are too many for the first model; the second was asked" if beyond else None
-    return Fitted(body if chosen == said["model"] else with_values(body, {("model",): chosen}), warning)
+    return Fitted(body if chosen == named else with_values(body, {("model",): chosen}), warning)
 
 
 def _cut(body: bytes, said: Mapping[str, Any], handler: Handler, limit: int) -> Fitted:
@@ -120,7 +136,8 @@ def _cut(body: bytes, said: Mapping[str, Any], handler: Handler, limit: int) -> 
     fixed = _fixed(said)
     total = fixed + sum(size_of(each.text) for each in texts)
     if tokens_of(total) <= limit:
-        return Fitted(body)
+        unread = not texts and tokens_of(len(body)) > limit
+        return Fitted(body, f"{NAME} is not obeyed: the body holds no text in a shape that is known here" if unread else None)
     for kept in (True, False):
         standing = sum(size_of(each.text) for each in texts if each.standing and kept)
         movable = [each for each in texts if not (each.standing and kept)]
@@ -143,7 +160,13 @@ def truncated(texts: Sequence[str], budget: int) -> list[str]:
     """Spaces, blank lines and rules first; then the ends of the longest."""
     tidy = [tidied(text) for text in texts]
     level = level_of([size_of(text) for text in tidy], budget)
-    return [beginning(text, level) for text in tidy]
+    return [text if size_of(text) <= level else _begun(text, level) for text in tidy]
+
+
+def _begun(text: str, size: int) -> str:
+    """As `beginning`, with no blanks at its end, nor nothing but blanks: Anthropic refuses such messages."""
+    begun = beginning(text, size).rstrip() or beginning(text.lstrip(), size).rstrip()
+    return begun or beginning(text, size)
 
 
 def tidied(text: str) -> str:
@@ -221,7 +244,7 @@ _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 def _fixed(said: Mapping[str, Any]) -> int:
     """Bytes of what is read and never cut: tools, and what they were called with."""
     size = sum(len(msgspec.json.encode(said[name])) for name in TOOLS if said.get(name))
-    for name in ("messages", "input"):
+    for name in ("messages", "input", "contents"):
         for message in said[name] if isinstance(said.get(name), list) else ():
             size += _called(message) if isinstance(message, dict) else 0
     return size
@@ -229,6 +252,8 @@ def _fixed(said: Mapping[str, Any]) -> int:
 
 def _called(message: Mapping[str, Any]) -> int:
     calls = [message.get("tool_calls"), message.get("arguments")]
-    parts = message.get("content") if isinstance(message.get("content"), list) else []
-    calls += [part["input"] for part in parts or () if isinstance(part, dict) and part.get("type") == "tool_use" and "input" in part]
+    listed = [message[name] for name in ("content", "parts") if isinstance(message.get(name), list)]
+    parts = [part for each in listed for part in each if isinstance(part, dict)]
+    calls += [part["input"] for part in parts if part.get("type") == "tool_use" and "input" in part]
+    calls += [part.get(name) for part in parts for name in CALLS]
     return sum(len(msgspec.json.encode(each)) for each in calls if each)

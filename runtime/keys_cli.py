@@ -20,13 +20,14 @@ from rich.table import Column, Table
 
 from eventlog.control import Decided, Decision, decide
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
-from eventlog.keys import SHOWN, ApiKey, Revocation, Scope, digest_of, drawn
+from eventlog.keys import SHOWN, ApiKey, KeyEnd, Revocation, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
 from ingress.directives import parse_directives
 from ingress.errors import BadDirective
 from ingress.header_table import BY_NAME
+from ingress.hops import CONTROLS
 from ingress.policies import parse_policy
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
@@ -159,11 +160,11 @@ def changed(old: ApiKey, limits: tuple[str, ...], defaults: dict[str, str], *, c
     return replace(old, limits=tuple(dict.fromkeys((*kept_limits, *limits))), defaults=kept_defaults | defaults)
 
 
-def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey, ApiKey]:
-    """A new key, as text and as it is kept, and the old one with its end."""
+def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey, KeyEnd]:
+    """A new key, as text and as it is kept, and the old one's end."""
     text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
     end = now + overlap
-    return text, replace(new, limits=old.limits, defaults=old.defaults), replace(old, expires_at=min(end, old.expires_at or end))
+    return text, replace(new, limits=old.limits, defaults=old.defaults), KeyEnd(id=old.id, ends_at=min(end, old.expires_at or end))
 
 
 def _limits(said: list[str]) -> tuple[str, ...]:
@@ -185,6 +186,8 @@ def _defaults(said: list[str]) -> dict[str, str]:
             raise Misconfigured(
                 f"--default {text[:60]!r}: expected a header that is obeyed, `Name: value`. GET :8787/v1/directives lists them."
             )
+        if CONTROLS.search(value) or not _encodable(value):
+            raise Misconfigured(f"--default {header.name}: its value has control characters, or is no UTF-8; no header may have those.")
         try:
             header.read(header.name.lower(), value.strip())
         except BadDirective as error:
@@ -201,6 +204,11 @@ def _defaults(said: list[str]) -> dict[str, str]:
     except BadDirective as error:
         raise Misconfigured(f"--default: {error}") from None
     return found
+
+
+def _encodable(text: str) -> bool:
+    """A terminal hands on bytes that are no text as halves of characters."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _now() -> datetime:

@@ -74,7 +74,9 @@ class Clients(Group):
 class Attempting(Group):
     retries: int = Field(10, ge=0, le=1000, description="Further tries that a call may ask for at most.")
     fallbacks: int = Field(10, ge=0, le=100, description="Targets that `Helicone-Fallbacks` may list at most.")
-    total_s: float = Field(300, gt=0, description="Seconds after which no further try of a call is begun.")
+    total_s: float = Field(
+        600, gt=0, description="Seconds for all tries of a call together, where retries or fallbacks are asked for, until an answer begins."
+    )
     body_bytes: int = Field(
         16 << 20, gt=0, description="Bytes of a request body that can be sent again, or changed; a larger one is sent once."
     )

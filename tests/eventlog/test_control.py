@@ -18,7 +18,7 @@ from eventlog.control import Decided, Decision, decide, key_of, keys_in, recall,
 from eventlog.embedded import EmbeddedLog
 from eventlog.events import Organization
 from eventlog.following import Following
-from eventlog.keys import ApiKey, Revocation
+from eventlog.keys import ApiKey, KeyEnd, Revocation
 from eventlog.port import Log, LogUnavailable
 from eventlog.redaction import Redaction
 from eventlog.retained import retained
@@ -150,6 +150,45 @@ REVOKED = {
 @pytest.mark.parametrize(("decisions", "since"), REVOKED.values(), ids=REVOKED)
 def test_revocations(decisions: list[Decision], since: datetime | None) -> None:
     assert keys_in(decisions)["digest of a"].revoked_at == since
+
+
+ENDS = {
+    "none": ([key("a")], None),
+    "its own": ([key("a", expires_at=AT)], AT),
+    "a replaced key's": ([key("a"), KeyEnd(id="a", ends_at=AT)], AT),
+    "written before the key": ([KeyEnd(id="a", ends_at=AT), key("a")], AT),
+    "the earlier one": ([key("a", expires_at=LATER), KeyEnd(id="a", ends_at=AT)], AT),
+    "never a later one": ([key("a", expires_at=AT), KeyEnd(id="a", ends_at=LATER)], AT),
+    "another key's": ([key("a"), KeyEnd(id="b", ends_at=AT)], None),
+}
+
+
+@pytest.mark.parametrize(("decisions", "end"), ENDS.values(), ids=ENDS)
+def test_ends(decisions: list[Decision], end: datetime | None) -> None:
+    assert keys_in(decisions)["digest of a"].expires_at == end
+
+
+def test_a_replaced_key_that_is_revoked_stays_so() -> None:
+    """One record does not take the other's place."""
+    both = [KeyEnd(id="a", ends_at=LATER), Revocation(id="a", revoked_at=AT)]
+    assert len({key_of(each) for each in both}) == len(both)
+    for order in (both, both[::-1]):
+        assert keys_in([key("a"), *order])["digest of a"].ended(AT) == "revoked"
+
+
+def test_a_copy_of_a_later_version_is_read_as_far_as_it_is_understood(tmp_path: Path) -> None:
+    file, decided = tmp_path / "control.json", Decided()
+    kept = [{"decision": "of-a-later-version", "id": "x"}, json.loads(msgspec.json.encode(key("a"))), {"decision": "api-key"}]
+    file.write_text(json.dumps(kept))
+    assert recall(file, decided)
+    assert decided.decisions == [key("a")]
+
+
+def test_a_copy_of_nothing_is_one(tmp_path: Path) -> None:
+    """It is known then that there are no keys."""
+    file = tmp_path / "control.json"
+    remember(file, Decided())
+    assert recall(file, Decided())
 
 
 def test_a_revocation_alone_is_no_key(tmp_path: Path) -> None:

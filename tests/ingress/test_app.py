@@ -72,11 +72,11 @@ def value_of(metrics: bytes, series: str) -> float:
 
 
 async def test_metrics_count_calls_and_events_without_naming_callers_targets() -> None:
-    async with running() as world:
+    async with running() as other, running() as world:
         _, before = await get(world, "/metrics")
         for _ in range(3):
             await world.post()
-        await world.post(headers=b"Helicone-Target-URL: http://127.0.0.1:%d\r\n" % world.provider.port)
+        await world.post(headers=b"Helicone-Target-URL: http://127.0.0.1:%d\r\n" % other.provider.port)
         await world.responses(4)
         _, after = await get(world, "/metrics")
     series = 'heliograph_ingress_calls_total{outcome="completed",provider="%s"}'

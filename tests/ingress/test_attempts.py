@@ -9,6 +9,7 @@ import pytest
 
 from eventlog.admission import Admission
 from eventlog.events import Outcome
+from ingress.config import AttemptLimits
 from tests.fakes.ingress import World, headers_of, running, status_of
 from tests.fakes.keyring import KEYS, WRITER
 from tests.fakes.provider import Answering, raw, sized, streamed
@@ -97,12 +98,64 @@ async def test_retry_after_is_waited_for() -> None:
 
 
 async def test_retry_after_that_is_too_late_is_handed_on() -> None:
-    said = sized(b"{}", status=b"429 Too Many Requests", headers=b"Retry-After: 301\r\nX-Should-Retry: true\r\n")
+    said = sized(b"{}", status=b"429 Too Many Requests", headers=b"Retry-After: 601\r\nX-Should-Retry: true\r\n")
     async with running(said) as world:
         answer = await world.post(body=BODY, headers=FAST)
         found = headers_of(answer)
-        assert (status_of(answer), found["retry-after"], found["x-should-retry"]) == (429, "301", "false")
+        assert (status_of(answer), found["retry-after"], found["x-should-retry"]) == (429, "601", "false")
         assert len(world.provider.requests) == 1
+
+
+async def hanging(peer: Peer, request: bytes) -> None:
+    """Never answers."""
+    await peer.gone()
+    raise ConnectionError
+
+
+TOGETHER: dict[str, tuple[Sequence[Answering], bytes, list[tuple[int | None, str | None]]]] = {
+    "the first hangs": ([hanging], FAST, [(None, "upstream_timed_out")]),
+    "the second hangs": ([BUSY, hanging], FAST, [(429, None), (None, "upstream_timed_out")]),
+    "without a pause": ([hanging], b"Helicone-Retry-Enabled: true\r\nHelicone-Retry-Min-Timeout: 0\r\n", [(None, "upstream_timed_out")]),
+    "a fallback hangs": ([hanging], b"", [(None, "upstream_timed_out")]),
+}
+
+
+@pytest.mark.parametrize(("answers", "headers", "tries"), TOGETHER.values(), ids=TOGETHER)
+@pytest.mark.parametrize("durability", ["buffered", "strict"])
+async def test_a_try_that_hangs_ends_with_the_time_for_all(
+    answers: Sequence[Answering], headers: bytes, tries: list[tuple[int | None, str | None]], durability: str
+) -> None:
+    async with running(script(*answers), attempts=AttemptLimits(total_s=0.5), durability=durability) as world:
+        said = headers or fallbacks(*[entry(world.provider.url, 500)] * 2)
+        answer = await world.post(body=BODY, headers=said)
+        error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+        assert (status_of(answer), error["code"], headers_of(answer)["x-should-retry"]) == (504, "upstream_timed_out", "false")
+        assert "HELIOGRAPH_ATTEMPTS__TOTAL_S" in error["message"]
+        (response,) = await world.responses()
+        assert [(each.status, each.failure) for each in response.tries] == tries
+        assert 450 < sum(each.took_ms for each in response.tries) < 2_000
+        assert (response.outcome, response.status) == (Outcome.TIMED_OUT, 504)
+        assert len(world.provider.requests) == len(tries)
+
+
+async def test_an_answer_that_has_begun_outlasts_the_time_for_all() -> None:
+    async def slow(peer: Peer, request: bytes) -> None:
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n01234")
+        await asyncio.sleep(0.8)
+        await peer.send(b"56789")
+
+    async with running(slow, attempts=AttemptLimits(total_s=0.4)) as world:
+        answer = await world.post(body=BODY, headers=FAST)
+        assert (status_of(answer), body_of(answer)) == (200, b"0123456789")
+
+
+async def test_who_asks_for_no_retry_is_not_timed() -> None:
+    async def late(peer: Peer, request: bytes) -> None:
+        await asyncio.sleep(0.5)
+        await sized()(peer, request)
+
+    async with running(late, attempts=AttemptLimits(total_s=0.2)) as world:
+        assert status_of(await world.post(body=BODY, headers=b"Helicone-User-Id: a\r\n")) == 200
 
 
 async def test_a_client_that_leaves_ends_the_tries() -> None:
@@ -242,6 +295,7 @@ async def test_what_is_wrong_is_told_before_anything_is_sent() -> None:
             (b"Helicone-Fallbacks: {}\r\n", "Helicone-Fallbacks"),
             (fallbacks(*[entry(here)] * 11), "Helicone-Fallbacks"),
             (fallbacks(entry("ftp://x")), "Helicone-Fallbacks"),
+            (fallbacks(entry(here, key="a\x01\x7fb")), "Helicone-Fallbacks"),
         ):
             status, named, _ = await told(world, headers)
             assert (status, named) == (400, field)
@@ -271,7 +325,8 @@ async def test_usage_is_asked_for_in_streams() -> None:
 async def test_what_was_understood() -> None:
     """Told to whom nobody keeps out, without the keys of providers."""
     async with running() as world:
-        said = fallbacks(entry(world.provider.url, 500, key="secret")) + FAST + b"Helicone-Property-Size: \xc3\xa4\r\n"
+        here = world.provider.url.replace("://", "://me:secret@")
+        said = fallbacks(entry(f"{here}/?key=secret", 500, key="secret")) + FAST + b"Helicone-Property-Size: \xc3\xa4\r\n"
         limit = b"Helicone-RateLimit-Policy: 10;W=60;s=User\r\n"
         answer = await world.post(body=BODY, headers=said + limit + b"Helicone-Debug: true\r\n")
         told = json.loads(headers_of(answer)["helicone-debug"])
@@ -284,6 +339,15 @@ async def test_what_was_understood() -> None:
         by_key = f"Helicone-Auth: Bearer {WRITER}\r\nHelicone-Debug: true\r\n".encode()
         found = headers_of(await world.post(body=BODY, headers=by_key))
         assert ("helicone-debug" in found, found["helicone-warning"]) == (False, "Helicone-Debug needs a key with the scope admin")
+
+
+async def test_what_was_understood_is_told_as_far_as_a_client_can_read_it() -> None:
+    async with running() as world:
+        many = b"".join(b"Helicone-Property-P%d: %b\r\n" % (number, b"\xc3\xa4" * 1000) for number in range(25))
+        answer = await world.post(body=BODY, headers=many + b"Helicone-Debug: true\r\nHelicone-User-Id: bot\r\n")
+        told = headers_of(answer)["helicone-debug"]
+        assert len(told) < 8_192
+        assert json.loads(told) == {"user_id": "bot", "debug": True, "cut": ["properties"]}
 
 
 async def test_clients_that_leave_in_a_pause_leave_no_connection_behind() -> None:

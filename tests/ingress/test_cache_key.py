@@ -52,6 +52,23 @@ OTHER = {
         f"another {name.decode()}": with_header(name, b"z")
         for name in (b"cookie", b"xi-api-key", b"x-auth-token", b"ocp-apim-subscription-key", b"accept-language")
     },
+    **{
+        f"another {name.decode()}": with_header(name, b"z")
+        for name in (
+            b"x-amzn-bedrock-guardrailidentifier",
+            b"x-amzn-bedrock-guardrailversion",
+            b"x-amzn-bedrock-trace",
+            b"x-amzn-bedrock-performanceconfig-latency",
+            b"x-amzn-bedrock-service-tier",
+            b"x-amzn-sagemaker-target-variant",
+            b"x-anthropic-beta",
+            b"x-goog-user-project",
+            b"x-vertex-ai-llm-request-type",
+            b"azureml-model-deployment",
+            b"extra-parameters",
+            b"x-ms-oai-image-generation-deployment",
+        )
+    },
     "another kind of key": with_header(b"x-api-key", b"Bearer sk-a"),
     "another method": replace(ASKED, method=b"PUT"),
     "another place": replace(ASKED, url=b"https://api.groq.com/v1/chat/completions"),

@@ -57,6 +57,17 @@ def test_any_slicing_is_the_same(data: bytes, cuts: list[int], limit: int) -> No
     assert copied(sliced(data, cuts), limit=limit) == copied([data] if data else [], limit=limit)
 
 
+@pytest.mark.parametrize("size", [3 * TAIL, 4 * TAIL, 4 * TAIL + 1, 4 * TAIL + 9, 5 * TAIL - 1, 5 * TAIL, 5 * TAIL + 1, 9 * TAIL])
+@pytest.mark.parametrize("step", [TAIL, 4 * TAIL - 1, 1 << 30])
+def test_a_piece_that_is_much_larger_than_what_is_kept(size: int, step: int) -> None:
+    data = random.Random(size).randbytes(size).hex().encode()[:size]
+    limit = 4 * TAIL
+    body = copied([data[place : place + step] for place in range(0, size, step)], limit=limit)
+    assert (body.size, body.truncated) == (size, size > limit)
+    if size > limit:
+        assert (body.text, body.tail) == (data[: limit - TAIL].decode(), data[max(limit - TAIL, size - TAIL) :].decode())
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @given(data=st.binary(max_size=3000), cuts=CUTS)
 @settings(max_examples=40)

@@ -1,5 +1,6 @@
 """What callers may say by headers, and what is made of what they say wrongly."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingress.directives import NOTHING, Directives, listed, parse_directives
+from ingress.directives import MOST_EXPLAINED, NOTHING, Directives, explained, listed, parse_directives, understood
 from ingress.errors import BadDirective
 from ingress.fallbacks import EXAMPLE as FALLBACKS
 from ingress.fallbacks import parse_fallbacks
@@ -269,3 +270,30 @@ def test_what_is_done_names_a_test_that_is_there(name: str, row: tuple[str, str]
         assert test == ""
     else:
         assert (ROOT / test.strip("`")).is_file(), f"{name} names {test}"
+
+
+EXPLAINED: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "nothing": ({}, {}),
+    "short": ({"user_id": "a", "cache_slots": 3}, {"user_id": "a", "cache_slots": 3}),
+    "all there is room for": ({"user_id": "x" * (MOST_EXPLAINED - 14)}, {"user_id": "x" * (MOST_EXPLAINED - 14)}),
+    "a byte more": ({"debug": True, "user_id": "x" * MOST_EXPLAINED}, {"debug": True, "cut": ["user_id"]}),
+    "counted as it is written": ({"user_id": "ä" * (MOST_EXPLAINED // 4)}, {"cut": ["user_id"]}),
+    "the longest first": (
+        {"a": "x" * 5_000, "b": "x" * 9_000, "c": "x" * 5_001, "d": 1},
+        {"a": "x" * 5_000, "d": 1, "cut": ["b", "c"]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("told", "expected"), EXPLAINED.values(), ids=EXPLAINED)
+def test_explained(told: dict[str, object], expected: dict[str, object]) -> None:
+    text = explained(told)
+    assert json.loads(text) == expected
+    assert len(text) <= MOST_EXPLAINED
+
+
+@pytest.mark.parametrize("name", [b"helicone-target-url", b"helicone-openai-api-base"])
+def test_no_password_is_told(name: bytes) -> None:
+    told = understood(parse_directives([(name, b"https://me:secret@a.example:8443/x?key=secret")]))
+    assert list(told.values()) == ["https://a.example:8443"]
+    assert list(understood(parse_directives([(name, b"secret@a")])).values()) == ["no URL"]

@@ -1,5 +1,6 @@
 """`Helicone-Fallbacks` as it is written, and what is wrong with what is written."""
 
+import base64
 import json
 from typing import Any
 
@@ -42,6 +43,28 @@ def test_headers_that_never_go_on() -> None:
     assert parse_fallbacks(json.dumps(but(headers=headers)))[0].headers == ((b"x-mine", b"y"),)
 
 
+def test_a_tab_and_letters_of_any_script_may_be_in_a_value() -> None:
+    assert parse_fallbacks(json.dumps(but(headers={"X-Mine": "a\tö"})))[0].headers == ((b"x-mine", "a\tö".encode()),)
+
+
+OURS = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
+TAKEN_OUT: dict[str, tuple[dict[str, str], tuple[tuple[bytes, bytes], ...]]] = {
+    "alone": ({"Authorization": f"Bearer {OURS}"}, ()),
+    "beside a provider's": ({"Authorization": f"Bearer sk-1, Bearer {OURS}"}, ((b"authorization", b"Bearer sk-1"),)),
+    "in Base64": ({"Authorization": f"Basic {base64.b64encode(OURS.encode()).decode()}"}, ()),
+    "in another header": ({"X-Api-Key": OURS, "X-Mine": "y"}, ((b"x-mine", b"y"),)),
+}
+
+
+@pytest.mark.parametrize(("said", "kept"), TAKEN_OUT.values(), ids=TAKEN_OUT)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_key_of_ours_goes_nowhere(*, said: dict[str, str], kept: tuple[tuple[bytes, bytes], ...], escaped: bool) -> None:
+    text = json.dumps(but(headers=said, target_url=f"https://a.example/{OURS}", bodyKeyOverride={"a": [OURS]}))
+    (fallback,) = parse_fallbacks(text.replace("-helicone", "\\u002dhelicone") if escaped else text)
+    assert fallback.headers == kept
+    assert (fallback.url, fallback.override) == ("https://a.example/***", {"a": ["***"]})
+
+
 def test_what_the_body_is_stays_known() -> None:
     """Whoever lists no content type does not mean a body without one."""
     forwarded = [(b"authorization", b"mine"), (b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
@@ -61,7 +84,10 @@ WRONG = {
     "no headers": (json.dumps(but(headers=None)), "[0].headers must be"),
     "a header that is a number": (json.dumps(but(headers={"A": 1})), "[0].headers must be"),
     "a name that is none": (json.dumps(but(headers={"a b": "c"})), "[0].headers has a name"),
-    "a value that breaks out": (json.dumps(but(headers={"a": "b\r\nc: d"})), "[0].headers has a value with CR"),
+    "a value that breaks out": (json.dumps(but(headers={"a": "b\r\nc: d"})), "[0].headers has a value with control characters"),
+    "a value with a control character": (json.dumps(but(headers={"a": "b\x01c"})), "[0].headers has a value with control characters"),
+    "a value that is deleted": (json.dumps(but(headers={"a": "b\x7fc"})), "[0].headers has a value with control characters"),
+    "a value that ends so": (json.dumps(but(headers={"a": "b\x0b"})), "[0].headers has a value with control characters"),
     "codes that are none": (json.dumps(but(onCodes="500")), "[0].onCodes must be a list"),
     "a code that is none": (json.dumps(but(onCodes=[99])), "[0].onCodes must hold statuses"),
     "a code that is a truth": (json.dumps(but(onCodes=[True])), "[0].onCodes must hold statuses"),

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from ingress.cache_store import SharedCache
 from ingress.connection import Answer
 from ingress.errors import Interrupted
 from ingress.joining import JoinedAnswer
-from tests.fakes.ingress import World, running
+from tests.fakes.ingress import World, headers_of, running
 from tests.fakes.provider import EVENTS, Answering, streamed
 from tests.fakes.raw_server import Peer
 
@@ -111,6 +112,20 @@ async def test_through_the_ingress(durability: str) -> None:
         assert all(len(chunk) >= 50 for chunk in joined if DONE not in chunk)
         for response in await world.responses(2):
             assert response.response.text == b"".join(plain).decode()
+
+
+@pytest.mark.parametrize("durability", ["buffered", "strict"])
+async def test_what_is_kept_is_what_came(durability: str, cache: SharedCache) -> None:
+    """Whoever asks for joined pieces says nothing of those who ask next."""
+    async with running(streamed([*SMALL, *EVENTS]), durability=durability, cache=cache) as world:
+        enabled = b"Helicone-Cache-Enabled: true\r\n"
+        first, plain, again = [await world.post(headers=enabled + headers) for headers in (FORCED, b"", FORCED)]
+        assert [headers_of(answer)["helicone-cache"] for answer in (first, plain, again)] == ["MISS", "HIT", "HIT"]
+        assert chunks_in(plain) == [*SMALL, *EVENTS]
+        for joined in map(chunks_in, (first, again)):
+            assert b"".join(joined) == b"".join([*SMALL, *EVENTS])
+            assert len(joined) < len(SMALL)
+        assert len(world.provider.requests) == 1
 
 
 async def first_chunk_of(world: World) -> bytes:

@@ -150,6 +150,27 @@ async def test_limits_of_a_key_hold_on_top(ledger: SharedLedger) -> None:
         assert told(answer)["policy"] == "2;w=60"
 
 
+TENANT = b"Helicone-Property-Tenant: a\r\n"
+ESCAPES = {
+    "naming no user": ("1;w=60;s=user", [ANNA, b"", b"", BERT], [200, 200, 429, 200]),
+    "naming an empty one": ("1;w=60;s=user", [b"", b"Helicone-User-Id: \r\n"], [200, 429]),
+    "naming no property": ("1;w=60;s=tenant", [TENANT, b"", b"", TENANT], [200, 200, 429, 429]),
+}
+
+
+@pytest.mark.parametrize(("limit", "calls", "expected"), ESCAPES.values(), ids=ESCAPES)
+async def test_a_limit_of_a_key_is_not_escaped_by(limit: str, calls: list[bytes], expected: list[int], ledger: SharedLedger) -> None:
+    async with running(ledger=ledger, admission=acme(limits=(limit,))) as world:
+        assert await statuses(world, *(by("a") + each for each in calls)) == expected
+
+
+async def test_a_header_that_counts_for_nobody_says_so_beside_a_limit_of_the_key(ledger: SharedLedger) -> None:
+    async with running(ledger=ledger, admission=acme(limits=("5;w=60",))) as world:
+        found = told(await world.post(headers=by("a") + PER_USER))
+        assert (found["policy"], found["remaining"]) == ("5;w=60", "4")
+        assert "names no user" in found["helicone-warning"]
+
+
 async def test_a_refusal_says_whose_limit_it_is(ledger: SharedLedger) -> None:
     async with running(ledger=ledger, admission=acme(limits=("1;w=60",))) as world:
         first, by_key = [await world.post(headers=by("a")) for _ in range(2)]

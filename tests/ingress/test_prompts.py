@@ -1,5 +1,6 @@
 """Which prompt a call was made of, and what was filled into it: the tags that mark it reach no provider."""
 
+import gzip
 import json
 from typing import Any
 
@@ -97,6 +98,36 @@ async def test_what_the_provider_sees(body: bytes, headers: bytes, content: Any,
         (request,), (response,) = await world.requests(), await world.responses()
         assert request.call.prompt_inputs == response.call.prompt_inputs == inputs
         assert request.request.text == (None if b"Omit" in headers else found.decode())
+
+
+SEEN: dict[str, tuple[bytes, bytes, str]] = {
+    "encoded": (gzip.compress(TAGGED), b"Content-Encoding: gzip\r\n", "the body is encoded"),
+    "half a character": (TAGGED.replace(b"In ", b"\\ud800 In "), b"", "half a character"),
+    "another place": (TAGGED.replace(b"messages", b"questions"), b"", "in a place, or of a form, that is not known"),
+    "not closed": (TAGGED.replace(b"</", b"<"), b"", "in a place, or of a form, that is not known"),
+    "one of two places": (TAGGED[:-1] + b', "x": "%b"}' % tag("b", "c").replace('"', '\\"').encode(), b"", "not obeyed everywhere"),
+    "too many texts": (chat([{"type": "text", "text": tag("a", "b")}] * 10_010), b"", "more than 10000 texts"),
+}
+
+
+@pytest.mark.parametrize(("body", "headers", "warning"), SEEN.values(), ids=SEEN)
+async def test_tags_that_a_provider_sees_are_warned_of(body: bytes, headers: bytes, warning: str) -> None:
+    async with running() as world:
+        answer = await world.post(body=body, headers=ID + headers)
+        assert status_of(answer) == 200
+        told = headers_of(answer)["helicone-warning"]
+        assert told.startswith("Helicone-Prompt-Mode is not obeyed")
+        assert warning in told
+
+
+async def test_gemini_and_bodies_that_say_they_are_plain() -> None:
+    async with running() as world:
+        body = json.dumps({"contents": [{"parts": [{"text": tag("a", "b")}]}], "systemInstruction": {"parts": [{"text": tag("c", "d")}]}})
+        answer = await world.post(body=body.encode(), headers=ID + b"Content-Encoding: identity\r\n")
+        assert "helicone-warning" not in headers_of(answer)
+        assert b"helicone" not in world.provider.requests[-1]
+        (request,) = await world.requests()
+        assert request.call.prompt_inputs == {"a": "b", "c": "d"}
 
 
 async def test_what_has_no_tags_stays_to_the_byte() -> None:

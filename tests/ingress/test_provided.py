@@ -94,6 +94,8 @@ async def test_fallbacks_at_a_configured_origin() -> None:
         entry = {"target-url": world.provider.url, "headers": {}, "onCodes": []}
         said = by("a", f"Helicone-Fallbacks: {json.dumps([entry])}\r\n")
         assert await credentials(world, said) == ["authorization: Bearer sk-kept"]
+        ours = by("a", f"Helicone-Fallbacks: {json.dumps([entry | {'headers': {'Authorization': 'Bearer sk-helicone-a'}}])}\r\n")
+        assert await credentials(world, ours) == ["authorization: Bearer sk-kept"]
         own = by("a", f"Helicone-Fallbacks: {json.dumps([entry | {'headers': {'Authorization': 'Bearer mine'}}])}\r\n")
         assert await credentials(world, own) == ["authorization: Bearer mine"]
 

@@ -296,8 +296,8 @@ async def test_a_target_that_the_caller_names() -> None:
 
 
 async def test_a_private_target_is_refused_and_named() -> None:
-    async with running(private=False) as world:
-        answer = await world.post("/v1/x", CHAT, b"Helicone-OpenAI-Api-Base: http://127.0.0.1:%d\r\n" % world.provider.port)
+    async with running() as other, running(private=False) as world:
+        answer = await world.post("/v1/x", CHAT, b"Helicone-OpenAI-Api-Base: http://127.0.0.1:%d\r\n" % other.provider.port)
         assert body_of(await world.post("/v1/x", CHAT)) == ANSWER  # the operator's own upstream may be private
         first, second = await world.responses(2)
     error = json.loads(body_of(answer))["error"]

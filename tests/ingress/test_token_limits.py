@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.context_windows import context_window_of
+from ingress.context_windows import context_window_of, model_in
 from ingress.errors import BadDirective
-from ingress.texts import Text, texts_of, with_values
+from ingress.texts import Text, crowded, texts_of, with_values
 from ingress.token_limits import (
     Handler,
     beginning,
@@ -67,6 +67,10 @@ LIMITS: dict[str, tuple[dict[str, Any], int]] = {
     "no number": ({"max_tokens": "300"}, 900),
     "true is no number": ({"max_tokens": True}, 900),
     "more than there is": ({"max_tokens": 2_000}, -1_000),
+    "Gemini's": ({"generationConfig": {"maxOutputTokens": 300}}, 700),
+    "Gemini's, as Python writes it": ({"generation_config": {"max_output_tokens": 300}}, 700),
+    "Bedrock's": ({"inferenceConfig": {"maxTokens": 300}}, 700),
+    "a config that is none": ({"generationConfig": [1]}, 900),
 }
 
 
@@ -153,6 +157,7 @@ def test_what_is_left_always_fits(texts: list[str], more: int, handler: Handler)
     left = [changes.get((place,), text) for place, text in enumerate(texts)]
     assert sum(map(size_of, left)) <= budget
     assert [bool(text) for text in left] == [bool(text) for text in texts]
+    assert all(after.strip() for after, before in zip(left, texts, strict=True) if before.strip())
 
 
 QUESTION = "What is it about?"
@@ -214,6 +219,28 @@ CUT: dict[str, tuple[bytes, Handler, str | None, list[Any], str | None]] = {
     "no model": (chat(("user", "u" * 900), model=None), Handler.TRUNCATE, None, ["u" * 900], "is not known"),
     "the override's window": (chat(("user", "u" * 900), model="mine"), Handler.TRUNCATE, "small", ["u" * 360], "cut from"),
     "an override with a larger window": (chat(("user", "u" * 900)), Handler.TRUNCATE, "large", ["u" * 900], None),
+    "no text that is known": (
+        json.dumps({"model": "small", "messages": [], "question": "u" * 900}).encode(),
+        Handler.TRUNCATE,
+        None,
+        [],
+        "no text in a shape that is known",
+    ),
+    "blanks before the words": (
+        chat(("user", " " * 600 + "hello " * 100), ("user", QUESTION)),
+        Handler.TRUNCATE,
+        None,
+        [("hello " * 100)[: 360 - len(QUESTION)].strip(), QUESTION],
+        "cut from",
+    ),
+    "a blank at the cut": (
+        chat(("user", "a" * 355 + " " + "b" * 500)),
+        Handler.TRUNCATE,
+        None,
+        ["a" * 355 + " bbbb"],
+        "cut from",
+    ),
+    "blanks at the cut": (chat(("assistant", "a" * 359 + " " + "b" * 500)), Handler.TRUNCATE, None, ["a" * 359], "cut from"),
     "only spaces had to go": (chat(("user", "a" + " " * 500 + "b")), Handler.TRUNCATE, None, ["a b"], "cut from"),
 }
 
@@ -260,6 +287,8 @@ STRANGE: list[dict[str, Any]] = [
     {"messages": [{"content": [1, None, {}, {"type": "text"}, {"type": "text", "text": 1}, {"type": "tool_result", "content": 1}]}]},
     {"input": ["a", "b"], "tools": 1, "system": 5, "instructions": []},
     {"model": "small", "messages": [{"content": [{"type": "tool_use", "input": {}}]}]},
+    {"messages": [{"role": ["system"], "content": [{"type": [1], "text": "a"}, {"type": {}, "text": "a"}]}]},
+    {"contents": [1, {"parts": 1}, {"parts": [1, {"text": 1}]}], "systemInstruction": 1, "system_instruction": {"parts": 1}},
 ]
 
 
@@ -306,6 +335,24 @@ TEXTS: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
     ),
     "a completion": ({"prompt": "a"}, [(("prompt",), "a", False)]),
     "nothing": ({"model": "m", "input": ["a", "b"]}, []),
+    "Gemini's": (
+        {
+            "systemInstruction": {"parts": [{"text": "a"}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "b"}, {"inlineData": {"data": "c"}}]},
+                {"role": "model", "parts": [{"text": "d", "thought": True}, {"functionCall": {"name": "e", "args": {"text": "f"}}}]},
+            ],
+        },
+        [(("systemInstruction", "parts", 0, "text"), "a", True), (("contents", 0, "parts", 0, "text"), "b", False)],
+    ),
+    "Gemini's, one of each": (
+        {"system_instruction": {"parts": {"text": "a"}}, "contents": {"parts": {"text": "b"}}},
+        [(("system_instruction", "parts", "text"), "a", True), (("contents", "parts", "text"), "b", False)],
+    ),
+    "Bedrock's": (
+        {"system": [{"text": "a"}], "messages": [{"role": "user", "content": [{"text": "b"}]}]},
+        [(("system", 0, "text"), "a", True), (("messages", 0, "content", 0, "text"), "b", False)],
+    ),
 }
 
 
@@ -321,6 +368,57 @@ def test_what_is_not_changed_stays_to_the_byte() -> None:
         found == b'{"z":"c","messages":[{"role":"user","x":{"n": 1e5 },"content":"b"},{"content":"\\u0061"}],"a":10000000000000000000000}'
     )
     assert with_values(body, {}) is body
+
+
+def many(count: int, *, parts: bool) -> bytes:
+    """So many texts, each a message of its own or a part of one."""
+    if parts:
+        return chat(("user", [{"type": "text", "text": "hello"}] * count))
+    return chat(*[("user", "hello")] * count)
+
+
+CROWDS = {
+    "a long text": (chat(("user", 'a "text": "content" b' * 50_000)), False),
+    "as many as may be": (many(10_000, parts=False), False),
+    "one more": (many(10_001, parts=False), True),
+    "parts": (many(9_990, parts=True), False),
+    "too many parts": (many(10_010, parts=True), True),
+    "no JSON": (b"x" * 1_000_000, False),
+}
+
+
+@pytest.mark.parametrize(("body", "are"), CROWDS.values(), ids=CROWDS)
+def test_crowds(body: bytes, *, are: bool) -> None:
+    assert crowded(body) is are
+
+
+@pytest.mark.parametrize("handler", [Handler.TRUNCATE, Handler.MIDDLE_OUT])
+def test_a_crowd_is_not_cut(handler: Handler) -> None:
+    body = many(20_000, parts=False)
+    assert cut(body, handler) == (body, "Helicone-Token-Limit-Exception-Handler is not obeyed: the body holds more than 10000 texts")
+
+
+def test_a_crowd_is_measured_by_its_length() -> None:
+    body = many(20_000, parts=False).replace(b'"model": "small"', b'"model": "small, large", "max_tokens": 5')
+    found, warning = cut(body, Handler.FALLBACK)
+    assert json.loads(found)["model"] == "large"
+    assert "are too many for the first model" in (warning or "")
+    assert cut(b'{"messages":[%b{}]}' % (b'{"content":"a"},' * 20_000), Handler.FALLBACK)[1] is not None
+
+
+IN_PATHS = {
+    b"/v1beta/models/gemini-2.5-pro:generateContent": "gemini-2.5-pro",
+    b"/v1/projects/p/locations/l/publishers/google/models/gemini-2.0-flash-001:streamGenerateContent?alt=sse": "gemini-2.0-flash-001",
+    b"/v1/chat/completions": None,
+    b"/v1/models/gpt-4o": None,
+    b"/x?y=/models/a:b": None,
+    b"/models/%ff:b": None,
+}
+
+
+@pytest.mark.parametrize(("target", "model"), IN_PATHS.items())
+def test_models_in_paths(target: bytes, model: str | None) -> None:
+    assert model_in(target) == model
 
 
 WINDOWS_OF: dict[str, tuple[str, str, int | None]] = {
@@ -427,3 +525,21 @@ async def test_an_unknown_handler_is_refused() -> None:
         assert (status_of(answer), error["param"]) == (400, "Helicone-Token-Limit-Exception-Handler")
         assert "middle-out" in error["message"]
         assert world.provider.requests == []
+
+
+async def test_gemini_names_its_model_in_the_path() -> None:
+    calls = {"functionCall": {"name": "f", "args": {"a": "x" * 400}}}
+    body = json.dumps(
+        {
+            "systemInstruction": {"parts": [{"text": "Be kind."}]},
+            "contents": [{"role": "model", "parts": [calls]}, {"role": "user", "parts": [{"text": "word " * 900_000}]}],
+            "generationConfig": {"maxOutputTokens": 1_000},
+        }
+    ).encode()
+    async with running(upstreams_of=("google",)) as world:
+        answer = await world.post("/google/v1beta/models/gemini-2.0-flash:generateContent", body=body, headers=said(b"truncate"))
+        assert "cut from about 1125109 to at most 999000 tokens" in headers_of(answer)["helicone-warning"]
+        sent = json.loads(world.provider.requests[-1].partition(b"\r\n\r\n")[2])
+        assert (sent["systemInstruction"]["parts"][0]["text"], sent["contents"][0]["parts"]) == ("Be kind.", [calls])
+        text = sent["contents"][1]["parts"][0]["text"]
+        assert 998_800 <= tokens_of(size_of(text)) <= 999_000

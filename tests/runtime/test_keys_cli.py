@@ -149,6 +149,9 @@ def test_limits_and_defaults(typed: Typed, decided: Callable[[], dict[str, ApiKe
         (("--default", "X-Mine: a"), "a header that is obeyed"),
         (("--default", "Helicone-User-Id"), "a header that is obeyed"),
         (("--default", "Helicone-Retry-Num: many"), "Helicone-Retry-Num must be a whole number"),
+        (("--default", "Helicone-User-Id: a\x01b"), "Helicone-User-Id: its value has control characters"),
+        (("--default", "Helicone-User-Id: a\nHelicone-Debug: true"), "Helicone-User-Id: its value has control characters"),
+        (("--default", "Helicone-User-Id: a\udcff"), "or is no UTF-8"),
     ],
 )
 def test_limits_and_defaults_that_are_none(typed: Typed, words: tuple[str, ...], told: str) -> None:
@@ -179,15 +182,17 @@ STEPS = st.lists(st.tuples(st.sampled_from(sorted(COMMANDS)), st.integers(0, 6))
 
 
 @given(steps=STEPS, once=st.booleans())
-def test_a_revoked_key_stays_so_whoever_writes_at_the_same_moment(*, steps: list[tuple[str, int]], once: bool) -> None:
+def test_a_key_that_was_to_end_does_whoever_writes_at_the_same_moment(*, steps: list[tuple[str, int]], once: bool) -> None:
     """Each command read what was decided some writes ago. `once`: the key was revoked by a version that wrote so into the key itself."""
     old = made(WRITER, Scope.WRITE, revoked_at=MADE_AT if once else None)
     states: list[dict[str, Decision]] = [{key_of(old): old}]
-    gone = once
+    gone, ending = once, False
     for name, behind in steps:
         seen = keys_in(states[max(0, len(states) - 1 - behind)].values())[old.digest]
         states.append(states[-1] | {key_of(each): each for each in COMMANDS[name](seen)})
-        gone = gone or name == "revoke"
-        assert (keys_in(states[-1].values())[old.digest].revoked_at is not None) is gone
+        gone, ending = gone or name == "revoke", ending or name == "rotate"
+        stands = keys_in(states[-1].values())[old.digest]
+        assert (stands.revoked_at is not None) is gone
+        assert stands.expires_at == (MADE_AT + timedelta(minutes=1) if ending else None)
     written = states[-1].values()
     assert keys_in(reversed(list(written))) == keys_in(written)
