@@ -75,7 +75,7 @@ class Rule:
         if unknown := [name for name in redaction.detectors if name not in TAKEN - {CUT}]:
             raise BadPattern(f"{unknown[0][:40]!r} is no detector; there are {_listed()}")
         own = {name: compiled(name, source) for name, source in redaction.patterns.items()}
-        self.steps = sum(pattern.programsize for pattern in own.values())
+        self.steps: int = sum(pattern.programsize for pattern in own.values())
         """Of all patterns of one's own: each byte of a text takes so many in the worst case."""
         if self.steps > MOST_STEPS:
             raise BadPattern(

@@ -1,8 +1,12 @@
 """What is found in a body and replaced in its stored copy: in JSON, in streams cut anywhere, in text; and that all else stays."""
 
+import asyncio
 import base64
 import json
 import re
+import subprocess
+import sys
+import threading
 import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime
@@ -15,13 +19,13 @@ from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from eventlog.events import Body, Organization
-from eventlog.redaction import Detector, Redaction
+from eventlog.redaction import Detector, Redaction, Unheard
 from ingress.budget import LARGE, SLOW, Budget, GivenUp
 from ingress.config import Durability, EmitterLimits
 from ingress.detectors import BadPattern, Rule
 from ingress.prompts import LONGEST_INPUT
-from ingress.redaction import BORDER_RAW, Cut, redacted, redacted_body, redacted_inputs
-from ingress.redactor import FAILED, searched
+from ingress.redaction import BORDER_RAW, Cut, is_clean, redacted, redacted_body, redacted_inputs
+from ingress.redactor import FAILED, most_at_once, searched
 from processors.assembled import assemble
 from tests.fakes.ingress import World, running
 from tests.fakes.provider import sized
@@ -573,11 +577,84 @@ async def test_a_rule_that_is_not_understood_keeps_no_body() -> None:
     assert metric("heliograph_events_dropped_total", reason="redaction_failed") == before + 2
 
 
+async def test_where_no_rule_was_heard_of_no_body_is_kept() -> None:
+    before = metric("heliograph_events_dropped_total", reason="redaction_unknown")
+    async with running(sized(ANSWERED), redaction_for=lambda _: Unheard.RULES) as world:
+        answer = await world.post(body=ASKED)
+        assert answer.partition(b"\r\n\r\n")[2] == ANSWERED
+        request, response = await seen(world)
+        for each in (request.request, response.response):
+            assert (each.text, each.base64, each.tail, each.undecodable) == (None, None, None, "not kept: redaction_unknown")
+    assert metric("heliograph_events_dropped_total", reason="redaction_unknown") == before + 2
+
+
+SQUARE = Redaction(organization=Organization("default"), patterns={"own": "(?s)x.*~|x"}, set_at=AT)
+
+
+async def test_a_pattern_that_takes_the_square_holds_nobody_up_for_long() -> None:
+    async with running(sized(ANSWERED), redaction_for=lambda _: SQUARE) as world:
+        await world.post(body=ASKED.replace(b"I am", b"x" * 400_000))
+        await world.post(body=ASKED.replace(b"I am", b"a" * 20_000))
+        first, second = await world.requests(2)
+    assert (first.request.text, first.request.undecodable) == (None, "not kept: redaction_slow")
+    assert second.redactions == {"own": 1}
+
+
+@pytest.mark.parametrize("durability", Durability)
+async def test_what_is_not_searched_at_the_end_goes_on_without_its_body(durability: Durability) -> None:
+    before = metric("heliograph_events_dropped_total", reason="redaction_behind")
+    asked = ASKED.replace(b"I am", b"x" * 3_000_000)
+    async with running(sized(ANSWERED), redaction_for=lambda _: SQUARE, durability=durability, strict_body_bytes=4 << 20) as world:
+        calling = asyncio.create_task(world.post(body=asked))
+        await asyncio.sleep(0.5)
+        await world.ingress.drain(0.1)
+        (request,) = await world.requests()
+        await calling
+    assert (request.request.text, request.request.size, request.request.undecodable) == (None, len(asked), "not kept: redaction_behind")
+    assert metric("heliograph_events_dropped_total", reason="redaction_behind") > before
+    async with asyncio.timeout(5):
+        while any(thread.name == "redaction" for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+
+
+def test_a_search_keeps_no_process_from_ending() -> None:
+    program = """
+import asyncio, time
+from ingress.search_thread import SearchThread
+async def main():
+    SearchThread().begin(lambda: time.sleep(60))
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+LOOKED_AT = {
+    "nothing to be found": (body("a few words"), True),
+    "an address": (body("bob@x.com"), False),
+    "what its escapes mean": (body(r'"bob\u0040x.com"'), False),
+    "so many escapes that undoing them takes long": (body(json.dumps("\n" * 300)), False),
+    "a stream, of which pieces may be something together": (body(chat("a")), False),
+    "one that was cut": (body("a", truncated=True), False),
+    "no text": (Body(base64="AAAA", size=3), False),
+    "none": (Body(), True),
+}
+
+
+@pytest.mark.parametrize(("looked_at", "clean"), LOOKED_AT.values(), ids=LOOKED_AT)
+def test_a_short_look(looked_at: Body, clean: bool) -> None:
+    assert is_clean(looked_at, RULE, Budget()) is clean
+
+
+def test_the_more_steps_a_pattern_has_the_less_is_searched_at_once() -> None:
+    assert most_at_once(RULE) == 16 << 10
+    assert most_at_once(Rule(said(own="(?:a|b)*a(?:a|b){900}c"))) < 512
+
+
 async def test_a_search_that_fails_lets_nothing_through() -> None:
     async with running(sized(ANSWERED)) as world:
         await world.post(body=ASKED)
         request, _ = await seen(world)
-    assert searched(replace(request, request=Body(base64="bob@x.com!", size=9)), RULE) == FAILED
+    assert searched(replace(request, request=Body(base64="bob@x.com!", size=9)), RULE, Budget()) == FAILED
 
 
 @pytest.mark.parametrize("filler", ["", "x" * 30_000], ids=["small", "large"])
