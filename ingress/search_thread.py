@@ -52,5 +52,12 @@ class SearchThread(Generic[T]):
         self._asked.put(None)
 
     def _work(self) -> None:
-        while (work := self._asked.get()) is not None:
+        while self._do_next():
+            pass
+
+    def _do_next(self) -> bool:
+        """False at the end. What was done is remembered no longer than this."""
+        work = self._asked.get()
+        if work is not None:
             work.run()
+        return work is not None
