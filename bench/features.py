@@ -121,9 +121,9 @@ def limits(folder: Path) -> list[Row]:
 
 
 def body(filler: str, size: int) -> Body:
-    messages: list[dict[str, str]] = []
-    while len(text := json.dumps({"model": "gpt-4o-mini", "messages": messages})) < size:
-        messages.append({"role": "user", "content": filler * 8})
+    message = {"role": "user", "content": filler * 8}
+    messages = [message] * (size // len(json.dumps(message)))
+    text = json.dumps({"model": "gpt-4o-mini", "messages": messages})
     return Body(text=text, size=len(text), content_type="application/json")
 
 

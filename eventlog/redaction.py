@@ -1,6 +1,6 @@
 """What an organization wants replaced in all that is stored of its calls: named detectors, and patterns of its own."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from msgspec import Struct
 
@@ -18,6 +18,12 @@ class Detector(StrEnum):
     """Numbers of payment cards whose check digit is right."""
     PHONE = "phone"
     """Telephone numbers, written internationally or in common national ways."""
+
+
+class Unheard(Enum):
+    """In the place of a rule, where nobody knows which rules there are: the control topic was not reached yet, and there is no copy."""
+
+    RULES = auto()
 
 
 class Redaction(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="decision", tag="redaction"):

@@ -1,18 +1,21 @@
 """What is found in a text: an organization's rule, made ready to search with.
 
-RE2 searches in time that grows with the text alone, whatever the pattern and the text. A detector names candidates by a pattern; what no
-pattern can say, such as a check digit, is looked at afterwards. All texts are UTF-8.
+RE2 looks for the next match in time that grows with the text alone; for all matches it may be the square of it, so there is a budget. A
+detector names candidates by a pattern; what no pattern can say, such as a check digit, is looked at afterwards. All texts are UTF-8.
 
 Sources: ISO/IEC 7812-1 (numbers of cards, their check digit), ITU-T E.164 (telephone numbers), and the providers' own pages on keys.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import re2
 
 from eventlog.redaction import Detector, Redaction
+from ingress.budget import MATCH, Budget
 
 MOST_PATTERNS = 32
 LONGEST_PATTERN = 1_000
@@ -27,7 +30,7 @@ MOST_STEPS = 5_000
 LEAST_FOUND = 6
 """No detector finds anything shorter."""
 
-Finder = Callable[[bytes], Iterator[tuple[int, int]]]
+Finder = Callable[[bytes, Budget], Iterator[tuple[int, int]]]
 
 KEY = (
     r"(?:^|[^0-9A-Za-z]|%[0-9A-Fa-f]{2})("
@@ -72,9 +75,11 @@ class Rule:
         if unknown := [name for name in redaction.detectors if name not in TAKEN - {CUT}]:
             raise BadPattern(f"{unknown[0][:40]!r} is no detector; there are {_listed()}")
         own = {name: compiled(name, source) for name, source in redaction.patterns.items()}
-        if (steps := sum(pattern.programsize for pattern in own.values())) > MOST_STEPS:
+        self.steps: int = sum(pattern.programsize for pattern in own.values())
+        """Of all patterns of one's own: each byte of a text takes so many in the worst case."""
+        if self.steps > MOST_STEPS:
             raise BadPattern(
-                f"the patterns come to {steps} steps of RE2's, of {MOST_STEPS}; write shorter ones, with smaller counts in braces"
+                f"the patterns come to {self.steps} steps of RE2's, of {MOST_STEPS}; write shorter ones, with smaller counts in braces"
             )
         self._finders: list[tuple[str, Finder]] = [(each.value, _FINDERS[each]) for each in Detector if each in redaction.detectors]
         self._finders += [(name, _finder(pattern)) for name, pattern in own.items()]
@@ -89,13 +94,16 @@ class Rule:
         """Whether it is worth looking. Far cheaper than looking."""
         return self._any is not None and len(text) >= self.least and self._any.search(text) is not None
 
-    def found_in(self, text: bytes) -> list[Found]:
+    def found_in(self, text: bytes, budget: Budget) -> list[Found]:
         """What there is, in order; none overlaps another. What a detector found, those after it do not see."""
         if not self.may_be_in(text):
             return []
         found: list[Found] = []
         for name, finder in self._finders:
-            new = [Found(start, end, name) for start, end in finder(text)]
+            new: list[Found] = []
+            for start, end in finder(text, budget):
+                budget.hold(MATCH)
+                new.append(Found(start, end, name))
             if new:
                 found += new
                 text = masked(text, new)
@@ -158,38 +166,47 @@ def _re2(source: str) -> Any:
     return re2.compile(source, options)
 
 
+def _matches(pattern: Any, text: bytes, budget: Budget) -> Iterator[Any]:
+    for match in pattern.finditer(text):
+        budget.tick()
+        yield match
+
+
 def _finder(pattern: Any) -> Finder:
-    return lambda text: (match.span() for match in pattern.finditer(text) if match.start() < match.end())
+    return lambda text, budget: (match.span() for match in _matches(pattern, text, budget) if match.start() < match.end())
 
 
 _keys, _emails, _cards, _phones = _re2(KEY), _re2(EMAIL), _re2(CARD), _re2(PHONE)
 
 
-def _keys_in(text: bytes) -> Iterator[tuple[int, int]]:
+def _keys_in(text: bytes, budget: Budget) -> Iterator[tuple[int, int]]:
     """Drawn by chance, so there is a digit; a name in words and dashes has none."""
-    for match in _keys.finditer(text):
+    for match in _matches(_keys, text, budget):
         start, end = match.span(1)
         if not _DIGITS.isdisjoint(text[start:end]):
             yield start, end
 
 
-def _cards_in(text: bytes) -> Iterator[tuple[int, int]]:
+def _cards_in(text: bytes, budget: Budget) -> Iterator[tuple[int, int]]:
     """A run of digits may have more in it than a card: its date, or another card."""
-    for match in _cards.finditer(text):
-        groups = [group.span() for group in _DIGIT_GROUPS.finditer(text, *match.span())]
-        first = 0
-        while first < len(groups):
-            taken = next(
-                (count for count in _card_shapes(groups, first) if _is_card(text, groups[first][0], groups[first + count - 1][1])), 0
-            )
+    for match in _matches(_cards, text, budget):
+        coming = (group.span() for group in _DIGIT_GROUPS.finditer(text, *match.span()))
+        groups = deque(islice(coming, MOST_GROUPS))
+        while groups:
+            budget.tick()
+            taken = next((count for count in _card_shapes(groups) if _is_card(text, groups[0][0], groups[count - 1][1])), 0)
             if taken:
-                yield groups[first][0], groups[first + taken - 1][1]
-            first += taken or 1
+                yield groups[0][0], groups[taken - 1][1]
+            for _ in range(taken or 1):
+                groups.popleft()
+            groups.extend(islice(coming, taken or 1))
 
 
-def _card_shapes(groups: list[tuple[int, int]], first: int) -> Iterator[int]:
-    """How many groups from `first` on may be one card: the most first."""
-    lengths = tuple(end - start for start, end in groups[first : first + MOST_GROUPS])
+def _card_shapes(groups: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """How many of the groups, from the first on, may be one card: the most first."""
+    lengths = tuple(end - start for start, end in groups)
+    if lengths[0] not in FIRST_GROUPS:
+        return
     for count in range(len(lengths), 0, -1):
         shape = lengths[:count]
         if shape in SHAPES or (count == 1 and SHORTEST_CARD <= shape[0] <= LONGEST_CARD):
@@ -201,6 +218,7 @@ SHAPES = frozenset(
     {(4, 4, 4, 4), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (4, 4, 4, 1), (4, 4, 5), (4, 6, 4), (4, 6, 5), (6, 13), (8, 8)}
 )
 """How people write them in groups. Any other grouping is a table of numbers."""
+FIRST_GROUPS = frozenset({*(shape[0] for shape in SHAPES), *range(SHORTEST_CARD, LONGEST_CARD + 1)})
 MOST_GROUPS = 5
 _ISSUED = re.compile(rb"220[0-4]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720|3[04-9]|[4-6]")
 """What numbers of cards begin with."""
@@ -214,8 +232,8 @@ def _is_card(text: bytes, start: int, end: int) -> bool:
     return (sum(byte - 48 for byte in digits[-1::-2]) + sum(value % 10 + value // 10 for value in doubled)) % 10 == 0
 
 
-def _phones_in(text: bytes) -> Iterator[tuple[int, int]]:
-    for match in _phones.finditer(text):
+def _phones_in(text: bytes, budget: Budget) -> Iterator[tuple[int, int]]:
+    for match in _matches(_phones, text, budget):
         start, end = match.span()
         digits = sum(byte in _DIGITS for byte in text[start:end])
         if _stands_alone(text, start, end) and text[start - 1 : start] not in _JOINING and LEAST_PHONE <= digits <= MOST_PHONE:

@@ -196,7 +196,7 @@ class Recording:
         """RequestReceived was made."""
         self.ended = False
         """ResponseCompleted was made."""
-        self.redacting: asyncio.Task[bool] | None = None
+        self.redacting: asyncio.Task[None] | None = None
         """A body of it is being searched, or was, for what is to be redacted."""
         self.redactions: dict[str, int] = {}
         """How often something was replaced in the request's stored body, by its name."""

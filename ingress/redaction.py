@@ -7,13 +7,16 @@ import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import Flag, auto
+from itertools import chain, count
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.events import Body
-from ingress.detectors import CUT, Found, Rule, merged
-from ingress.framing import Text, events_of, texts_of, texts_of_events, whole_events
+from ingress.budget import Budget, seconds_for
+from ingress.detectors import CUT, Found, Rule, masked, merged
+from ingress.framing import Framing, Text, events_of, framing_of, is_json, leaves, logprobs_of, texts_of_events, whole_events
 from ingress.prompts import LONGEST_INPUT
 from ingress.views import DEPTH, View, found_in, may_be_in
 
@@ -23,6 +26,10 @@ BORDER_RAW = 1_024
 """The same as it is written, with escapes."""
 SHORT = 64
 """Texts below it, names and ids, are there again and again in a stream: once searched, they are known."""
+MOST_KNOWN = 10_000
+"""Of them."""
+MOST_ESCAPES = 256
+"""In a body that has but a short look."""
 NOT_SEARCHED = "not kept, since it cannot be searched for what is to be redacted"
 
 Counts = Mapping[str, int]
@@ -44,36 +51,57 @@ class Redacted(Struct, frozen=True):
     inputs: Mapping[str, str] = {}
 
 
-def redacted_body(body: Body, rule: Rule) -> Redacted:
-    """The body as it is stored."""
+def redacted_body(body: Body, rule: Rule, budget: Budget | None = None) -> Redacted:
+    """The body as it is stored. Raises GivenUp."""
     if body.undecodable is not None:
         return Redacted(unsearched(body, f"{body.undecodable}; {NOT_SEARCHED}"), {})
     counts: Counter[str] = Counter()
+    search = Search(rule, budget or Budget(seconds_for(body.size)), counts)
     if body.base64 is not None:
-        data = redacted(base64.b64decode(body.base64), rule, None, _cut_of(body), counts)
+        raw = base64.b64decode(body.base64)
+        data = search.redacted(raw, framing_of(raw, body.content_type), _cut_of(body))
         return Redacted(replace(body, base64=base64.b64encode(data).decode()), counts)
     if body.text is None:
         return Redacted(body, counts)
     head, tail = body.text.encode(), None if body.tail is None else body.tail.encode()
+    framing = framing_of(head, body.content_type)
     if tail is not None and body.size == len(head) + len(tail):  # nothing is missing between them
-        text = _text(redacted(head + tail, rule, body.content_type, Cut.NOWHERE, counts))
+        text = _text(search.redacted(head + tail, framing, Cut.NOWHERE))
         return Redacted(replace(body, text=text, tail=None, truncated=False), counts)
-    text = _text(redacted(head, rule, body.content_type, _cut_of(body), counts))
+    text = _text(search.redacted(head, framing, _cut_of(body)))
     if tail is None:
         return Redacted(replace(body, text=text), counts)
-    after = redacted(tail, rule, body.content_type, Cut.BEGINNING, counts)
+    after = search.redacted(tail, framing, Cut.BEGINNING)
     return Redacted(replace(body, text=text, tail=_text(after)), counts)
 
 
-def redacted_inputs(inputs: Mapping[str, str], rule: Rule, counts: Counter[str]) -> dict[str, str]:
-    """The inputs of a prompt as they are stored."""
-    return {
-        name: _text(redacted(value.encode("utf-8", "replace"), rule, None, _cut_of_input(value), counts)) for name, value in inputs.items()
-    }
+def redacted_inputs(inputs: Mapping[str, str], rule: Rule, counts: Counter[str], budget: Budget | None = None) -> dict[str, str]:
+    """The inputs of a prompt as they are stored, their names too; of those that are named alike then, all but the first are numbered."""
+    search = Search(rule, budget or Budget(), counts)
+    kept: dict[str, str] = {}
+    for name, value in inputs.items():
+        shown = _of_input(name, search)
+        kept[_unlike(shown, kept)] = _of_input(value, search)
+    return kept
 
 
-def _cut_of_input(value: str) -> Cut:
-    return Cut.END if len(value) >= LONGEST_INPUT else Cut.NOWHERE
+def _of_input(text: str, search: "Search") -> str:
+    data = text.encode("utf-8", "replace")
+    return _text(search.redacted(data, framing_of(data, None), Cut.END if len(text) >= LONGEST_INPUT else Cut.NOWHERE))
+
+
+def _unlike(name: str, taken: Mapping[str, str]) -> str:
+    names = chain([name], (f"{name} {number}" for number in count(2)))
+    return next(each for each in names if each not in taken)
+
+
+def is_clean(body: Body, rule: Rule, budget: Budget) -> bool:
+    """Whether a short look tells that nothing is to be replaced in a body. Raises GivenUp."""
+    if body.undecodable is not None or body.truncated or body.base64 is not None:
+        return False
+    data = (body.text or "").encode()
+    few = data.count(b"\\") <= MOST_ESCAPES
+    return few and rule.by_part and framing_of(data, body.content_type) is Framing.NONE and not may_be_in(data, rule, budget)
 
 
 def unsearched(body: Body, why: str) -> Body:
@@ -90,61 +118,118 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "ignore")
 
 
-def redacted(data: bytes, rule: Rule, content_type: str | None, cut: Cut, counts: Counter[str]) -> bytes:
-    """The same bytes, each thing found replaced by its name in brackets."""
-    if cut:
-        data = whole_events(data, content_type, begins_cut=Cut.BEGINNING in cut, ends_cut=Cut.END in cut)
-    events = events_of(data, content_type)
-    clean = rule.by_part and not may_be_in(data, rule)
-    if events is None and not cut and clean:
-        return data
-    texts = texts_of(data) if events is None else texts_of_events(data, events, whole=not clean)
-    edits = _edits_of_plain(data, rule, cut, counts) if texts is None else _edits(data, texts, rule, cut, counts)
-    return _edited(data, edits)
+def redacted(data: bytes, rule: Rule, content_type: str | None, cut: Cut, counts: Counter[str], budget: Budget | None = None) -> bytes:
+    """The same bytes, each thing found replaced by its name in brackets. Raises GivenUp."""
+    return Search(rule, budget or Budget(seconds_for(len(data))), counts).redacted(data, framing_of(data, content_type), cut)
 
 
-Edit = tuple[int, int, bytes]
+class Edit(NamedTuple):
+    """What is put in the place of a part of a body: the name of what was found there in brackets, or nothing."""
+
+    start: int
+    end: int
+    name: str = ""
+    quoted: bool = False
+    """As a string of JSON, where there was none."""
 
 
-def _edits_of_plain(data: bytes, rule: Rule, cut: Cut, counts: Counter[str]) -> list[Edit]:
-    found = merged(found_in(data, rule, DEPTH) + _borders(len(data), cut, BORDER_RAW))
-    _count(found, counts)
-    return [(start, end, _mark(name)) for start, end, name in found]
+class Search:
+    """The search of one body, or of several that count together."""
 
+    def __init__(self, rule: Rule, budget: Budget, counts: Counter[str]) -> None:
+        self._rule, self._budget, self._counts = rule, budget, counts
 
-def _edits(data: bytes, texts: Iterable[Text], rule: Rule, cut: Cut, counts: Counter[str]) -> list[Edit]:
-    edits: list[Edit] = []
-    clean: set[bytes] = set()
-    for text in texts:
-        if text.broken:
-            edits += [(start, end, _mark(CUT)) for start, end in text.parts]
-            continue
-        (start, end), *others = text.parts
-        short = not others and end - start < SHORT
-        if short and (end - start < rule.least or data[start:end] in clean) and not cut:
-            continue
-        view = View(data, text.parts)
-        found = found_in(view.text, rule)
-        if cut and text.pieced:
-            found = merged(found + _borders(len(view.text), cut, BORDER))
-        if found:
-            _count(found, counts)
+    def redacted(self, data: bytes, framing: Framing, cut: Cut) -> bytes:
+        """The same bytes, each thing found replaced. Raises GivenUp."""
+        data = whole_events(data, framing, begins_cut=Cut.BEGINNING in cut, ends_cut=Cut.END in cut)
+        clean = self._rule.by_part and not may_be_in(data, self._rule, self._budget)
+        if framing is not Framing.NONE:
+            edits = self._in_stream(data, framing, cut, clean=clean)
+        elif cut:
+            edits = self._in_plain(data, cut)
+        elif clean:
+            return data
+        elif is_json(data):
+            edits = self._in_texts(data, leaves(data, 0, len(data), self._budget), cut)
+        else:
+            edits = self._in_plain(data, cut)
+        if (edits or cut) and b"logprobs" in data:
+            edits += [Edit(start, end, CUT, quoted=True) for start, end in logprobs_of(data, self._budget)]
+        return self._edited(data, edits)
+
+    def _in_stream(self, data: bytes, framing: Framing, cut: Cut, *, clean: bool) -> list[Edit]:
+        events = events_of(data, framing, self._budget)
+        return self._in_texts(data, texts_of_events(data, events, framing, whole=not clean, budget=self._budget), cut)
+
+    def _in_plain(self, data: bytes, cut: Cut) -> list[Edit]:
+        found = merged(found_in(data, self._rule, self._budget, DEPTH) + _borders(len(data), cut, BORDER_RAW))
+        return [Edit(start, end, name) for start, end, name in found]
+
+    def _in_texts(self, data: bytes, texts: Iterable[Text], cut: Cut) -> list[Edit]:
+        edits: list[Edit] = []
+        clean: set[bytes] = set()
+        for text in texts:
+            if text.broken:
+                edits += [Edit(start, end, CUT) for start, end in text.parts]
+                continue
+            short = _short_of(data, text)
+            if short is not None and (len(short) < self._rule.least or short in clean) and not (cut and text.pieced):
+                continue
+            view = View(data, text.parts, self._budget)
+            found = self._found(data, text, view)
+            if cut and text.pieced:
+                found = merged(found + _borders(len(view.text), cut, BORDER))
             edits += _edits_of(text, view, found)
-        elif short:
-            clean.add(data[start:end])
-    return edits
+            if not found and short is not None and len(clean) < MOST_KNOWN:
+                clean.add(short)
+        return edits
+
+    def _found(self, data: bytes, text: Text, view: View) -> list[Found]:
+        """In a text that may be several: in each alone, then in all together."""
+        if not text.loose:
+            return found_in(view.text, self._rule, self._budget)
+        found: list[Found] = []
+        place = 0
+        for part in text.parts:
+            alone = View(data, [part], self._budget).text
+            found += [Found(place + start, place + end, name) for start, end, name in found_in(alone, self._rule, self._budget)]
+            place += len(alone)
+        return merged(found + found_in(masked(view.text, found), self._rule, self._budget))
+
+    def _edited(self, data: bytes, edits: list[Edit]) -> bytes:
+        """What lies within another edit goes with it, and counts no more."""
+        if not edits:
+            return data
+        edits.sort()
+        source, result, place = memoryview(data), bytearray(), 0
+        for start, end, name, quoted in edits:
+            if start < place:
+                place = max(place, end)
+                continue
+            result += source[place:start]
+            result += _mark(name, quoted=quoted)
+            place = end
+            if name and name != CUT:
+                self._counts[name] += 1
+        result += source[place:]
+        return bytes(result)
+
+
+def _short_of(data: bytes, text: Text) -> bytes | None:
+    """A text of one piece, so short that it may be there again."""
+    (start, end), *others = text.parts[:2]
+    return None if others or end - start >= SHORT else data[start:end]
 
 
 def _edits_of(text: Text, view: View, found: list[Found]) -> list[Edit]:
     """What stands in several pieces is replaced in the first of them."""
-    if text.number:  # a mark is no number
-        (start, end), name = text.parts[0], found[0].name
-        return [(start, end, b'"' + _mark(name) + b'"')]
+    if text.number and found:  # a mark is no number
+        return [Edit(*text.parts[0], found[0].name, quoted=True)]
     edits: list[Edit] = []
     for start, end, name in found:
         first, *others = view.spans(start, end)
-        edits.append((*first, _mark(name)))
-        edits += [(*span, b"") for span in others]
+        edits.append(Edit(*first, name))
+        edits += [Edit(*span) for span in others]
     return edits
 
 
@@ -158,22 +243,7 @@ def _borders(length: int, cut: Cut, width: int) -> list[Found]:
     return found
 
 
-def _count(found: Iterable[Found], counts: Counter[str]) -> None:
-    for each in found:
-        if each.name != CUT:
-            counts[each.name] += 1
-
-
-def _mark(name: str) -> bytes:
-    return f"[redacted:{name}]".encode()
-
-
-def _edited(data: bytes, edits: list[Edit]) -> bytes:
-    if not edits:
-        return data
-    pieces: list[bytes] = []
-    place = 0
-    for start, end, text in sorted(edits):
-        pieces += (data[place:start], text)
-        place = end
-    return b"".join([*pieces, data[place:]])
+def _mark(name: str, *, quoted: bool) -> bytes:
+    if not name:
+        return b""
+    return f'"[redacted:{name}]"'.encode() if quoted else f"[redacted:{name}]".encode()

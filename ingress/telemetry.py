@@ -50,6 +50,9 @@ LOSSES = (
     "unencodable",
     "redaction_failed",
     "redaction_behind",
+    "redaction_slow",
+    "redaction_large",
+    "redaction_unknown",
 )
 """Reasons for which events, or their bodies, are given up."""
 SPILL_LOSSES = ("body_over_spill", "body_refused", "event_refused", "spill_kept_aside")

@@ -15,7 +15,7 @@ from eventlog.kafka import KafkaLog
 from eventlog.kafka_errors import TopicsUnfit
 from eventlog.keys import Keys
 from eventlog.port import Log, LogUnavailable
-from eventlog.redaction import Redaction
+from eventlog.redaction import Redaction, Unheard
 from eventlog.vault import ProviderKey, Sealed, Vault
 from runtime.cluster import kafka_config
 from runtime.settings import Misconfigured, Settings
@@ -49,8 +49,10 @@ class Control:
             self._opened_keys[kept] = self._open(self._vault, kept)
         return self._opened_keys[kept]
 
-    def redaction_for(self, organization: Organization) -> Redaction | None:
+    def redaction_for(self, organization: Organization) -> Redaction | Unheard | None:
         """What is redacted of an organization's calls."""
+        if not self._following.known.is_set():
+            return Unheard.RULES
         return self._following.decided.redactions.get(organization)
 
     @staticmethod
@@ -69,7 +71,11 @@ class Control:
             try:
                 await asyncio.wait_for(self._following.known.wait(), PATIENCE_S)
             except TimeoutError:
-                log.warning("keys_unknown", reason="the control topic is not reached, and there is no copy of it here")
+                log.warning(
+                    "keys_unknown",
+                    reason="the control topic is not reached, and there is no copy of it here",
+                    until_then="no body is kept, since it is not known what is redacted",
+                )
             self._refuse_to_stand_open()
             yield
 

@@ -17,6 +17,7 @@ from eventlog.control import Decided, decide, retract
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.port import Log
 from eventlog.redaction import Detector, Redaction
+from ingress.budget import GivenUp
 from ingress.detectors import BadPattern, Rule
 from ingress.redaction import Cut, redacted
 from runtime.keys_cli import DataDir, with_control
@@ -88,7 +89,10 @@ def try_(
     else:
         said = _set_for(Organization(organization), data_dir)
     counts: Counter[str] = Counter()
-    shown = redacted(sys.stdin.buffer.read(), _ready(said), None, Cut.NOWHERE, counts)
+    try:
+        shown = redacted(sys.stdin.buffer.read(), _ready(said), None, Cut.NOWHERE, counts)
+    except GivenUp as error:
+        raise Misconfigured(f"Such a body is not kept ({error.reason}): its search takes more time or memory than it may.") from None
     sys.stdout.buffer.write(shown)
     sys.stdout.buffer.flush()
     told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

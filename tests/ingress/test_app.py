@@ -150,9 +150,10 @@ async def test_what_may_come_to_be_counted_is_shown_at_nought() -> None:
 
 def test_every_reason_for_a_loss_is_known() -> None:
     found: set[str] = set()
-    for path in (ROOT / "ingress" / "emitter.py", ROOT / "ingress" / "redactor.py", *(ROOT / "eventlog").glob("spill*.py")):
+    ours = (ROOT / "ingress" / name for name in ("emitter.py", "redactor.py", "budget.py"))
+    for path in (*ours, *(ROOT / "eventlog").glob("spill*.py")):
         for line in path.read_text().splitlines():
-            if re.search(r"_count_lost\(|FAILED, BEHIND = |events_dropped\(|dropped\[|give_up, reason", line):
+            if re.search(r"_count_lost\(|FAILED, BEHIND, UNHEARD = |SLOW, LARGE = |events_dropped\(|dropped\[|give_up, reason", line):
                 found |= set(re.findall(r'"([a-z_]+)"', line))
     assert found == {*LOSSES, *SPILL_LOSSES}
 

@@ -1,7 +1,13 @@
 """What is found in a body and replaced in its stored copy: in JSON, in streams cut anywhere, in text; and that all else stays."""
 
+import asyncio
 import base64
 import json
+import re
+import subprocess
+import sys
+import threading
+import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +19,13 @@ from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from eventlog.events import Body, Organization
-from eventlog.redaction import Detector, Redaction
+from eventlog.redaction import Detector, Redaction, Unheard
+from ingress.budget import LARGE, SLOW, Budget, GivenUp
 from ingress.config import Durability, EmitterLimits
 from ingress.detectors import BadPattern, Rule
 from ingress.prompts import LONGEST_INPUT
-from ingress.redaction import BORDER_RAW, Cut, redacted, redacted_body, redacted_inputs
-from ingress.redactor import FAILED, searched
+from ingress.redaction import BORDER_RAW, Cut, is_clean, redacted, redacted_body, redacted_inputs
+from ingress.redactor import FAILED, most_at_once, searched
 from processors.assembled import assemble
 from tests.fakes.ingress import World, running
 from tests.fakes.provider import sized
@@ -253,9 +260,112 @@ def test_an_input_that_was_cut_leaves_no_half() -> None:
     assert kept.startswith("x" * 3_000)
 
 
+def test_names_of_inputs_are_redacted_too() -> None:
+    """Those that are alike then are numbered."""
+    counts: Counter[str] = Counter()
+    kept = redacted_inputs({"bob@x.com": "Oslo", "to": "bob@x.com", "eve@x.com": "Rome", "who": "Eve"}, RULE, counts)
+    assert kept == {"[redacted:email]": "Oslo", "to": "[redacted:email]", "[redacted:email] 2": "Rome", "who": "Eve"}
+    assert counts == {"email": 3}
+
+
 def test_lines_of_json() -> None:
     lines = "".join(json.dumps({"model": "llama", "message": {"content": piece}}) + "\n" for piece in ("bob@", "x", ".com!"))
     assert [json.loads(line)["message"]["content"] for line in stored(lines).splitlines()] == ["[redacted:email]", "", "!"]
+
+
+def spoken_on_lines(piece: str) -> str:
+    return json.dumps({"message": {"content": piece}, "done": False}) + "\n"
+
+
+BROKEN = {
+    "the last line, known by its type": ("application/x-ndjson", [], ['{"mess']),
+    "the last line": (None, [], ['{"mess']),
+    "the second of two lines": (None, ["bob@x.com and "], ['{"message": {"content": "sk-proj-Ab1']),
+    "a line in the middle": (None, [], ['{"mess\n', spoken_on_lines("more"), "no JSON\n", spoken_on_lines("still more")]),
+}
+
+
+@pytest.mark.parametrize(("content_type", "before", "after"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_line_spoils_no_other(content_type: str | None, before: list[str], after: list[str]) -> None:
+    pieces = before or ["my key is ", "sk-proj-", "Ab1cD2eF3", "gH4iJ5kL6mN7oP8", " ok"]
+    kept = stored("".join([*map(spoken_on_lines, pieces), *after]), content_type)
+    assert not [part for part in parts_of(KEY) if part in kept]
+    assert "[redacted:cut]" in kept
+    assert '{"mess' + "\n" not in kept
+    assert ("[redacted:email]" if before else "[redacted:provider-keys]") in kept
+
+
+def test_a_document_is_no_lines_whatever_it_is_called() -> None:
+    assert stored('{\n "a": "bob@x.com"\n}\n', "application/x-ndjson") == '{\n "a": "[redacted:email]"\n}\n'
+
+
+OTHER_EVENTS = {
+    "strings of JSON": json.dumps,
+    "arrays": lambda piece: json.dumps([{"content": piece}]),
+    "tokens as they are": lambda piece: piece,
+}
+
+
+@pytest.mark.parametrize("written", OTHER_EVENTS.values(), ids=OTHER_EVENTS)
+def test_pieces_in_other_events(written: Any) -> None:
+    pieces = ["my key is ", "sk-proj-", "Ab1cD2eF3", "gH4iJ5kL6mN7oP8", " ok"]
+    said_, expected = (
+        "".join(f"data: {written(piece)}\n\n" for piece in each) + "data: [DONE]\n\n"
+        for each in (pieces, ["my key is ", "[redacted:provider-keys]", "", "", " ok"])
+    )
+    assert stored(said_, SSE) == expected
+
+
+PLAIN_EVENTS = {
+    "texts for themselves": ("data: 4111 1111 1111 1111\n\ndata: 22\n\n", "data: [redacted:card]\n\ndata: 22\n\n"),
+    "lines of one event": ("data: bob@x.co\ndata: mpany\n\n", "data: [redacted:email]\ndata: mpany\n\n"),
+    "half a string": ('data: "sk-proj-"\n\ndata: "Ab1cD2eF3gH4', 'data: "sk-proj-"\n\ndata: [redacted:cut]'),
+    "a quote that is no JSON": ('data: "\n\ndata: bob@\n\ndata: x.com"\n\n', 'data: "\n\ndata: [redacted:email]\n\ndata: "\n\n'),
+    "half an event on several lines": ('data: {\ndata: "text": "Ab1cD2eF\n', "data: [redacted:cut]\ndata: [redacted:cut]\n"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), PLAIN_EVENTS.values(), ids=PLAIN_EVENTS)
+def test_events_that_are_no_json(text: str, expected: str) -> None:
+    assert stored(text, SSE) == expected
+
+
+TOKENS = [{"token": token, "bytes": list(token.encode()), "logprob": -1.0} for token in ("bob", "@x", ".com")]
+REPEATED = {
+    "chat": {"choices": [{"message": {"content": "bob@x.com"}, "logprobs": {"content": TOKENS}}]},
+    "completions": {"choices": [{"text": "bob@x.com", "logprobs": {"tokens": ["bob", "@x", ".com"]}}]},
+    "responses": {"output": [{"content": [{"type": "output_text", "text": "bob@x.com", "logprobs": TOKENS}]}]},
+    "Gemini's": {"candidates": [{"content": {"parts": [{"text": "bob@x.com"}]}, "logprobsResult": {"chosenCandidates": TOKENS}}]},
+}
+
+
+@pytest.mark.parametrize("answer", REPEATED.values(), ids=REPEATED)
+def test_what_tells_a_text_token_by_token_goes_with_it(answer: dict[str, Any]) -> None:
+    counts: Counter[str] = Counter()
+    kept = redacted(json.dumps(answer).encode(), RULE, None, Cut.NOWHERE, counts).decode()
+    json.loads(kept)
+    assert "bob" not in kept
+    assert str(list(b"bob")) not in kept
+    assert counts == {"email": 1}
+    clean = json.dumps(answer).replace("@", "")
+    assert stored(clean) == clean
+
+
+def test_tokens_of_a_stream_go_with_its_text() -> None:
+    events = [{"choices": [{"index": 0, "delta": {"content": each["token"]}, "logprobs": {"content": [each]}}]} for each in TOKENS]
+    counts: Counter[str] = Counter()
+    kept = redacted("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode(), RULE, SSE, Cut.NOWHERE, counts).decode()
+    assert heard(kept) == "[redacted:email]"
+    assert "bob" not in kept
+    assert kept.count('"logprobs": "[redacted:cut]"') == 3
+    assert counts == {"email": 1}
+
+
+def test_an_array_of_events_that_broke_off() -> None:
+    events = [json.dumps({"candidates": [{"content": {"parts": [{"text": piece}]}}]}) for piece in ("a ", "sk-proj-Ab1cD2eF3")]
+    kept = stored("[" + ",\n".join([*events, '{"candidates": [{"content": {"parts": [{"text": "gH4iJ5kL6m']))
+    assert kept.endswith(",\n[redacted:cut]")
+    assert "gH4iJ5" not in kept
 
 
 def test_an_array_of_events() -> None:
@@ -274,6 +384,51 @@ def test_an_event_that_broke_off_is_given_up() -> None:
 
 def test_a_streams_events_without_a_blank_line() -> None:
     assert heard(stored(f"{chat('bob@')}\n{chat('x.com')}\n", SSE).replace("\n", "\n\n")) == "[redacted:email]"
+
+
+# What a search may take
+
+QUADRATIC = Rule(said(own="(?s)x.*y|x"))
+HEAVY = {
+    "addresses": "a@b.cc " * 10_000,
+    "addresses in JSON": json.dumps(["a@b.cc"] * 10_000),
+    "escapes": '"' + "\\n" * 500_000 + 'a@b.cc"',
+    "pieces": 'data: {"text":"a"}\n\n' * 5_000,
+    "texts in pieces": "".join(f'data: {{"text":"a","index":{index}}}\n\n' for index in range(2_000)),
+    "an event of many lines": "data: a\n" * 10_000,
+}
+LAZY = {
+    "digits": "1 " * 40_000,
+    "events without data": ":\n\n" * 30_000,
+    "lines": "{}\n" * 30_000,
+    "line ends": json.dumps("\n" * 60_000 + "a@b.cc"),
+    "elements": '[{"candidates":1}' + ",{}" * 30_000 + "]",
+    "one large event": 'data: {"a":[' + "{}," * 60_000 + "{}]}\n\n",
+}
+
+
+def test_a_search_is_given_up_when_its_time_is_spent() -> None:
+    """Each search is linear, and all of them are the square."""
+    with pytest.raises(GivenUp, match=SLOW):
+        redacted(b"x" * 200_000, QUADRATIC, None, Cut.NOWHERE, Counter(), Budget(0.05))
+
+
+@pytest.mark.parametrize("text", HEAVY.values(), ids=HEAVY)
+def test_a_search_is_given_up_when_it_remembers_too_much(text: str) -> None:
+    with pytest.raises(GivenUp, match=LARGE):
+        redacted(text.encode(), RULE, None, Cut.NOWHERE, Counter(), Budget(60, held=500_000))
+
+
+@pytest.mark.parametrize("text", LAZY.values(), ids=LAZY)
+def test_a_search_takes_little_more_than_the_body(text: str) -> None:
+    data = text.encode()
+    tracemalloc.start()
+    try:
+        redacted(data, RULE, None, Cut.NOWHERE, Counter(), Budget(60))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * len(data) + 100_000
 
 
 # Bodies
@@ -298,15 +453,30 @@ def test_a_border_leaves_no_half(at: int) -> None:
         assert len(getattr(kept, side)) > 2_000
 
 
-def test_a_border_within_a_stream_leaves_no_half() -> None:
-    stream = "".join(f"{chat(piece)}\n\n" for piece in [*("word " * 400).split(" "), *KEY, *(" word" * 400).split(" ")])
-    for middle in range(stream.index(chat(KEY[0])), stream.index(chat(KEY[0])) + 70 * len(KEY), 97):
-        kept = redacted_body(body(stream[:middle], tail=stream[middle:], truncated=True, size=10**6, content_type=SSE), RULE).body
-        assert kept.text is not None
-        assert kept.tail is not None
-        assert not [part for part in parts_of(KEY) if part in heard(kept.text) or part in heard(kept.tail)]
-        assert "word" in heard(kept.text)
-        assert "word" in heard(kept.tail)
+def google(piece: str) -> str:
+    return ",\n" + json.dumps({"candidates": [{"content": {"parts": [{"text": piece}], "role": "model"}}]})
+
+
+CUT_STREAMS = {
+    "sent": (SSE, "", lambda piece: f"{chat(piece)}\n\n"),
+    "lines": (None, "", spoken_on_lines),
+    "lines, known by their type": ("application/x-ndjson", "", spoken_on_lines),
+    "an array": ("application/json", '[{"candidates": []}', google),
+}
+
+
+@pytest.mark.parametrize(("content_type", "first", "written"), CUT_STREAMS.values(), ids=CUT_STREAMS)
+def test_a_border_within_a_stream_leaves_no_half(content_type: str | None, first: str, written: Any) -> None:
+    stream = first + "".join(written(piece) for piece in [*["word "] * 400, *KEY, *[" word"] * 400])
+    begins = stream.index(written(KEY[0]))
+    for middle in range(begins, begins + 70 * len(KEY), 97):
+        told = body(stream[:middle], tail=stream[middle:], truncated=True, size=10**6, content_type=content_type)
+        kept = redacted_body(told, RULE).body
+        for side in (kept.text, kept.tail):
+            assert side is not None
+            said_ = "".join(re.findall(r'"(?:content|text)": "([^"]*)"', side))
+            assert not [part for part in parts_of(KEY) if part in said_]
+            assert "word" in said_
 
 
 def test_head_and_tail_that_adjoin_are_one() -> None:
@@ -407,11 +577,84 @@ async def test_a_rule_that_is_not_understood_keeps_no_body() -> None:
     assert metric("heliograph_events_dropped_total", reason="redaction_failed") == before + 2
 
 
+async def test_where_no_rule_was_heard_of_no_body_is_kept() -> None:
+    before = metric("heliograph_events_dropped_total", reason="redaction_unknown")
+    async with running(sized(ANSWERED), redaction_for=lambda _: Unheard.RULES) as world:
+        answer = await world.post(body=ASKED)
+        assert answer.partition(b"\r\n\r\n")[2] == ANSWERED
+        request, response = await seen(world)
+        for each in (request.request, response.response):
+            assert (each.text, each.base64, each.tail, each.undecodable) == (None, None, None, "not kept: redaction_unknown")
+    assert metric("heliograph_events_dropped_total", reason="redaction_unknown") == before + 2
+
+
+SQUARE = Redaction(organization=Organization("default"), patterns={"own": "(?s)x.*~|x"}, set_at=AT)
+
+
+async def test_a_pattern_that_takes_the_square_holds_nobody_up_for_long() -> None:
+    async with running(sized(ANSWERED), redaction_for=lambda _: SQUARE) as world:
+        await world.post(body=ASKED.replace(b"I am", b"x" * 400_000))
+        await world.post(body=ASKED.replace(b"I am", b"a" * 20_000))
+        first, second = await world.requests(2)
+    assert (first.request.text, first.request.undecodable) == (None, "not kept: redaction_slow")
+    assert second.redactions == {"own": 1}
+
+
+@pytest.mark.parametrize("durability", Durability)
+async def test_what_is_not_searched_at_the_end_goes_on_without_its_body(durability: Durability) -> None:
+    before = metric("heliograph_events_dropped_total", reason="redaction_behind")
+    asked = ASKED.replace(b"I am", b"x" * 3_000_000)
+    async with running(sized(ANSWERED), redaction_for=lambda _: SQUARE, durability=durability, strict_body_bytes=4 << 20) as world:
+        calling = asyncio.create_task(world.post(body=asked))
+        await asyncio.sleep(0.5)
+        await world.ingress.drain(0.1)
+        (request,) = await world.requests()
+        await calling
+    assert (request.request.text, request.request.size, request.request.undecodable) == (None, len(asked), "not kept: redaction_behind")
+    assert metric("heliograph_events_dropped_total", reason="redaction_behind") > before
+    async with asyncio.timeout(5):
+        while any(thread.name == "redaction" for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+
+
+def test_a_search_keeps_no_process_from_ending() -> None:
+    program = """
+import asyncio, time
+from ingress.search_thread import SearchThread
+async def main():
+    SearchThread().begin(lambda: time.sleep(60))
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+LOOKED_AT = {
+    "nothing to be found": (body("a few words"), True),
+    "an address": (body("bob@x.com"), False),
+    "what its escapes mean": (body(r'"bob\u0040x.com"'), False),
+    "so many escapes that undoing them takes long": (body(json.dumps("\n" * 300)), False),
+    "a stream, of which pieces may be something together": (body(chat("a")), False),
+    "one that was cut": (body("a", truncated=True), False),
+    "no text": (Body(base64="AAAA", size=3), False),
+    "none": (Body(), True),
+}
+
+
+@pytest.mark.parametrize(("looked_at", "clean"), LOOKED_AT.values(), ids=LOOKED_AT)
+def test_a_short_look(looked_at: Body, clean: bool) -> None:
+    assert is_clean(looked_at, RULE, Budget()) is clean
+
+
+def test_the_more_steps_a_pattern_has_the_less_is_searched_at_once() -> None:
+    assert most_at_once(RULE) == 16 << 10
+    assert most_at_once(Rule(said(own="(?:a|b)*a(?:a|b){900}c"))) < 512
+
+
 async def test_a_search_that_fails_lets_nothing_through() -> None:
     async with running(sized(ANSWERED)) as world:
         await world.post(body=ASKED)
         request, _ = await seen(world)
-    assert searched(replace(request, request=Body(base64="bob@x.com!", size=9)), RULE) == FAILED
+    assert searched(replace(request, request=Body(base64="bob@x.com!", size=9)), RULE, Budget()) == FAILED
 
 
 @pytest.mark.parametrize("filler", ["", "x" * 30_000], ids=["small", "large"])
