@@ -33,6 +33,11 @@ class Admission:
         return not keys and self._rule(keys) is Auth.OPEN
 
     @property
+    def open(self) -> bool:
+        """Anybody may come in, with a key or without."""
+        return self._rule(self._known()) is Auth.OPEN
+
+    @property
     def everybody_known(self) -> bool:
         """Nobody comes in without a good key."""
         return self._rule(self._known()) is Auth.REQUIRED

@@ -19,13 +19,13 @@ from msgspec.structs import replace
 
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
-from eventlog.keys import ApiKey, KeyEnd, Keys, Revocation
+from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
 from eventlog.port import Log
 from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 
-Decision = ApiKey | KeyEnd | ProviderKey | Redaction | Revocation
+Decision = ApiKey | KeyEnd | ProviderKey | Redaction | Revocation | OrganizationDefaults
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -46,6 +46,8 @@ def key_of(decision: Decision) -> str:
             return f"revocation/{id_}"
         case KeyEnd(id=id_):
             return f"key-end/{id_}"
+        case OrganizationDefaults(organization=organization):
+            return f"organization-defaults/{organization}"
 
 
 class Decided:
@@ -54,6 +56,10 @@ class Decided:
     def __init__(self) -> None:
         self._decisions: dict[str, Decision] = {}
         self.keys: Keys = {}
+        """As they were decided."""
+        self.keys_in_effect: Keys = {}
+        """With what holds for their organizations."""
+        self.defaults: Mapping[Organization, OrganizationDefaults] = {}
         self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
         """By organization and provider."""
         self.redactions: Mapping[Organization, Redaction] = {}
@@ -86,9 +92,15 @@ class Decided:
         if known != self._decisions:
             self._decisions = known
             self.keys = keys_in(known.values())
+            self.defaults = {each.organization: each for each in known.values() if isinstance(each, OrganizationDefaults)}
+            self.keys_in_effect = {digest: self._in_effect(key) for digest, key in self.keys.items()}
             kept = [each for each in known.values() if isinstance(each, ProviderKey)]
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
+
+    def _in_effect(self, key: ApiKey) -> ApiKey:
+        whole = self.defaults.get(key.organization)
+        return key if whole is None else replace(key, defaults=whole.headers | key.defaults)
 
 
 def keys_in(decisions: Iterable[Decision]) -> Keys:

@@ -56,6 +56,8 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="d
     """Headers that a call with it has unless it says otherwise, by their name as people write it."""
     limits: tuple[str, ...] = ()
     """Policies that hold for all calls with it, on top of what their headers ask for."""
+    counted_as: str = ""
+    """The first of the keys that it took the place of: their calls count together for these."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
@@ -83,6 +85,13 @@ class KeyEnd(Struct, frozen=True, kw_only=True, tag_field="decision", tag="key-e
     id: str
     """The key's."""
     ends_at: Instant
+
+
+class OrganizationDefaults(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="decision", tag="organization-defaults"):
+    """Headers that all calls of an organization have, unless its key or the call says otherwise."""
+
+    organization: Organization
+    headers: dict[str, str] = {}
 
 
 def drawn(scopes: Iterable[Scope]) -> str:

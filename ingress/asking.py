@@ -5,7 +5,7 @@ from functools import partial
 
 from ingress.attempts import Attempts, Target, TimeSpent, whole_of
 from ingress.beside import beside
-from ingress.cache import Asked, CacheWish, heeding, key_of, ttl_of
+from ingress.cache import CACHE_CONTROL, Asked, CacheWish, heeding, key_of, ttl_of
 from ingress.caching import Cache
 from ingress.call import Call
 from ingress.config import AttemptLimits, IngressConfig
@@ -14,7 +14,7 @@ from ingress.directives import Directives
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
-from ingress.moderation import ANSWER_BYTES, FOR_MODERATION, NAME, PATH, Flagged, categories_of, question_of
+from ingress.moderation import ANSWER_BYTES, FOR_MODERATION, NAME, PATH, Flagged, categories_of, is_moderated, question_of
 from ingress.prompts import NAME as PROMPT_MODE
 from ingress.provided import Provided
 from ingress.recording import Recording
@@ -25,7 +25,7 @@ from ingress.upstream import Sender
 
 Body = bytes | AsyncIterator[bytes] | None
 """All of it, or piece by piece, or there is none."""
-DISPENSABLE = frozenset({"Helicone-Retry-Enabled", "Helicone-Cache-Enabled", TOKEN_LIMIT, PROMPT_MODE})
+DISPENSABLE = frozenset({"Helicone-Retry-Enabled", "Helicone-Cache-Enabled", "Helicone-Stream-Usage", TOKEN_LIMIT, PROMPT_MODE})
 """Headers that are not obeyed where the body is too large to be kept at hand; for want of any other the call is refused."""
 Begins = Callable[[Call], Awaitable[None] | None]
 """Hears, before a provider is asked first, that the call begins; what it answers is waited for. Raises CallFailed."""
@@ -93,7 +93,7 @@ class Asking:
 
     def _check_stream(self, recording: Recording, header: str | None) -> None:
         """A body that is too large to be kept at hand. Raises BodyTooLarge where `header` cannot be obeyed then."""
-        if header in DISPENSABLE:
+        if header in DISPENSABLE or (header == NAME and not is_moderated(recording.target)):
             recording.warn(f"{header} is not obeyed: the body is larger than HELIOGRAPH_ATTEMPTS__BODY_BYTES")
         elif header is not None:
             raise BodyTooLarge(
@@ -109,7 +109,7 @@ class Asking:
             await self._begin(call)
             return kept
         await self._windows.pass_(recording)
-        if recording.directives.moderate:
+        if recording.directives.moderate and is_moderated(recording.target):
             await self._moderate(call, target)
         retries = recording.directives.retries
         if retries is None and not target.following:
@@ -128,9 +128,14 @@ class Asking:
     async def _kept(self, call: Call, target: Target) -> Answer | None:
         """An answer that was given before, where that is wished. Raises BadDirective."""
         recording, wish = call.recording, call.recording.directives.cache
-        if wish is None or not recording.kept:
+        if wish is None:
+            return None
+        if not recording.kept:
+            recording.warn("Helicone-Cache-Enabled is not obeyed: the call has no good Heliograph key")
             return None
         said = ", ".join(value.decode("latin-1") for name, value in call.head.forwarded if name == b"cache-control")
+        if not said and recording.key is not None:
+            said = recording.key.defaults.get(CACHE_CONTROL, "")
         key = await beside(len(target.body or b""), self._key, call, wish, target)
         return await self._cache.answer(recording, heeding(wish, said), key, ttl_of(said))
 

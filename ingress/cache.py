@@ -20,6 +20,7 @@ from ingress.secrets import is_secret_name
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+CACHE_CONTROL = "Cache-Control"
 USUAL_TTL_S = 7 * 86_400
 LONGEST_TTL_S = 365 * 86_400
 MOST_SLOTS = 20

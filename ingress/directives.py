@@ -16,7 +16,7 @@ from eventlog.keys import ApiKey
 from ingress.cache import CacheWish
 from ingress.errors import BadDirective
 from ingress.fallbacks import Fallback
-from ingress.header_table import BY_NAME, ELSEWHERE, HEADERS, NEVER, SPELLED, shown
+from ingress.header_table import BY_NAME, ELSEWHERE, HEADERS, NEVER, SPELLED, TEXT, shown
 from ingress.policies import Policy
 from ingress.prompts import NAME as PROMPT_MODE
 from ingress.prompts import PROPERTY as PROMPT_NAME
@@ -161,6 +161,15 @@ class Listed(Struct, frozen=True):
     obeyed: bool
 
 
+BESIDE = (
+    Listed("Helicone-Auth", "`Bearer` and a key", "Bearer sk-helicone-…", "Says who calls, and so whose the call is.", True),
+    Listed("Helicone-Property-NAME", TEXT, "production", "`properties['name']`, the name in lower case. One for each property.", True),
+    Listed("Cache-Control", "as RFC 9111 has it", "max-age=3600", "How long a cached answer counts; `no-cache` wants a fresh one.", True),
+    Listed("x-stripe-customer-id", TEXT, "cus_123", "The property `stripe_customer_id`. The provider gets it too.", True),
+)
+"""Headers that are read by others than the table's reader."""
+
+
 def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
     """The directives among `headers`, whose names are lower-case. Where one is sent twice, the last wins. Raises BadDirective."""
     if not headers:
@@ -202,7 +211,7 @@ def with_defaults(headers: Sequence[tuple[bytes, bytes]], key: ApiKey | None) ->
 def listed() -> list[Listed]:
     """Every header that we know: those that are obeyed, then those that are let through with a warning."""
     obeyed = [Listed(each.name, each.grammar, each.example, each.meaning, True) for each in HEADERS]
-    return [*obeyed, *(Listed(name, "", "", _word(name.lower().encode()), False) for name in NEVER)]
+    return [*obeyed, *BESIDE, *(Listed(name, "", "", _word(name.lower().encode()), False) for name in NEVER)]
 
 
 def understood(directives: Directives) -> dict[str, object]:

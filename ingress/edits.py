@@ -26,6 +26,11 @@ def merged(body: bytes, override: Mapping[str, Any], *, header: str) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def has_usage_option(target: bytes) -> bool:
+    """Whether a request there may ask for usage in its stream: chat and legacy completions; elsewhere the field would be refused."""
+    return target.partition(b"?")[0].rstrip(b"/").endswith((b"/completions",))
+
+
 def with_stream_usage(body: bytes, *, header: str) -> bytes:
     """Asks for the usage at the end of a stream (OpenAI API reference, `stream_options`); a body that asks for no stream stays as it is."""
     fields = _fields(body, header)

@@ -53,7 +53,7 @@ def _flag(name: str, value: str) -> bool:
         return True
     if plain in _FALSE:
         return False
-    raise BadDirective(f"{shown(name)} must be true or false", field=shown(name))
+    raise BadDirective(f"{shown(name)} must be true or false; an example: {shown(name)}: true", field=shown(name))
 
 
 def _fallbacks(_name: str, value: str) -> tuple[Fallback, ...]:
@@ -276,5 +276,5 @@ NEVER = (
 
 BY_NAME = {header.name.lower().encode(): header for header in HEADERS}
 SPELLED = {name.lower().encode(): name for name in NEVER}
-ELSEWHERE = frozenset({b"helicone-auth"})
+ELSEWHERE = frozenset({b"helicone-auth", b"cache-control"})
 """Read by others."""

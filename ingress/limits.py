@@ -116,6 +116,10 @@ class Limits:
     async def pass_(self, recording: Recording) -> None:
         """Counts the call, and leaves with it what its answer is to say. Raises RateLimited, LimitsUnavailable."""
         windows, asked = self._windows(recording), recording.directives.rate_limit
+        if not recording.kept:  # nobody's calls must not use up what is somebody's
+            if asked is not None:
+                recording.warn("Helicone-RateLimit-Policy is not obeyed: the call has no good Heliograph key")
+            return
         nobody = asked is not None and segment_of(asked, recording) is None
         if asked is not None and nobody:
             recording.warn(f"Helicone-RateLimit-Policy counts for nobody: the call names no {asked.segment}")
@@ -165,7 +169,7 @@ def _policies(recording: Recording) -> list[tuple[str, Policy]]:
     """Each with whose it is: empty for the header's, else the key's id."""
     key, asked = recording.key, recording.directives.rate_limit
     found = [] if asked is None else [("", asked)]
-    return found if key is None else [*found, *((key.id, _policy(text)) for text in key.limits)]
+    return found if key is None else [*found, *((key.counted_as or key.id, _policy(text)) for text in key.limits)]
 
 
 _policy = lru_cache(maxsize=1024)(parse_policy)

@@ -51,6 +51,11 @@ class _Moderated(Struct):
     results: list[_Result]
 
 
+def is_moderated(target: bytes) -> bool:
+    """Chats are; there is no newest message elsewhere."""
+    return target.partition(b"?")[0].rstrip(b"/").endswith(b"/chat/completions")
+
+
 def question_of(body: bytes) -> bytes | None:
     """What the endpoint is asked about a chat's body; None when its newest message is not the user's, or holds no text.
 

@@ -7,7 +7,7 @@ from functools import partial
 from ingress.attempts import Target
 from ingress.beside import beside
 from ingress.context_windows import context_window_of, model_in
-from ingress.edits import check_object, merged, with_stream_usage
+from ingress.edits import check_object, has_usage_option, merged, with_stream_usage
 from ingress.fallbacks import NAME as FALLBACKS
 from ingress.fallbacks import Fallback
 from ingress.prompts import HINT, filled
@@ -42,7 +42,7 @@ class Targets:
         directives, body = self._recording.directives, self._body or b""
         if any(each.override for each in self._fallbacks):
             await beside(len(body), check_object, body, header=FALLBACKS)
-        if directives.stream_usage and body:
+        if directives.stream_usage and body and has_usage_option(self._recording.target):
             self._body = await beside(len(body), with_stream_usage, body, header="Helicone-Stream-Usage")
         if directives.untags:
             await self._untag()

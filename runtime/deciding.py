@@ -38,7 +38,7 @@ class Control:
 
     def keys(self) -> Keys | None:
         """None while they are not known."""
-        return self._following.decided.keys if self._following.known.is_set() else None
+        return self._following.decided.keys_in_effect if self._following.known.is_set() else None
 
     def key_for(self, organization: Organization, provider: str) -> str | None:
         """A provider's key that is kept for an organization, opened."""

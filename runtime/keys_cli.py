@@ -4,6 +4,7 @@ A key is shown once, when it is made. What is kept of it is its digest, on the c
 """
 
 import asyncio
+import re
 import secrets
 import sys
 import time
@@ -20,13 +21,15 @@ from rich.table import Column, Table
 
 from eventlog.control import Decided, Decision, decide
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
-from eventlog.keys import SHOWN, ApiKey, KeyEnd, Revocation, Scope, digest_of, drawn
+from eventlog.keys import SHOWN, ApiKey, KeyEnd, OrganizationDefaults, Revocation, Scope, digest_of, drawn
 from eventlog.port import Log
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
+from ingress.asking import check
+from ingress.cache import CACHE_CONTROL, ttl_of
 from ingress.directives import parse_directives
 from ingress.errors import BadDirective
-from ingress.header_table import BY_NAME
+from ingress.header_table import BY_NAME, shown
 from ingress.hops import CONTROLS
 from ingress.policies import parse_policy
 from runtime.observing import observed
@@ -35,6 +38,9 @@ from runtime.topics_cli import WIDE
 from storage.whose import EVERY
 
 T = TypeVar("T")
+
+PROPERTY = "helicone-property-"
+PROPERTY_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 app = typer.Typer(help="Keys of Heliograph: who may call, and whose calls they are.", no_args_is_help=True)
 
@@ -70,7 +76,13 @@ def create(
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = _made(name, Organization(organization), tuple(scope), now, ends)
     key = replace(key, limits=_limits(limit or []), defaults=_defaults(default or []))
-    with_control(data_dir, lambda log, _: decide(log, [key]))
+
+    async def work(log: Log, decided: Decided) -> bool:
+        await decide(log, [key])
+        return any(other.name == key.name and other.ended(now) is None for other in decided.keys.values())
+
+    if with_control(data_dir, work):
+        typer.echo(f"There is a key called {key.name!r} already: commands need the id of either.", err=True)
     _show(text, key)
 
 
@@ -82,10 +94,12 @@ def list_(data_dir: DataDir = None) -> None:
         typer.echo("There are no keys. `heliograph keys create NAME` makes one.")
         return
     now = _now()
-    table = Table(*(Column(name, overflow="fold") for name in ("id", "name", "begins with", "organization", "scopes", "made", "stands")))
+    columns = ("id", "name", "begins with", "organization", "scopes", "made", "stands", "limits and defaults")
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for key in keys:
         scopes = ", ".join(scope.value for scope in key.scopes)
-        table.add_row(key.id, key.name, key.shown, key.organization, scopes, f"{key.created_at:%Y-%m-%d %H:%M}", _stands(key, now))
+        more = "\n".join([*key.limits, *(f"{name}: {value}" for name, value in key.defaults.items())])
+        table.add_row(key.id, key.name, key.shown, key.organization, scopes, f"{key.created_at:%Y-%m-%d %H:%M}", _stands(key, now), more)
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
@@ -128,6 +142,28 @@ def set_(
 
 
 @app.command()
+def defaults(
+    organization: Annotated[str, typer.Argument(help="Whose calls have them.", show_default=False)],
+    default: Default = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take away what it had before.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give all keys of an organization headers that their calls have unless they, or their key, say otherwise."""
+    headers = _defaults(default or [])
+
+    async def work(log: Log, decided: Decided) -> OrganizationDefaults:
+        before = decided.defaults.get(Organization(organization))
+        kept = {} if clear or before is None else before.headers
+        new = OrganizationDefaults(organization=Organization(organization), headers=kept | headers)
+        await decide(log, [new])
+        return new
+
+    typer.echo(f"organization {organization}")
+    for name, value in with_control(data_dir, work).headers.items():
+        typer.echo(f"  default  {name}: {value}")
+
+
+@app.command()
 def rotate(
     which: Which,
     overlap_minutes: Annotated[float, typer.Option(help="For so long the old one is still good.", min=0)] = 60,
@@ -164,7 +200,8 @@ def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey
     """A new key, as text and as it is kept, and the old one's end."""
     text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
     end = now + overlap
-    return text, replace(new, limits=old.limits, defaults=old.defaults), KeyEnd(id=old.id, ends_at=min(end, old.expires_at or end))
+    new = replace(new, limits=old.limits, defaults=old.defaults, counted_as=old.counted_as or old.id)
+    return text, new, KeyEnd(id=old.id, ends_at=min(end, old.expires_at or end))
 
 
 def _limits(said: list[str]) -> tuple[str, ...]:
@@ -181,18 +218,18 @@ def _defaults(said: list[str]) -> dict[str, str]:
     found = {}
     for text in said:
         name, colon, value = text.partition(":")
-        header = BY_NAME.get(name.strip().lower().encode())
-        if not colon or header is None:
+        known = _known(name.strip()) if colon else None
+        if known is None:
             raise Misconfigured(
                 f"--default {text[:60]!r}: expected a header that is obeyed, `Name: value`. GET :8787/v1/directives lists them."
             )
         if CONTROLS.search(value) or not _encodable(value):
-            raise Misconfigured(f"--default {header.name}: its value has control characters, or is no UTF-8; no header may have those.")
+            raise Misconfigured(f"--default {known}: its value has control characters, or is no UTF-8; no header may have those.")
         try:
-            header.read(header.name.lower(), value.strip())
+            _read(known, value.strip())
         except BadDirective as error:
             raise Misconfigured(f"--default: {error}") from None
-        found[header.name] = value.strip()
+        found[known] = value.strip()
     together = parse_directives([(name.lower().encode(), value.encode()) for name, value in found.items()])
     if any(fallback.headers for fallback in together.fallbacks):
         raise Misconfigured(
@@ -200,10 +237,28 @@ def _defaults(said: list[str]) -> dict[str, str]:
             " a provider's key sealed, and fills it in."
         )
     try:
-        _ = together.retries  # what contradicts itself is refused here, not at every call
+        check(together, settings_by().ingress().attempts)  # what cannot be obeyed is refused here, not at every call
     except BadDirective as error:
         raise Misconfigured(f"--default: {error}") from None
     return found
+
+
+def _known(name: str) -> str | None:
+    """A header that may be a default, as people write it; None for any other."""
+    if name.lower() == CACHE_CONTROL.lower():
+        return CACHE_CONTROL
+    if name.lower().startswith(PROPERTY) and len(name) > len(PROPERTY) and PROPERTY_NAME.fullmatch(name):
+        return shown(name.lower())
+    header = BY_NAME.get(name.lower().encode())
+    return None if header is None else header.name
+
+
+def _read(name: str, value: str) -> None:
+    """Raises BadDirective."""
+    if name == CACHE_CONTROL:
+        ttl_of(value)
+    elif (header := BY_NAME.get(name.lower().encode())) is not None:
+        header.read(name.lower(), value)
 
 
 def _encodable(text: str) -> bool:

@@ -181,8 +181,11 @@ async def test_a_body_that_is_too_large_is_sent_once() -> None:
         assert status_of(answer) == 429
         assert "Helicone-Retry-Enabled is not obeyed" in headers_of(answer)["helicone-warning"]
         answer = await world.post(body=large, headers=b"Helicone-Stream-Usage: true\r\n")
-        assert status_of(answer) == 413
-        assert len(world.provider.requests) == 1
+        assert "Helicone-Stream-Usage is not obeyed" in headers_of(answer)["helicone-warning"]
+        assert len(world.provider.requests) == 2
+        answer = await world.post(body=large, headers=b"Helicone-Moderations-Enabled: true\r\n")
+        assert status_of(answer) == 413  # what is to be judged first is not let through unseen
+        assert len(world.provider.requests) == 2
 
 
 def fallbacks(*entries: dict[str, Any]) -> bytes:
@@ -320,6 +323,17 @@ async def test_usage_is_asked_for_in_streams() -> None:
         assert request.request.text == body_of(world.provider.requests[0]).decode()
         (response,) = await world.responses()
         assert response.call.stream
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/v1/completions?x=1", True), ("/v1/messages", False), ("/v1/responses", False)])
+async def test_usage_is_asked_for_where_that_is_possible(path: str, *, asked: bool) -> None:
+    """Elsewhere it would be refused, and a client's default goes everywhere."""
+    async with running(streamed()) as world:
+        body = b'{"model":"m","stream":true}'
+        await world.post(path, body=body, headers=b"Helicone-Stream-Usage: true\r\n")
+        await world.post("/v1/files", body=b"--x\r\n", headers=b"Helicone-Stream-Usage: true\r\n")
+        assert (body_of(world.provider.requests[0]) != body) is asked
+        assert body_of(world.provider.requests[1]) == b"--x\r\n"
 
 
 async def test_what_was_understood() -> None:

@@ -133,6 +133,16 @@ async def test_who_wants_a_fresh_answer_gets_one(cache: SharedCache) -> None:
         assert await numbers(world, fresh[1], fresh[0], CACHED, body=other) == [6, 7, 7]
 
 
+async def test_a_key_s_default_says_for_how_long(cache: SharedCache) -> None:
+    """Unless the call does."""
+    admission = Admission(known=lambda: keyring(key("sk-helicone-a", Scope.WRITE, defaults={"Cache-Control": "no-store"})))
+    async with running(numbered(), cache=cache, admission=admission) as world:
+        said = CACHED + b"Helicone-Auth: Bearer sk-helicone-a\r\n"
+        own = said + b"Cache-Control: max-age=60\r\n"
+        assert await numbers(world, said, said, own, own) == [1, 2, 3, 3]
+        assert not [request for request in world.provider.requests if b"no-store" in request]
+
+
 async def test_an_answer_whose_body_is_omitted_is_kept_to_be_given_again(cache: SharedCache) -> None:
     async with running(numbered(), cache=cache) as world:
         said = CACHED + b"Helicone-Omit-Response: true\r\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eventlog.admission import Admission
 from eventlog.events import Organization, Outcome
-from eventlog.keys import Scope
+from eventlog.keys import Auth, Scope
 from ingress.ledger import Judged, LedgerUnavailable, SharedLedger
 from ingress.limits import window_of
 from ingress.policies import Policy, Unit
@@ -182,6 +182,23 @@ async def test_a_refusal_says_whose_limit_it_is(ledger: SharedLedger) -> None:
         assert "sk-" not in messages[0]
         errors = {row.error for row in await world.responses(4)}
         assert "rate_limited: 1;w=60 is reached, a limit of the key" in errors
+
+
+async def test_strangers_use_up_nobody_s_quota(ledger: SharedLedger) -> None:
+    """Under `permissive` they pass, and are told."""
+    keys = keyring(key("sk-helicone-a", Scope.WRITE, organization="default"))
+    async with running(ledger=ledger, admission=Admission(Auth.PERMISSIVE, lambda: keys)) as world:
+        said = b"Helicone-RateLimit-Policy: 1;w=60;s=user\r\n" + ANNA
+        answer = await world.post(headers=said)
+        assert "no good Heliograph key" in headers_of(answer)["helicone-warning"]
+        assert await statuses(world, said, by("a") + said, by("a") + said) == [200, 200, 429]
+
+
+async def test_keys_that_take_each_other_s_place_count_together(ledger: SharedLedger) -> None:
+    old = key("sk-helicone-a", Scope.WRITE, limits=("2;w=60",))
+    new = key("sk-helicone-b", Scope.WRITE, limits=("2;w=60",), counted_as=old.id)
+    async with running(ledger=ledger, admission=Admission(known=lambda: keyring(old, new))) as world:
+        assert await statuses(world, by("a"), by("b"), by("b"), by("a")) == [200, 200, 429, 429]
 
 
 async def test_what_a_header_refuses_counts_for_no_key(ledger: SharedLedger) -> None:

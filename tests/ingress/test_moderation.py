@@ -109,6 +109,14 @@ async def test_another_provider() -> None:
         assert len(world.provider.requests) == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/embeddings", "/v1/responses", "/v1/messages"])
+async def test_what_is_no_chat_passes(path: str) -> None:
+    """A client's default goes everywhere."""
+    async with running(provider_of(said(True))) as world:
+        assert (await world.post(path, body=b'{"input":"x"}', headers=MODERATED)).startswith(b"HTTP/1.1 200 ")
+        assert len(world.provider.requests) == 1
+
+
 async def test_a_body_that_is_no_chat_is_told() -> None:
     async with running() as world:
         answer = await world.post(body=b"{}", headers=MODERATED)

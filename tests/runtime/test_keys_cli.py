@@ -53,6 +53,45 @@ def key_in(result: Result) -> str:
     return key
 
 
+def test_defaults_of_an_organization(typed: Typed, tmp_path: Path) -> None:
+    """They hold beside each key's own, which win, and are not written into the keys."""
+    typed("create", "one", "--organization", "acme", "--default", "Helicone-Cache-Enabled: false")
+    typed("create", "other", "--organization", "globex")
+    said = ("Helicone-Cache-Enabled: true", "cache-control: max-age=60", "helicone-property-team: blue")
+    told = typed("defaults", "acme", *(word for each in said for word in ("--default", each)))
+    assert "  default  Helicone-Property-Team: blue" in told.output
+    typed("set", "one", "--limit", "5;w=60")
+
+    async def read() -> Decided:
+        log, found = await EmbeddedLog.open(next((tmp_path / "data").glob("**/*.sqlite*")).parent), Decided()
+        async for part in retained(log, CONTROL.name, group="test"):
+            found.take(part.records)
+        await log.close()
+        return found
+
+    found = asyncio.run(read())
+    assert {each.name: each.defaults for each in found.keys_in_effect.values()} == {
+        "one": {"Helicone-Cache-Enabled": "false", "Cache-Control": "max-age=60", "Helicone-Property-Team": "blue"},
+        "other": {},
+    }
+    assert {each.name: each.defaults for each in found.keys.values()} == {"one": {"Helicone-Cache-Enabled": "false"}, "other": {}}
+    typed("defaults", "acme", "--clear")
+    assert {each.name: each.defaults for each in asyncio.run(read()).keys_in_effect.values()}["one"] == {"Helicone-Cache-Enabled": "false"}
+
+
+def test_a_default_that_could_not_be_obeyed_is_refused(typed: Typed) -> None:
+    typed("create", "one")
+    for default, told in (("Helicone-Retry-Num: 11", "at most 10"), ("Cache-Control: max-age=soon", "whole seconds")):
+        refused = typed("set", "one", "--default", "Helicone-Retry-Enabled: true", "--default", default)
+        assert refused.exit_code != 0
+        assert told in f"{refused.output}{refused.exception}"
+
+
+def test_a_name_that_is_taken_is_told(typed: Typed) -> None:
+    assert "already" not in typed("create", "one").output
+    assert "There is a key called 'one' already" in typed("create", "one").output
+
+
 def whose(keys: dict[str, ApiKey], key: str, scope: Scope = Scope.WRITE, at: datetime | None = None) -> str:
     """The organization that a caller with this key is, or why it is none."""
     try:
