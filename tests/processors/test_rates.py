@@ -115,6 +115,7 @@ COSTS = {
     "a long prompt": ("anthropic", "claude-sonnet-4-5", Usage(input=200_001, output=10), "1.200231"),
     "by another name": ("x", "grok-4", Usage(input=1_000_000, output=0), "3"),
     "what a router gives away": ("openrouter", "deepseek/deepseek-r1:free", Usage(input=1_000, output=9), "0"),
+    "on Vertex, in OpenAI's shape": ("vertex", "google/gemini-2.5-flash", Usage(input=1_000_000, output=0), "0.3"),
     "bedrock": ("bedrock", "anthropic.claude-3-haiku-20240307-v1:0", Usage(input=1_000_000, output=0), "0.25"),
 }
 
@@ -171,6 +172,21 @@ def test_audio_without_a_rate_of_its_own_is_not_billed_as_text() -> None:
     assert {"openai", "azure"} == OWN_AUDIO
     assert RATES.price(usage, provider="openai", model="gpt-4o-audio-preview", at=AT).cost is None
     assert RATES.price(usage, provider="google", model="gemini-2.5-pro", at=AT).cost is not None
+
+
+TIERS = {
+    "listed": ("google", "gemini-3.8-flash-tts", "flex", Decimal("0.25")),
+    "not listed, and billed otherwise": ("google", "gemini-2.5-flash", "flex", None),
+    "not listed, of a provider whose list is complete": ("openai", "gpt-4o-mini", "flex", Decimal("0.15")),
+}
+
+
+@pytest.mark.parametrize(("provider", "model", "tier", "usd"), TIERS.values(), ids=TIERS)
+def test_tiers(provider: str, model: str, tier: str, usd: Decimal | None) -> None:
+    usage = Usage(input=1_000_000, output=0)
+    price = RATES.price(usage, provider=provider, model=model, at=AT, context=(("service_tier", tier),))
+    assert price.cost == usd
+    assert (usd is None) == (f"has no listed price for service_tier {tier}" in price.source)
 
 
 def test_an_answer_of_unknown_kind_has_no_price_where_images_cost_more() -> None:
