@@ -92,5 +92,12 @@ def context_of(reported: object) -> PriceContext:
     return ()
 
 
+def traffic_in(usage: object) -> object:
+    """What Vertex says of it in an answer of OpenAI's shape, under the name that it has in `usageMetadata`."""
+    if not isinstance(usage, dict) or "extra_properties" not in usage:
+        return None
+    return {"trafficType": part(part(usage["extra_properties"], "google"), "traffic_type")}
+
+
 def is_provisioned(reported: object) -> bool:
     return part(reported, "trafficType") == "PROVISIONED_THROUGHPUT"
