@@ -77,7 +77,8 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
 
 def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
     call = event.call
-    model = word(call.model_override or reading.model or call.model)
+    asked = call.model if dialect is None else dialect.model_asked(call)
+    model = word(call.model_override or reading.model or asked)
     price = _price(event, dialect, reading, model, rates)
     hit, cost = event.cache_hit, _money(price.cost)
     return CallPriced(
@@ -112,8 +113,12 @@ def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, 
     call = event.call
     if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
         return Price(reading.stated_cost, f"stated by {call.provider}")
+    if reading.free is not None:
+        return Price(Decimal(0), f"free: {reading.free}")
     if reading.usage is None:
         return unpriced(_why_no_usage(event, dialect, reading))
+    if reading.unpriceable is not None:
+        return unpriced(reading.unpriceable)
     if model is None:
         return unpriced("neither request nor answer names a model")
     return rates.price(

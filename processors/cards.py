@@ -4,7 +4,7 @@ A price list has a rate for a whole (the prompt) and others for parts of it (wha
 rate of the narrowest part it belongs to; so each line of a card counts its part less the narrower ones on the same card.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from genai_prices import types as listed
@@ -27,11 +27,26 @@ KEYS = (
     "input_audio_tokens",
     "output_audio_tokens",
     "web_searches",
+    "cache_audio_read_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+    "input_video_tokens",
+    "output_video_tokens",
 )
 """What `counts_of` counts, by genai-prices' names, in its order."""
 
 FREE = ":free"
 """Routers mark so what costs nothing. Another entry without a rate is one that the price list does not know."""
+
+SELDOM_SAID: dict[str, Callable[[Usage], int | None]] = {
+    "cache_audio_read_tokens": lambda usage: usage.audio_cache_read,
+    "output_image_tokens": lambda usage: usage.image_output,
+    "output_video_tokens": lambda usage: usage.video_output,
+}
+"""Parts that some providers report and others do not: what is missing is no zero where the card prices it apart."""
+
+ANSWERS_KIND = frozenset({"output_image_tokens", "output_video_tokens"})
+"""Any token of an answer may be one of these, at ten times the price of text."""
 
 AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
 
@@ -48,6 +63,11 @@ def counts_of(usage: Usage) -> tuple[int, ...]:
         usage.audio_input or 0,
         usage.audio_output or 0,
         usage.web_searches or 0,
+        usage.audio_cache_read or 0,
+        usage.image_input or 0,
+        usage.image_output or 0,
+        usage.video_input or 0,
+        usage.video_output or 0,
     )
 
 
@@ -74,14 +94,17 @@ class Line(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """A part that the card prices and providers do not report, while some counts would have to be split by it."""
+    """A part that the card prices and that was not reported, while some counts would have to be split by it."""
 
     key: str
-    descendants: tuple[int, ...]
+    touched: tuple[int, ...]
     overlaps: tuple[tuple[int, int], ...]
 
-    def matters(self, counts: Sequence[int]) -> bool:
-        return any(counts[at] for at in self.descendants) or any(counts[a] and counts[b] for a, b in self.overlaps)
+    def matters(self, usage: Usage, counts: Sequence[int]) -> bool:
+        said = SELDOM_SAID.get(self.key)
+        if said is not None and said(usage) is not None:
+            return False
+        return any(counts[at] for at in self.touched) or any(counts[a] and counts[b] for a, b in self.overlaps)
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -101,7 +124,7 @@ class Card(Struct, frozen=True, kw_only=True):
         """USD, exact."""
         counts = counts_of(usage)
         for gap in self.gaps:
-            if gap.matters(counts):
+            if gap.matters(usage, counts):
                 return Unpriced(f"the provider does not report {gap.key}, which {self.name} prices apart")
         cost, prompt = self.fixed, counts[0]
         for line in self.lines:
@@ -135,7 +158,7 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         name=name,
         source=source,
         lines=lines,
-        gaps=tuple(_gap(key) for key in sorted(tokens) if key not in KEYS),
+        gaps=tuple(_gap(key) for key in sorted(tokens) if key not in KEYS or key in SELDOM_SAID),
         fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
         steps=tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True)),
         prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
@@ -188,7 +211,10 @@ def _gap(key: str) -> Gap:
     known = [(at, UNITS.units[name]) for at, name in enumerate(KEYS)]
     unit = UNITS.units[key]
     pairs = ((a, b) for a, first in known for b, second in known if a < b and _meet_in(unit, first, second))
-    return Gap(key, tuple(at for at, other in known if _within(key, other.usage_key)), tuple(pairs))
+    touched = [at for at, other in known if _within(key, other.usage_key)]
+    if key in ANSWERS_KIND:
+        touched.append(KEYS.index("output_tokens"))
+    return Gap(key, tuple(touched), tuple(pairs))
 
 
 def _meet_in(unit: UnitDef, first: UnitDef, second: UnitDef) -> bool:

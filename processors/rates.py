@@ -29,6 +29,12 @@ NAMES = {
 }
 """Providers whom the price list calls otherwise. All other names must be its own: a host that merely resembles one is somebody else."""
 
+MAKERS = {"google": "google/"}
+"""What stands before a model's name where its seller sells others' models as well (Vertex in OpenAI's shape), and not in the list."""
+
+LISTS_FEW_TIERS = frozenset({"google"})
+"""Who bills each service tier otherwise, while the list has few of them: a tier without a price is not known, rather than as usual."""
+
 MODEL_LIMIT = 256
 """Characters of a model's name; nobody lists longer ones."""
 MEMO_LIMIT = 4096
@@ -111,6 +117,8 @@ class RateBook:
         own = any(model is other for other in provider.models)
         prices = model.get_prices(at, dict(context) if own else None)
         name = f"{provider.id}/{model.id}"
+        if context and provider.id in LISTS_FEW_TIERS and not (own and _has_variant(model, at, context)):
+            return Unpriced(f"{name} has no listed price for {' '.join(context[0])}")
         since = _since(model, at)
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
@@ -132,7 +140,7 @@ class RateBook:
         seller = self._seller(provider, place)
         if seller is None:
             return Unpriced(f"the price list does not know the provider {provider}")
-        found = seller.find_model(model, all_providers=self._providers)
+        found = seller.find_model(model.removeprefix(MAKERS.get(seller.id, "")), all_providers=self._providers)
         if found is None:
             return Unpriced(f"the price list does not know the model {model} of {seller.id}")
         return Listing(seller, found, tuple(_hourly(found)))
@@ -147,6 +155,12 @@ class RateBook:
 
 def _serves(provider: listed.Provider, url: str) -> bool:
     return re.match(provider.api_pattern, url) is not None
+
+
+def _has_variant(model: listed.ModelInfo, at: datetime, context: PriceContext) -> bool:
+    given = dict(context).items()
+    begun = (entry for entry in model.price_variants or () if entry.constraint is None or entry.constraint.active(at))
+    return any(entry.when.items() <= given for entry in begun)
 
 
 def _hourly(model: listed.ModelInfo) -> Iterable[listed.TimeOfDateConstraint]:

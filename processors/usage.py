@@ -32,6 +32,12 @@ class Usage(Struct, frozen=True, kw_only=True):
     reasoning: int | None = None
     audio_input: int | None = None
     audio_output: int | None = None
+    audio_cache_read: int | None = None
+    """Part of `cache_read` and of `audio_input`, both."""
+    image_input: int | None = None
+    image_output: int | None = None
+    video_input: int | None = None
+    video_output: int | None = None
     web_searches: int | None = None
     """Searches that the provider made and bills one by one; no tokens."""
 
@@ -47,6 +53,8 @@ class Usage(Struct, frozen=True, kw_only=True):
             self._check_cache_writes(write)
         if self.audio_input is not None or self.audio_output is not None:
             self._check_audio()
+        if self.image_input or self.image_output or self.video_input or self.video_output or self.audio_cache_read:
+            self._check_media(read)
 
     def _check_cache_writes(self, write: int) -> None:
         if (self.cache_write_5m or 0) + (self.cache_write_1h or 0) > write:
@@ -55,6 +63,15 @@ class Usage(Struct, frozen=True, kw_only=True):
     def _check_audio(self) -> None:
         if (self.audio_input or 0) > self.input or (self.audio_output or 0) > self.output:
             raise UsageRefused("audio tokens exceed the whole")
+
+    def _check_media(self, cache_read: int) -> None:
+        """A token is of one kind only."""
+        if (self.audio_input or 0) + (self.image_input or 0) + (self.video_input or 0) > self.input:
+            raise UsageRefused("tokens by their kind exceed the prompt")
+        if (self.audio_output or 0) + (self.image_output or 0) + (self.video_output or 0) > self.output:
+            raise UsageRefused("tokens by their kind exceed the answer")
+        if (self.audio_cache_read or 0) > min(cache_read, self.audio_input or 0):
+            raise UsageRefused("cached audio tokens exceed the audio or the cached tokens")
 
 
 def count(value: object, name: str) -> int | None:

@@ -4,11 +4,30 @@
 """
 
 from eventlog.events import Body, CallFacts
-from processors.dialects import anthropic_messages, openai_chat, openai_completions, openai_embeddings, openai_responses
+from processors.dialects import (
+    anthropic_messages,
+    google_embeddings,
+    google_gemini,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+    token_counting,
+)
 from processors.dialects.dialect import Dialect
 
 DIALECTS: tuple[Dialect, ...] = tuple(
-    module.DIALECT for module in (openai_chat, anthropic_messages, openai_responses, openai_embeddings, openai_completions)
+    module.DIALECT
+    for module in (
+        openai_chat,
+        anthropic_messages,
+        openai_responses,
+        openai_embeddings,
+        openai_completions,
+        google_gemini,
+        google_embeddings,
+        token_counting,
+    )
 )
 
 

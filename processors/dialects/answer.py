@@ -7,6 +7,7 @@ events under another content type.
 import base64
 import binascii
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ TRIES = 8
 
 SLICE = 256 << 10
 
+BLANK = "\ufeff \t\r\n"
+
 EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
 
@@ -34,10 +37,15 @@ class Answer(Struct, frozen=True):
     tail: str | None = None
     adjoins: bool = False
     """The tail begins where the text ends: nothing is missing between them."""
+    array: bool = False
+    """The stream is one JSON array, and its items are the events."""
 
 
-def answer_of(body: Body) -> Answer | None:
-    """None when there is nothing to read. Raises ValueError when it is there and cannot be read."""
+def answer_of(body: Body, *, arrays: bool = False) -> Answer | None:
+    """None when there is nothing to read. Raises ValueError when it is there and cannot be read.
+
+    With `arrays` a JSON array is a stream, unless its middle is gone: where the next item begins cannot be told then.
+    """
     if body.undecodable is not None:
         raise ValueError(f"{'not kept' if body.base64 is None else 'content encoding'}: {body.undecodable[:200]}")
     text = body.text
@@ -45,7 +53,9 @@ def answer_of(body: Body) -> Answer | None:
         text = _text_of(body.base64)
     if not text:
         return None
-    return Answer(text, _is_stream(text, body.content_type), *_rest(body, text))
+    tail, adjoins = _rest(body, text)
+    array = arrays and (tail is None or adjoins) and _is_array(text)
+    return Answer(text, array or _is_stream(text, body.content_type), tail, adjoins, array)
 
 
 def _text_of(coded: str | None) -> str | None:
@@ -68,15 +78,21 @@ def _is_stream(text: str, content_type: str | None) -> bool:
     start = text[:1]
     if start == "{":
         return False
-    start = text[:1024].lstrip("\ufeff \t\r\n")
+    start = text[:1024].lstrip(BLANK)
     if start.startswith(("{", "[")):
         return False
     return start.startswith(EVENT_FIELDS) or (content_type or "").lower().startswith("text/event-stream")
 
 
+def _is_array(text: str) -> bool:
+    return text[:1024].lstrip(BLANK).startswith("[")
+
+
 def events_of(answer: Answer) -> list[ServerSentEvent]:
     """The events that are JSON objects, in order; the end marker and all else is left out."""
-    if answer.tail is None:
+    if answer.array:
+        found = [ServerSentEvent("", item) for item in items_of(answer.text + (answer.tail or ""))]
+    elif answer.tail is None:
         found = _decoded(answer.text)
     elif answer.adjoins:
         found = _decoded(answer.text + answer.tail)
@@ -92,6 +108,25 @@ def _decoded(text: str) -> list[ServerSentEvent]:
     for start in range(0, len(data), SLICE):
         events += decoder.feed(data[start : start + SLICE])
     return events + decoder.feed(b"")
+
+
+def items_of(text: str) -> list[bytes]:
+    """The items of a JSON array, each as its own text; of an array that was cut, those that are whole."""
+    text = text.lstrip(BLANK)
+    try:
+        return [bytes(item) for item in _items.decode(text)]
+    except UNREADABLE:
+        return list(_whole_items(text))
+
+
+def _whole_items(text: str) -> Iterator[bytes]:
+    decoder, at = json.JSONDecoder(), 0
+    while (start := text.find("{", at)) >= 0 and not text[at:start].strip("[, \t\r\n"):
+        try:
+            _, at = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return
+        yield text[start:at].encode("utf-8", "replace")
 
 
 def last_object(text: str, name: str) -> object:
@@ -137,3 +172,4 @@ def object_of(data: bytes) -> dict[str, Any] | None:
 
 
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_items = msgspec.json.Decoder(list[msgspec.Raw])

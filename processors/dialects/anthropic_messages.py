@@ -14,6 +14,7 @@ from msgspec import Struct
 from processors.dialects.accumulate import Text, finished
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
 from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.google_paths import ANTHROPIC, COUNT_TOKENS, model_in
 from processors.dialects.reading import PriceContext, Problem, Reading, part, problem_of, word
 from processors.usage import Usage, UsageRefused, count
 
@@ -42,7 +43,9 @@ _event = msgspec.json.Decoder(Event)
 
 
 def claims(path: str) -> bool:
-    """OpenAI's threads have messages too."""
+    """OpenAI's threads have messages too. On Vertex the model stands in the path."""
+    if ANTHROPIC in path:
+        return path.endswith((":rawPredict", ":streamRawPredict")) and not path.endswith(COUNT_TOKENS)
     return path.endswith("/messages") and "/threads/" not in path
 
 
@@ -226,4 +229,12 @@ def _finished(block: dict[str, Any]) -> dict[str, Any]:
     return done
 
 
-DIALECT = Dialect(name="anthropic.messages", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(
+    name="anthropic.messages",
+    claims=claims,
+    of_json=of_json,
+    of_stream=of_stream,
+    message_of=message_of,
+    arrays=True,  # of an error, on Vertex
+    model_in=model_in,
+)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.events import Body
+from eventlog.events import Body, CallFacts
 from processors.dialects.answer import UNREADABLE, Answer, answer_of, events_of
 from processors.dialects.reading import Reading
 from processors.dialects.sse import ServerSentEvent
@@ -18,6 +18,10 @@ from processors.dialects.sse import ServerSentEvent
 Events = Sequence[ServerSentEvent]
 Message = dict[str, Any]
 """A provider's JSON object, of which we know only parts. It is built and written out at once, and never leaves this package."""
+
+
+def _no_model(_path: str) -> str | None:
+    return None
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
@@ -31,11 +35,18 @@ class Dialect(Struct, frozen=True, kw_only=True):
     of_stream: Callable[[Events], Reading]
     message_of: Callable[[Events], Message | None]
     """The answer as it would have come in one piece."""
+    arrays: bool = False
+    """A stream may also be one JSON array."""
+    model_in: Callable[[str], str | None] = _no_model
+    """The model that a path, less its query, asks for. Most name it in the request's body."""
+
+    def model_asked(self, call: CallFacts) -> str | None:
+        return self.model_in(call.path.partition("?")[0].rstrip("/")) or call.model
 
     def read(self, body: Body) -> Reading:
         """Never raises, whatever the body holds."""
         try:
-            answer = answer_of(body)
+            answer = answer_of(body, arrays=self.arrays)
             if answer is None:
                 return Reading()
             if not answer.streamed:
@@ -53,7 +64,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
         Of a stream whose middle is gone there is no message: it would read as whole and miss a part.
         """
         try:
-            answer = answer_of(body)
+            answer = answer_of(body, arrays=self.arrays)
         except ValueError:
             return None
         if answer is None or not answer.streamed or (answer.tail is not None and not answer.adjoins):

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object, word_in
+from processors.dialects.google_usage import PROVISIONED, is_provisioned, traffic_in
+from processors.dialects.google_usage import context_of as google_context_of
 from processors.dialects.openai_usage import context_of, stated_cost, with_thoughts
 from processors.dialects.reading import Problem, Reading, problem_of, word
 from processors.usage import Usage, UsageRefused
@@ -78,7 +80,7 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
     reported = outline.usage
     if reported is None and outline.x_groq is not None and isinstance(outline.x_groq, dict):
         reported = outline.x_groq.get("usage")
-    model = word(outline.model)
+    model, traffic = word(outline.model), traffic_in(reported)
     try:
         usage = usage_of(with_thoughts(reported) if model is not None and "gemini" in model else reported)
     except UsageRefused as error:
@@ -88,7 +90,8 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
         model=model,
         finish_reason=finish_reason or finish_reason_of(outline),
         problem=problem_in(outline),
-        context=context_of(outline.service_tier),
+        context=context_of(outline.service_tier) or google_context_of(traffic),
+        unpriceable=PROVISIONED if is_provisioned(traffic) else None,
         stated_cost=_stated(reported),
         refused=refused,
     )

@@ -36,6 +36,8 @@ JSON = st.recursive(
 FIELDS = [
     "id type model usage choices error service_tier x_groq detail message delta index finish_reason stop_reason content content_block",
     "prompt_tokens completion_tokens total_tokens prompt_tokens_details input_tokens output_tokens cache_creation response output item",
+    "candidates usageMetadata modelVersion promptFeedback finishReason parts thought role groundingMetadata embeddings totalTokens",
+    "promptTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount promptTokensDetails modality trafficType predictions",
     "cache_read_input_tokens cache_creation_input_tokens server_tool_use status incomplete_details output_index text tool_calls data cost",
 ]
 

@@ -31,9 +31,23 @@ USAGES = {
     "far above every step": Usage(input=3_000_000, output=1_000),
     "audio": Usage(input=500, output=200, audio_input=400, audio_output=150),
     "audio and cache": Usage(input=500, output=200, audio_input=400, cache_read=300),
+    "audio, some of it from the cache": Usage(input=500, output=200, audio_input=400, cache_read=300, audio_cache_read=250),
+    "an image drawn": Usage(input=500, output=1_400, image_output=1_290),
+    "a video made": Usage(input=500, output=9_000, image_output=0, video_output=8_900),
+    "images and video looked at": Usage(input=900, output=20, image_input=500, video_input=300),
     "searches": Usage(input=500, output=200, web_searches=3),
 }
 CONTEXTS = [(), (("service_tier", "flex"),), (("service_tier", "priority"),), (("processing", "batch"),), (("speed", "fast"),)]
+
+
+OUR_REASONS = (
+    "is not priced by tokens",
+    "has no rate for audio",
+    "does not report output_image_tokens",
+    "does not report output_video_tokens",
+    "has no listed price for",
+)
+"""Where the price list gives a figure that may be wrong, and we give none."""
 
 
 def theirs(usage: Usage) -> genai_prices.Usage:
@@ -81,7 +95,7 @@ def test_the_same_as_the_price_list_itself(usage: Usage) -> None:
         contexts = CONTEXTS if model.price_variants else CONTEXTS[:1]
         for at, context in itertools.product(times, contexts):
             ours = RATES.price(usage, provider=provider.id, model=name, at=at, context=context)
-            if "is not priced by tokens" in ours.source or "has no rate for audio" in ours.source:
+            if any(reason in ours.source for reason in OUR_REASONS):
                 continue
             assert ours.cost == listed_cost(provider, model, usage, at, context), (provider.id, name, at, context, ours.source)
             compared += 1
@@ -101,6 +115,7 @@ COSTS = {
     "a long prompt": ("anthropic", "claude-sonnet-4-5", Usage(input=200_001, output=10), "1.200231"),
     "by another name": ("x", "grok-4", Usage(input=1_000_000, output=0), "3"),
     "what a router gives away": ("openrouter", "deepseek/deepseek-r1:free", Usage(input=1_000, output=9), "0"),
+    "on Vertex, in OpenAI's shape": ("vertex", "google/gemini-2.5-flash", Usage(input=1_000_000, output=0), "0.3"),
     "bedrock": ("bedrock", "anthropic.claude-3-haiku-20240307-v1:0", Usage(input=1_000_000, output=0), "0.25"),
 }
 
@@ -159,6 +174,42 @@ def test_audio_without_a_rate_of_its_own_is_not_billed_as_text() -> None:
     assert RATES.price(usage, provider="google", model="gemini-2.5-pro", at=AT).cost is not None
 
 
+TIERS = {
+    "listed": ("google", "gemini-3.8-flash-tts", "flex", Decimal("0.25")),
+    "not listed, and billed otherwise": ("google", "gemini-2.5-flash", "flex", None),
+    "not listed, of a provider whose list is complete": ("openai", "gpt-4o-mini", "flex", Decimal("0.15")),
+}
+
+
+@pytest.mark.parametrize(("provider", "model", "tier", "usd"), TIERS.values(), ids=TIERS)
+def test_tiers(provider: str, model: str, tier: str, usd: Decimal | None) -> None:
+    usage = Usage(input=1_000_000, output=0)
+    price = RATES.price(usage, provider=provider, model=model, at=AT, context=(("service_tier", tier),))
+    assert price.cost == usd
+    assert (usd is None) == (f"has no listed price for service_tier {tier}" in price.source)
+
+
+def test_an_answer_of_unknown_kind_has_no_price_where_images_cost_more() -> None:
+    def price(usage: Usage, model: str = "gemini-3-pro-image-preview") -> Decimal | None:
+        return RATES.price(usage, provider="google", model=model, at=AT).cost
+
+    assert price(Usage(input=0, output=1_000_000)) is None
+    assert price(Usage(input=0, output=1_000_000, image_output=0)) == 12
+    assert price(Usage(input=0, output=1_000_000, image_output=1_000_000)) == 120
+    assert price(Usage(input=1_000_000, output=0)) == 2
+    assert price(Usage(input=0, output=1_000_000), "gemini-2.5-pro") == 10
+
+
+def test_cached_audio_has_a_price_only_where_it_is_told_from_cached_text() -> None:
+    def price(cached_audio: int | None) -> Decimal | None:
+        usage = Usage(input=2_000_000, output=0, cache_read=1_000_000, audio_input=1_000_000, audio_cache_read=cached_audio)
+        return RATES.price(usage, provider="google", model="gemini-2.5-flash", at=AT).cost
+
+    assert price(None) is None
+    assert price(0) == Decimal("1.03")
+    assert price(1_000_000) == Decimal("0.4")
+
+
 def test_the_time_of_the_call_decides_in_any_zone() -> None:
     usage = Usage(input=1_000_000, output=0)
     peak, off_peak = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 1, 20, tzinfo=UTC)
@@ -209,6 +260,10 @@ IMPOSSIBLE = {
     "reasoning beyond the answer": {"input": 1, "output": 1, "reasoning": 2},
     "audio beyond the prompt": {"input": 1, "output": 1, "audio_input": 2},
     "audio beyond the answer": {"input": 1, "output": 1, "audio_output": 2},
+    "kinds beyond the prompt": {"input": 9, "output": 1, "audio_input": 5, "image_input": 3, "video_input": 2},
+    "kinds beyond the answer": {"input": 9, "output": 9, "image_output": 5, "video_output": 5},
+    "cached audio beyond the cached": {"input": 9, "output": 1, "cache_read": 1, "audio_input": 5, "audio_cache_read": 2},
+    "cached audio beyond the audio": {"input": 9, "output": 1, "cache_read": 5, "audio_input": 1, "audio_cache_read": 2},
     "hours beyond the writes": {"input": 9, "output": 1, "cache_write": 1, "cache_write_1h": 2},
     "too much": {"input": LIMIT + 1, "output": 0},
 }
