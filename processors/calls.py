@@ -77,7 +77,7 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
 
 def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
     call = event.call
-    model = word(call.model_override or reading.model or call.model)
+    model = word(call.model_override or _model_in_path(event, dialect) or reading.model or call.model)
     price = _price(event, dialect, reading, model, rates)
     hit, cost = event.cache_hit, _money(price.cost)
     return CallPriced(
@@ -106,6 +106,10 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         redactions=event.redactions,
         error=event.error or _problem(event, reading),
     )
+
+
+def _model_in_path(event: ResponseCompleted, dialect: Dialect | None) -> str | None:
+    return None if dialect is None or dialect.model_in is None else dialect.model_in(event.call.path.partition("?")[0])
 
 
 def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None, rates: RateBook) -> Price:

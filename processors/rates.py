@@ -37,6 +37,9 @@ MEMO_LIMIT = 4096
 OWN_AUDIO = frozenset({"openai", "azure"})
 """Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
 
+NO_TIERS = frozenset({"aws"})
+"""Where a tier that the list has no rates for has other rates nonetheless, and not those of the model at large."""
+
 PriceContext = tuple[tuple[str, str], ...]
 
 
@@ -111,6 +114,8 @@ class RateBook:
         own = any(model is other for other in provider.models)
         prices = model.get_prices(at, dict(context) if own else None)
         name = f"{provider.id}/{model.id}"
+        if provider.id in NO_TIERS and (unknown := _unlisted(model, context)):
+            return Unpriced(f"the price list has no rates of {name} for {unknown}")
         since = _since(model, at)
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
@@ -154,6 +159,12 @@ def _hourly(model: listed.ModelInfo) -> Iterable[listed.TimeOfDateConstraint]:
     for entry in (*dated, *(model.price_variants or ())):
         if isinstance(entry.constraint, listed.TimeOfDateConstraint):
             yield entry.constraint
+
+
+def _unlisted(model: listed.ModelInfo, context: PriceContext) -> str:
+    """What of the context no variant of the model's prices speaks of."""
+    known = {pair for variant in model.price_variants or () for pair in variant.when.items()}
+    return ", ".join(f"{key} {value}" for key, value in context if (key, value) not in known)
 
 
 def _since(model: listed.ModelInfo, at: datetime) -> date | None:

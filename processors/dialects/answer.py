@@ -7,12 +7,14 @@ events under another content type.
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from eventlog.events import Body
+from processors.dialects.eventstream import CONTENT_TYPE, EventStreamDecoder, begins_framed, event_of
 from processors.dialects.sse import ServerSentEvent, SSEDecoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -34,27 +36,45 @@ class Answer(Struct, frozen=True):
     tail: str | None = None
     adjoins: bool = False
     """The tail begins where the text ends: nothing is missing between them."""
+    framed: tuple[ServerSentEvent, ...] | None = None
+    """The events of a binary stream, which has no text."""
+    damage: str | None = None
+    """What is wrong with the frames of a binary stream."""
 
 
 def answer_of(body: Body) -> Answer | None:
     """None when there is nothing to read. Raises ValueError when it is there and cannot be read."""
     if body.undecodable is not None:
         raise ValueError(f"{'not kept' if body.base64 is None else 'content encoding'}: {body.undecodable[:200]}")
-    text = body.text
-    if text is None:
-        text = _text_of(body.base64)
+    text, content_type = body.text, (body.content_type or "").lower()
+    if text is None or content_type.startswith(CONTENT_TYPE):
+        data = _bytes_of(body)
+        if begins_framed(data) or (content_type.startswith(CONTENT_TYPE) and data[:1] not in {b"", b"{", b"["}):
+            return _framed(data, body)
+        text = data.decode("utf-8", "replace")
     if not text:
         return None
     return Answer(text, _is_stream(text, body.content_type), *_rest(body, text))
 
 
-def _text_of(coded: str | None) -> str | None:
-    if coded is None:
-        return None
+def _bytes_of(body: Body) -> bytes:
+    if body.base64 is None:
+        return (body.text or "").encode("utf-8", "replace")
     try:
-        return base64.b64decode(coded, validate=True).decode("utf-8", "replace")
+        return base64.b64decode(body.base64, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("the body is no base64") from error
+
+
+def _framed(data: bytes, body: Body) -> Answer:
+    """Only the head is kept of a binary body that is too long. Where frames are missing the message would read as whole."""
+    decoder = EventStreamDecoder()
+    frames = [*decoder.feed(data), *decoder.feed(b"")]
+    damage = "the event stream ends within a frame" if decoder.cut and not body.truncated else None
+    if decoder.skipped:
+        damage = "frames of the event stream are broken"
+    tail = "" if decoder.skipped or body.truncated else None
+    return Answer("", streamed=True, tail=tail, framed=tuple(map(event_of, frames)), damage=damage)
 
 
 def _rest(body: Body, text: str) -> tuple[str | None, bool]:
@@ -76,7 +96,10 @@ def _is_stream(text: str, content_type: str | None) -> bool:
 
 def events_of(answer: Answer) -> list[ServerSentEvent]:
     """The events that are JSON objects, in order; the end marker and all else is left out."""
-    if answer.tail is None:
+    found: Sequence[ServerSentEvent]
+    if answer.framed is not None:
+        found = answer.framed
+    elif answer.tail is None:
         found = _decoded(answer.text)
     elif answer.adjoins:
         found = _decoded(answer.text + answer.tail)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.events import Body
 from processors.dialects.answer import UNREADABLE, Answer, answer_of, events_of
@@ -31,6 +32,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     of_stream: Callable[[Events], Reading]
     message_of: Callable[[Events], Message | None]
     """The answer as it would have come in one piece."""
+    model_in: Callable[[str], str | None] | None = None
+    """The model that a path names, where the price list goes by that name and not by the one in the answer."""
 
     def read(self, body: Body) -> Reading:
         """Never raises, whatever the body holds."""
@@ -44,8 +47,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
         except (*UNREADABLE, ValueError) as error:
             return Reading(unreadable=str(error)[:300])
         if not events:
-            return Reading(unreadable="the stream holds no event that is JSON")
-        return self.of_stream(events)
+            return Reading(unreadable=answer.damage or "the stream holds no event that is JSON")
+        reading = self.of_stream(events)
+        return reading if answer.damage is None else replace(reading, unreadable=answer.damage)
 
     def assemble(self, body: Body) -> str | None:
         """The final message of a streamed answer as JSON in the shape of a plain one; None for an answer that did not stream.
