@@ -70,9 +70,13 @@ def _framed(data: bytes, body: Body) -> Answer:
     """Only the head is kept of a binary body that is too long. Where frames are missing the message would read as whole."""
     decoder = EventStreamDecoder()
     frames = [*decoder.feed(data), *decoder.feed(b"")]
-    damage = "the event stream ends within a frame" if decoder.cut and not body.truncated else None
+    damage = None
     if decoder.skipped:
         damage = "frames of the event stream are broken"
+    elif body.truncated:
+        damage = "only the beginning of the event stream was kept"
+    elif decoder.cut:
+        damage = "the event stream ends within a frame"
     tail = "" if decoder.skipped or body.truncated else None
     return Answer("", streamed=True, tail=tail, framed=tuple(map(event_of, frames)), damage=damage)
 

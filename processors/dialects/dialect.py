@@ -48,8 +48,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
             return Reading(unreadable=str(error)[:300])
         if not events:
             return Reading(unreadable=answer.damage or "the stream holds no event that is JSON")
-        reading = self.of_stream(events)
-        return reading if answer.damage is None else replace(reading, unreadable=answer.damage)
+        return _with_damage(self.of_stream(events), answer)
 
     def assemble(self, body: Body) -> str | None:
         """The final message of a streamed answer as JSON in the shape of a plain one; None for an answer that did not stream.
@@ -64,6 +63,14 @@ class Dialect(Struct, frozen=True, kw_only=True):
             return None
         message = self.message_of(events_of(answer))
         return None if message is None else _text_of(message)
+
+
+def _with_damage(reading: Reading, answer: Answer) -> Reading:
+    """Of a binary stream that lacks frames, usage counts only when the end was among the others: it may be that of a beginning."""
+    if answer.damage is None:
+        return reading
+    whole = answer.tail is None or reading.finish_reason is not None
+    return replace(reading, unreadable=answer.damage, usage=reading.usage if whole else None)
 
 
 def _text_of(message: Message) -> str | None:
