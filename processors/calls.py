@@ -77,8 +77,7 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
 
 def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
     call = event.call
-    asked = call.model if dialect is None else dialect.model_asked(call)
-    model = word(call.model_override or reading.model or asked)
+    model = word(call.model_override or (reading.model or call.model if dialect is None else dialect.model_of(call, reading)))
     price = _price(event, dialect, reading, model, rates)
     hit, cost = event.cache_hit, _money(price.cost)
     return CallPriced(

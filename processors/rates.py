@@ -32,7 +32,7 @@ NAMES = {
 MAKERS = {"google": "google/"}
 """What stands before a model's name where its seller sells others' models as well (Vertex in OpenAI's shape), and not in the list."""
 
-LISTS_FEW_TIERS = frozenset({"google"})
+LISTS_FEW_TIERS = frozenset({"aws", "google"})
 """Who bills each service tier otherwise, while the list has few of them: a tier without a price is not known, rather than as usual."""
 
 MODEL_LIMIT = 256
@@ -117,8 +117,8 @@ class RateBook:
         own = any(model is other for other in provider.models)
         prices = model.get_prices(at, dict(context) if own else None)
         name = f"{provider.id}/{model.id}"
-        if context and provider.id in LISTS_FEW_TIERS and not (own and _has_variant(model, at, context)):
-            return Unpriced(f"{name} has no listed price for {' '.join(context[0])}")
+        if provider.id in LISTS_FEW_TIERS and (unlisted := _unlisted(model, at, context) if own else context):
+            return Unpriced(f"{name} has no listed price for {', '.join(f'{key} {value}' for key, value in unlisted)}")
         since = _since(model, at)
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
@@ -157,17 +157,18 @@ def _serves(provider: listed.Provider, url: str) -> bool:
     return re.match(provider.api_pattern, url) is not None
 
 
-def _has_variant(model: listed.ModelInfo, at: datetime, context: PriceContext) -> bool:
-    given = dict(context).items()
-    begun = (entry for entry in model.price_variants or () if entry.constraint is None or entry.constraint.active(at))
-    return any(entry.when.items() <= given for entry in begun)
-
-
 def _hourly(model: listed.ModelInfo) -> Iterable[listed.TimeOfDateConstraint]:
     dated = model.prices if isinstance(model.prices, list) else []
     for entry in (*dated, *(model.price_variants or ())):
         if isinstance(entry.constraint, listed.TimeOfDateConstraint):
             yield entry.constraint
+
+
+def _unlisted(model: listed.ModelInfo, at: datetime, context: PriceContext) -> PriceContext:
+    """What of the context no price in force speaks of."""
+    begun = (entry for entry in model.price_variants or () if entry.constraint is None or entry.constraint.active(at))
+    known = {pair for entry in begun if entry.when.items() <= dict(context).items() for pair in entry.when.items()}
+    return tuple(pair for pair in context if pair not in known)
 
 
 def _since(model: listed.ModelInfo, at: datetime) -> date | None:

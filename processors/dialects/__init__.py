@@ -6,6 +6,8 @@
 from eventlog.events import Body, CallFacts
 from processors.dialects import (
     anthropic_messages,
+    bedrock_converse,
+    bedrock_invoke,
     google_embeddings,
     google_gemini,
     openai_chat,
@@ -14,7 +16,7 @@ from processors.dialects import (
     openai_responses,
     token_counting,
 )
-from processors.dialects.dialect import Dialect
+from processors.dialects.dialect import Dialect, path_of
 
 DIALECTS: tuple[Dialect, ...] = tuple(
     module.DIALECT
@@ -27,6 +29,8 @@ DIALECTS: tuple[Dialect, ...] = tuple(
         google_gemini,
         google_embeddings,
         token_counting,
+        bedrock_converse,
+        bedrock_invoke,
     )
 )
 
@@ -38,7 +42,7 @@ def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
     """
     if call.method != "POST":
         return None
-    path = call.path.partition("?")[0].rstrip("/")
+    path = path_of(call)
     for dialect in DIALECTS:
         if dialect.claims(path):
             return dialect

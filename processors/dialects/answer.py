@@ -7,13 +7,14 @@ events under another content type.
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from eventlog.events import Body
+from processors.dialects.eventstream import CONTENT_TYPE, EventStreamDecoder, begins_framed, event_of
 from processors.dialects.sse import ServerSentEvent, SSEDecoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -37,34 +38,49 @@ class Answer(Struct, frozen=True):
     tail: str | None = None
     adjoins: bool = False
     """The tail begins where the text ends: nothing is missing between them."""
-    array: bool = False
-    """The stream is one JSON array, and its items are the events."""
+    framed: tuple[ServerSentEvent, ...] | None = None
+    """The events of a binary stream, which has no text."""
+    damage: str | None = None
+    """What is wrong with the frames of a binary stream."""
 
 
-def answer_of(body: Body, *, arrays: bool = False) -> Answer | None:
-    """None when there is nothing to read. Raises ValueError when it is there and cannot be read.
-
-    With `arrays` a JSON array is a stream, unless its middle is gone: where the next item begins cannot be told then.
-    """
+def answer_of(body: Body) -> Answer | None:
+    """None when there is nothing to read. Raises ValueError when it is there and cannot be read."""
     if body.undecodable is not None:
         raise ValueError(f"{'not kept' if body.base64 is None else 'content encoding'}: {body.undecodable[:200]}")
-    text = body.text
-    if text is None:
-        text = _text_of(body.base64)
+    text, content_type = body.text, (body.content_type or "").lower()
+    if text is None or content_type.startswith(CONTENT_TYPE):
+        data = _bytes_of(body)
+        if begins_framed(data) or (content_type.startswith(CONTENT_TYPE) and data[:1] not in {b"", b"{", b"["}):
+            return _framed(data, body)
+        text = data.decode("utf-8", "replace")
     if not text:
         return None
-    tail, adjoins = _rest(body, text)
-    array = arrays and (tail is None or adjoins) and _is_array(text)
-    return Answer(text, array or _is_stream(text, body.content_type), tail, adjoins, array)
+    return Answer(text, _is_stream(text, body.content_type), *_rest(body, text))
 
 
-def _text_of(coded: str | None) -> str | None:
-    if coded is None:
-        return None
+def _bytes_of(body: Body) -> bytes:
+    if body.base64 is None:
+        return (body.text or "").encode("utf-8", "replace")
     try:
-        return base64.b64decode(coded, validate=True).decode("utf-8", "replace")
+        return base64.b64decode(body.base64, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("the body is no base64") from error
+
+
+def _framed(data: bytes, body: Body) -> Answer:
+    """Only the head is kept of a binary body that is too long. Where frames are missing the message would read as whole."""
+    decoder = EventStreamDecoder()
+    frames = [*decoder.feed(data), *decoder.feed(b"")]
+    damage = None
+    if decoder.skipped:
+        damage = "frames of the event stream are broken"
+    elif body.truncated:
+        damage = "only the beginning of the event stream was kept"
+    elif decoder.cut:
+        damage = "the event stream ends within a frame"
+    tail = "" if decoder.skipped or body.truncated else None
+    return Answer("", streamed=True, tail=tail, framed=tuple(map(event_of, frames)), damage=damage)
 
 
 def _rest(body: Body, text: str) -> tuple[str | None, bool]:
@@ -84,14 +100,11 @@ def _is_stream(text: str, content_type: str | None) -> bool:
     return start.startswith(EVENT_FIELDS) or (content_type or "").lower().startswith("text/event-stream")
 
 
-def _is_array(text: str) -> bool:
-    return text[:1024].lstrip(BLANK).startswith("[")
-
-
 def events_of(answer: Answer) -> list[ServerSentEvent]:
     """The events that are JSON objects, in order; the end marker and all else is left out."""
-    if answer.array:
-        found = [ServerSentEvent("", item) for item in items_of(answer.text + (answer.tail or ""))]
+    found: Sequence[ServerSentEvent]
+    if answer.framed is not None:
+        found = answer.framed
     elif answer.tail is None:
         found = _decoded(answer.text)
     elif answer.adjoins:
@@ -108,25 +121,6 @@ def _decoded(text: str) -> list[ServerSentEvent]:
     for start in range(0, len(data), SLICE):
         events += decoder.feed(data[start : start + SLICE])
     return events + decoder.feed(b"")
-
-
-def items_of(text: str) -> list[bytes]:
-    """The items of a JSON array, each as its own text; of an array that was cut, those that are whole."""
-    text = text.lstrip(BLANK)
-    try:
-        return [bytes(item) for item in _items.decode(text)]
-    except UNREADABLE:
-        return list(_whole_items(text))
-
-
-def _whole_items(text: str) -> Iterator[bytes]:
-    decoder, at = json.JSONDecoder(), 0
-    while (start := text.find("{", at)) >= 0 and not text[at:start].strip("[, \t\r\n"):
-        try:
-            _, at = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            return
-        yield text[start:at].encode("utf-8", "replace")
 
 
 def last_object(text: str, name: str) -> object:
@@ -172,4 +166,3 @@ def object_of(data: bytes) -> dict[str, Any] | None:
 
 
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-_items = msgspec.json.Decoder(list[msgspec.Raw])

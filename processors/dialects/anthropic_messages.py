@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from processors.dialects.accumulate import Text, finished
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
+from processors.dialects.arrays import items_of
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.google_paths import ANTHROPIC, COUNT_TOKENS, model_in
 from processors.dialects.reading import PriceContext, Problem, Reading, part, problem_of, word
@@ -235,6 +236,6 @@ DIALECT = Dialect(
     of_json=of_json,
     of_stream=of_stream,
     message_of=message_of,
-    arrays=True,  # of an error, on Vertex
+    pieces=items_of,  # of an error, on Vertex
     model_in=model_in,
 )

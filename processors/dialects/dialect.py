@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.events import Body, CallFacts
 from processors.dialects.answer import UNREADABLE, Answer, answer_of, events_of
@@ -18,6 +19,14 @@ from processors.dialects.sse import ServerSentEvent
 Events = Sequence[ServerSentEvent]
 Message = dict[str, Any]
 """A provider's JSON object, of which we know only parts. It is built and written out at once, and never leaves this package."""
+
+
+def path_of(call: CallFacts) -> str:
+    return call.path.partition("?")[0].rstrip("/")
+
+
+def _one_piece(_answer: Answer) -> Events | None:
+    return None
 
 
 def _no_model(_path: str) -> str | None:
@@ -35,28 +44,32 @@ class Dialect(Struct, frozen=True, kw_only=True):
     of_stream: Callable[[Events], Reading]
     message_of: Callable[[Events], Message | None]
     """The answer as it would have come in one piece."""
-    arrays: bool = False
-    """A stream may also be one JSON array."""
+    pieces: Callable[[Answer], Events | None] = _one_piece
+    """The events of a stream that is written otherwise than most: as one JSON array, for one. None when the answer came in one piece."""
     model_in: Callable[[str], str | None] = _no_model
     """The model that a path, less its query, asks for. Most name it in the request's body."""
+    billed_by_path: bool = False
+    """Whether the path has the name that the seller bills by, and the answer another one."""
 
-    def model_asked(self, call: CallFacts) -> str | None:
-        return self.model_in(call.path.partition("?")[0].rstrip("/")) or call.model
+    def model_of(self, call: CallFacts, reading: Reading) -> str | None:
+        """What the call is billed by: mostly what answered, for what was asked for may be an alias."""
+        in_path = self.model_in(path_of(call))
+        return (in_path if self.billed_by_path else None) or reading.model or in_path or call.model
 
     def read(self, body: Body) -> Reading:
         """Never raises, whatever the body holds."""
         try:
-            answer = answer_of(body, arrays=self.arrays)
+            answer = answer_of(body)
             if answer is None:
                 return Reading()
-            if not answer.streamed:
+            events = self._events(answer)
+            if events is None:
                 return self.of_json(answer)
-            events = events_of(answer)
         except (*UNREADABLE, ValueError) as error:
             return Reading(unreadable=str(error)[:300])
         if not events:
-            return Reading(unreadable="the stream holds no event that is JSON")
-        return self.of_stream(events)
+            return Reading(unreadable=answer.damage or "the stream holds no event that is JSON")
+        return _with_damage(self.of_stream(events), answer)
 
     def assemble(self, body: Body) -> str | None:
         """The final message of a streamed answer as JSON in the shape of a plain one; None for an answer that did not stream.
@@ -64,13 +77,26 @@ class Dialect(Struct, frozen=True, kw_only=True):
         Of a stream whose middle is gone there is no message: it would read as whole and miss a part.
         """
         try:
-            answer = answer_of(body, arrays=self.arrays)
+            answer = answer_of(body)
         except ValueError:
             return None
-        if answer is None or not answer.streamed or (answer.tail is not None and not answer.adjoins):
+        if answer is None or (answer.tail is not None and not answer.adjoins):
             return None
-        message = self.message_of(events_of(answer))
+        events = self._events(answer)
+        message = None if events is None else self.message_of(events)
         return None if message is None else _text_of(message)
+
+    def _events(self, answer: Answer) -> Events | None:
+        """None when the answer came in one piece."""
+        return events_of(answer) if answer.streamed else self.pieces(answer)
+
+
+def _with_damage(reading: Reading, answer: Answer) -> Reading:
+    """Of a binary stream that lacks frames, usage counts only when the end was among the others: it may be that of a beginning."""
+    if answer.damage is None:
+        return reading
+    whole = answer.tail is None or reading.finish_reason is not None
+    return replace(reading, unreadable=answer.damage, usage=reading.usage if whole else None)
 
 
 def _text_of(message: Message) -> str | None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from processors.dialects.accumulate import Text
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
+from processors.dialects.arrays import items_of
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.google_paths import bare, model_in
 from processors.dialects.google_usage import PROVISIONED, context_of, is_provisioned, usage_of
@@ -230,6 +231,6 @@ DIALECT = Dialect(
     of_json=of_json,
     of_stream=of_stream,
     message_of=message_of,
-    arrays=True,
+    pieces=items_of,
     model_in=model_in,
 )

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import UNREADABLE, Answer
+from processors.dialects.arrays import items_of
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.google_gemini import problem_in
 from processors.dialects.google_paths import COUNT_TOKENS, model_in
@@ -67,6 +68,6 @@ DIALECT = Dialect(
     of_json=of_json,
     of_stream=of_stream,
     message_of=message_of,
-    arrays=True,
+    pieces=items_of,
     model_in=_model_in,
 )

@@ -140,6 +140,13 @@ def test_depth_and_length(dialect: Dialect, text: str) -> None:
     attempt(dialect, Body(text=text[:50], tail=text[50:], truncated=True))
 
 
+@pytest.mark.parametrize("depth", [100, 600, 950])
+@pytest.mark.parametrize("event", ['{"type":"content_block_start","index":0,"content_block":{"a":%s}}', '{"choices":[{"delta":{"a":%s}}]}'])
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_depth_that_can_just_be_decoded(dialect: Dialect, event: str, depth: int) -> None:
+    attempt(dialect, Body(text=f"data: {event % ('[' * depth + ']' * depth)}\n\n"))
+
+
 def test_lone_surrogates_in_a_body() -> None:
     for dialect in DIALECTS:
         attempt(dialect, Body(text='data: {"model": "\ud800"}\n\n'))

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from eventlog.events import Body
 from processors.dialects import dialect_for
-from processors.dialects.answer import answer_of, events_of, items_of
+from processors.dialects.answer import answer_of
+from processors.dialects.arrays import items_in, items_of
 from processors.dialects.google_gemini import DIALECT
 from processors.dialects.google_paths import model_in
+from processors.dialects.reading import Reading
 from tests.processors.events import call
 
 CASES = Path(__file__).parents[1] / "cases" / "dialects" / "google.gemini"
@@ -53,7 +55,7 @@ def test_who_reads_a_path_and_which_model_it_names(path: str, name: str | None, 
     facts = call("google", path, model="asked")
     dialect = dialect_for(facts, Body())
     assert (dialect and dialect.name) == name
-    assert (dialect.model_asked(facts) if dialect else facts.model) == model
+    assert (dialect.model_of(facts, Reading()) if dialect else facts.model) == model
 
 
 @given(st.text())
@@ -62,7 +64,7 @@ def test_any_path(path: str) -> None:
 
 
 def pieces(text: str) -> list[Any]:
-    return [json.loads(item) for item in items_of(text)]
+    return [json.loads(item) for item in items_in(text)]
 
 
 OBJECTS = st.dictionaries(st.text(max_size=4), st.text(max_size=8) | st.integers() | st.lists(st.just({"]": "}"}), max_size=2), max_size=3)
@@ -90,10 +92,9 @@ def test_what_is_no_item_ends_the_array(text: str) -> None:
 def test_every_array_is_read_as_a_stream() -> None:
     assert len(ARRAYS) > 8
     for text in ARRAYS.values():
-        answer = answer_of(Body(text=text), arrays=True)
+        answer = answer_of(Body(text=text))
         assert answer is not None
-        assert answer.streamed
-        assert events_of(answer)
+        assert items_of(answer)
 
 
 def test_an_array_is_no_stream_elsewhere() -> None:
@@ -104,7 +105,7 @@ def test_an_array_is_no_stream_elsewhere() -> None:
 
 @pytest.mark.parametrize("text", ARRAYS.values(), ids=ARRAYS)
 def test_an_array_says_what_the_same_events_say(text: str) -> None:
-    events = "".join(f"data: {item.decode()}\n\n".replace("\n", "\ndata: ", item.decode().count("\n")) for item in items_of(text))
+    events = "".join(f"data: {item.decode()}\n\n".replace("\n", "\ndata: ", item.decode().count("\n")) for item in items_in(text))
     array, stream = Body(text=text), Body(text=events, content_type="text/event-stream")
     assert DIALECT.read(array) == DIALECT.read(stream)
     assert DIALECT.assemble(array) == DIALECT.assemble(stream)
