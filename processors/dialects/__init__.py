@@ -13,7 +13,7 @@ DIALECTS: tuple[Dialect, ...] = tuple(
 
 
 def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
-    """By the path asked for, whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
+    """By the path asked for, mostly whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
 
     Only POST makes an answer; one that is fetched again (`GET /v1/responses/{id}`) repeats a usage that was billed before.
     """
@@ -21,6 +21,6 @@ def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
         return None
     path = call.path.partition("?")[0].rstrip("/")
     for dialect in DIALECTS:
-        if dialect.claims(path):
+        if dialect.speaks(call.provider, path):
             return dialect
     return None

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from eventlog.events import Body
 from processors.dialects.answer import UNREADABLE, Answer, answer_of, events_of
+from processors.dialects.lines import lines_of
 from processors.dialects.reading import Reading
 from processors.dialects.sse import ServerSentEvent
 
@@ -31,6 +32,13 @@ class Dialect(Struct, frozen=True, kw_only=True):
     of_stream: Callable[[Events], Reading]
     message_of: Callable[[Events], Message | None]
     """The answer as it would have come in one piece."""
+    providers: frozenset[str] = frozenset()
+    """Whose calls it claims, where others use the same path for other things; empty when the path alone decides."""
+    lines: bool = False
+    """Its streams may be lines of JSON; most are server-sent events."""
+
+    def speaks(self, provider: str, path: str) -> bool:
+        return (not self.providers or provider in self.providers) and self.claims(path)
 
     def read(self, body: Body) -> Reading:
         """Never raises, whatever the body holds."""
@@ -38,9 +46,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
             answer = answer_of(body)
             if answer is None:
                 return Reading()
-            if not answer.streamed:
+            events = self._events(answer)
+            if events is None:
                 return self.of_json(answer)
-            events = events_of(answer)
         except (*UNREADABLE, ValueError) as error:
             return Reading(unreadable=str(error)[:300])
         if not events:
@@ -56,10 +64,17 @@ class Dialect(Struct, frozen=True, kw_only=True):
             answer = answer_of(body)
         except ValueError:
             return None
-        if answer is None or not answer.streamed or (answer.tail is not None and not answer.adjoins):
+        if answer is None or (answer.tail is not None and not answer.adjoins):
             return None
-        message = self.message_of(events_of(answer))
+        events = self._events(answer)
+        message = None if events is None else self.message_of(events)
         return None if message is None else _text_of(message)
+
+    def _events(self, answer: Answer) -> Events | None:
+        """None when the answer came in one piece."""
+        if answer.streamed:
+            return events_of(answer)
+        return lines_of(answer) if self.lines else None
 
 
 def _text_of(message: Message) -> str | None:

@@ -38,6 +38,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What beside the model decides the price, in genai-prices' words (`service_tier`, `processing`, `speed`)."""
     stated_cost: Decimal | None = None
     """USD, where the provider reports the price itself."""
+    no_price: str | None = None
+    """Why the price list cannot tell what the call cost: something is billed that is no token, or is not reported."""
     refused: str | None = None
     """Why the usage that was reported does not count."""
     unreadable: str | None = None

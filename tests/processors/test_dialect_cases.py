@@ -70,6 +70,8 @@ def test_cost(case: Case) -> None:
         lines = [Decimal(line["count"]) * Decimal(line["usd_per_million"]) for line in case.expected["invoice"]]
         assert sum(lines) / 1_000_000 == Decimal(case.expected["cost_usd"])
         assert str(row.price_source).startswith("genai-prices ")
+    if "price_source" in case.expected:
+        assert row.price_source == case.expected["price_source"]
     if "unpriced" in case.expected:
         assert str(row.price_source).startswith("unpriced: ")
         assert case.expected["unpriced"] in str(row.price_source)
