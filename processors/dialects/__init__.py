@@ -4,11 +4,40 @@
 """
 
 from eventlog.events import Body, CallFacts
-from processors.dialects import anthropic_messages, openai_chat, openai_completions, openai_embeddings, openai_responses
+from processors.dialects import (
+    anthropic_messages,
+    cohere_chat,
+    cohere_chat_v1,
+    cohere_embed,
+    cohere_generate,
+    cohere_rerank,
+    ollama_chat,
+    ollama_embed,
+    ollama_generate,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+)
 from processors.dialects.dialect import Dialect
 
 DIALECTS: tuple[Dialect, ...] = tuple(
-    module.DIALECT for module in (openai_chat, anthropic_messages, openai_responses, openai_embeddings, openai_completions)
+    module.DIALECT
+    for module in (
+        openai_chat,
+        anthropic_messages,
+        openai_responses,
+        openai_embeddings,
+        openai_completions,
+        cohere_chat,
+        cohere_chat_v1,
+        cohere_embed,
+        cohere_generate,
+        cohere_rerank,
+        ollama_chat,
+        ollama_embed,
+        ollama_generate,
+    )
 )
 
 
