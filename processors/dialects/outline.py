@@ -1,14 +1,14 @@
 """The few top-level fields of an OpenAI-shaped answer that matter; the rest is skipped, not built."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object, word_in
-from processors.dialects.openai_usage import context_of, stated_cost, with_thoughts
+from processors.dialects.charges import billed_beside, stated_cost
+from processors.dialects.openai_usage import context_of, with_thoughts
 from processors.dialects.reading import Problem, Reading, problem_of, word
 from processors.usage import Usage, UsageRefused
 
@@ -89,10 +89,7 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
         finish_reason=finish_reason or finish_reason_of(outline),
         problem=problem_in(outline),
         context=context_of(outline.service_tier),
-        stated_cost=_stated(reported),
+        stated_cost=stated_cost(reported) if reported is not None else None,
+        no_price=billed_beside(reported, model) if reported is not None else None,
         refused=refused,
     )
-
-
-def _stated(reported: object) -> Decimal | None:
-    return stated_cost(reported) if isinstance(reported, dict) and "cost" in reported else None
