@@ -1,7 +1,8 @@
 """What providers in OpenAI's shape bill beside tokens, and what some of them say that the whole call cost.
 
 Sources, all read 2026-11-24: OpenRouter "Usage accounting"; Perplexity API reference, "Chat completions", `usage.cost`, and "Pricing"; xAI
-"Cost tracking" and "Live search"; DeepInfra API reference, "OpenAI chat completions"; Mistral "Audio", on `prompt_audio_seconds`.
+"Cost tracking" and "Live search"; DeepInfra API reference, "OpenAI chat completions"; Mistral "Audio", on `prompt_audio_seconds`, and
+"Agents", on connectors.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -54,6 +55,8 @@ def billed_beside(usage: object, model: str | None) -> str | None:
         return None
     if "num_sources_used" in usage and _some(usage["num_sources_used"]):
         return "the sources of a live search are billed beside the tokens, and the answer does not state the cost"
+    if usage.get("connectors"):
+        return "the calls of connectors are billed beside the tokens"
     if "prompt_audio_seconds" in usage and _some(usage["prompt_audio_seconds"]):
         return "audio is billed by the second beside the tokens"
     if model is None or not model.startswith("sonar") or model == "sonar-deep-research" or usage.get("search_context_size") == FULL_FEE:
