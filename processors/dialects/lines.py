@@ -5,22 +5,19 @@ an event without a name, so that whoever reads a stream need not know how it was
 """
 
 from processors.dialects.answer import Answer, object_of
-from processors.dialects.sse import ServerSentEvent
-
-BLANK = " \t\r\n"
+from processors.dialects.sse import BOM, ServerSentEvent
 
 
 def lines_of(answer: Answer) -> list[ServerSentEvent] | None:
     """Those that may be objects, in order. None when the answer is no such stream: its first line is no object, or there is no second."""
-    text, tail = answer.text, answer.tail or ""
-    if answer.adjoins:
-        text, tail = text + tail, ""
-    text = text.lstrip("\ufeff" + BLANK)
-    first, _, rest = text.partition("\n")
-    if not (rest.strip(BLANK) or tail) or object_of(_bytes(first)) is None:
+    pieces = [answer.text + (answer.tail or "")] if answer.tail is None or answer.adjoins else [answer.text, answer.tail]
+    first, *rest = [_bytes(piece) for piece in pieces]
+    first = first.removeprefix(BOM).lstrip()
+    head, _, more = first.partition(b"\n")
+    if ((not more or more.isspace()) and not any(rest)) or object_of(head) is None:
         return None
-    return [ServerSentEvent("", _bytes(line)) for piece in (text, tail) for line in piece.split("\n") if line.lstrip(BLANK)[:1] == "{"]
+    return [ServerSentEvent("", line) for piece in (first, *rest) for line in piece.split(b"\n") if line.lstrip()[:1] == b"{"]
 
 
-def _bytes(line: str) -> bytes:
-    return line.strip(BLANK).encode("utf-8", "replace")
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
