@@ -122,7 +122,7 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
 
 def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None, rates: RateBook) -> Price:
     call = event.call
-    if call.provider in LOCAL and dialect is not None:
+    if call.provider in LOCAL and dialect is not None and event.outcome in ANSWERED:
         return Price(Decimal(0), f"runs locally: {call.provider} bills nobody")
     if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
         return Price(reading.stated_cost, STATES_ITS_PRICE[call.provider])
