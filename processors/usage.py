@@ -31,7 +31,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_write_1h: int | None = None
     reasoning: int | None = None
     citations: int | None = None
-    """Part of `output`: what the model read of its sources, which Perplexity bills apart."""
+    """What the model read of its sources, which Perplexity bills apart; part of `output`, as the price list has it."""
     audio_input: int | None = None
     audio_output: int | None = None
     web_searches: int | None = None

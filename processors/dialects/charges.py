@@ -1,7 +1,7 @@
 """What providers in OpenAI's shape bill beside tokens, and what some of them say that the whole call cost.
 
-Sources, all read 2026-11-24: OpenRouter "Usage accounting"; Perplexity API reference, "Chat completions", `usage.cost`, and "Pricing"; xAI
-"Cost tracking" and "Live search"; DeepInfra API reference, "OpenAI chat completions"; Mistral "Audio", on `prompt_audio_seconds`, and
+Sources: OpenRouter "Usage accounting"; Perplexity API reference, "Chat completions", `usage.cost`, and "Pricing"; xAI "Cost tracking" (read
+2026-11-26) and "Live search"; DeepInfra API reference, "OpenAI chat completions"; Mistral "Audio", on `prompt_audio_seconds`, and
 "Agents", on connectors.
 """
 

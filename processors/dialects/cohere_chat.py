@@ -1,6 +1,6 @@
 """Cohere chat, version 2.
 
-Sources: Cohere API reference, "Chat" and "Chat with Streaming"; "A guide to streaming responses" (read 2026-11-24). No answer names its
+Sources: Cohere API reference, "Chat" and "Chat with Streaming"; "A guide to streaming responses". No answer names its
 model. A stream's parts come as `content-delta` and the like, its usage in the `message-end` that closes it.
 """
 

@@ -1,6 +1,6 @@
 """Cohere chat, version 1.
 
-Source: Cohere API v1 reference, "Chat" (read 2026-11-24). Streams are lines of JSON, or server-sent events where the caller
+Source: Cohere API v1 reference, "Chat". Streams are lines of JSON, or server-sent events where the caller
 accepts those; their last, `stream-end`, repeats the whole answer. No answer names its model.
 """
 

@@ -1,6 +1,6 @@
 """Cohere embed, in both versions: never in a stream, usage in `meta` behind what may be megabytes.
 
-Sources: Cohere API reference, "Embed"; "How does Cohere's pricing work?" (read 2026-11-24). Images are billed beside the tokens.
+Sources: Cohere API reference, "Embed"; "How does Cohere's pricing work?". Images are billed beside the tokens.
 """
 
 from typing import Any

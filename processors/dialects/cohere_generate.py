@@ -1,6 +1,6 @@
 """Cohere generate, of version 1 only. It answers and streams as chat does there, with a list of texts for a text.
 
-Source: Cohere API v1 reference, "Generate" (read 2026-11-24).
+Source: Cohere API v1 reference, "Generate".
 """
 
 from processors.dialects.cohere_chat_v1 import PROVIDERS, message_of, of_json, of_stream

@@ -1,6 +1,6 @@
 """Cohere rerank, in both versions: billed by the search, with no tokens that count.
 
-Sources: Cohere API reference, "Rerank"; "How does Cohere's pricing work?" (read 2026-11-24).
+Sources: Cohere API reference, "Rerank"; "How does Cohere's pricing work?".
 """
 
 from processors.dialects.cohere_embed import PROVIDERS, message_of, of_json, of_stream

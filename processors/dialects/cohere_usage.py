@@ -1,6 +1,6 @@
 """Usage as Cohere reports it, in both versions of its API.
 
-Sources: Cohere API reference, "Chat", `usage` (v2) and `meta` (v1); "How does Cohere's pricing work?" (read 2026-11-24). What is invoiced
+Sources: Cohere API reference, "Chat", `usage` (v2) and `meta` (v1); "How does Cohere's pricing work?". What is invoiced
 is `billed_units`; `tokens` is what the model saw, with Cohere's own preamble, which nobody pays for. `cached_tokens` counts among
 `tokens`: where those are not the billed ones, nobody can say how many of the billed ones were read from the cache.
 """

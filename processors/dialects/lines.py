@@ -1,6 +1,6 @@
 """Streams that are lines of JSON, one object each (NDJSON): Ollama's, and Cohere's first API.
 
-Sources: Ollama API, "Conventions", on streaming; Cohere API v1, "Chat", on streaming (read 2026-11-24). Each line is given as the data of
+Sources: Ollama API, "Conventions", on streaming; Cohere API v1, "Chat", on streaming. Each line is given as the data of
 an event without a name, so that whoever reads a stream need not know how it was written.
 """
 

@@ -1,6 +1,6 @@
 """Mistral conversations: its agents, which may call connectors (web search, code, images, documents) on their own.
 
-Source: Mistral API reference, "Beta Conversations"; "Agents", on connectors and streaming (read 2026-11-24). What a connector read stands
+Source: Mistral API reference, "Beta Conversations"; "Agents", on connectors and streaming. What a connector read stands
 beside the prompt in `connector_tokens` and is in the total; its calls are billed apart. The models stand in the outputs.
 """
 

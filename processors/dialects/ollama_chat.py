@@ -1,6 +1,6 @@
 """Ollama's own chat API. Its streams are lines of JSON, and it streams unless told not to.
 
-Source: Ollama API, "Generate a chat completion" (read 2026-11-24). A tool call comes whole, in one line.
+Source: Ollama API, "Generate a chat completion". A tool call comes whole, in one line.
 """
 
 from typing import Any

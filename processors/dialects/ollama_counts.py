@@ -1,6 +1,6 @@
 """What Ollama's own API says of a call: the same fields for chat, generate and embed.
 
-Sources: Ollama API, "Generate a chat completion", "Generate a completion", "Generate embeddings" (read 2026-11-24). A count of zero is left
+Sources: Ollama API, "Generate a chat completion", "Generate a completion", "Generate embeddings". A count of zero is left
 out. So an answer without `eval_count` is one of no tokens; a prompt without `prompt_eval_count`, however, was read from the cache of an
 older server, and nobody says how long it is.
 """

@@ -1,6 +1,6 @@
 """Ollama's own embeddings, never in a stream.
 
-Source: Ollama API, "Generate embeddings" (read 2026-11-24). Its older `/api/embeddings` counts nothing; it is read as OpenAI's are.
+Source: Ollama API, "Generate embeddings". Its older `/api/embeddings` counts nothing; it is read as OpenAI's are.
 """
 
 from processors.dialects.dialect import Dialect, Events, Message

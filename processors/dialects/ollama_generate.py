@@ -1,6 +1,6 @@
 """Ollama's own completion API.
 
-Source: Ollama API, "Generate a completion" (read 2026-11-24).
+Source: Ollama API, "Generate a completion".
 """
 
 from processors.dialects.accumulate import add, finished

@@ -1,6 +1,6 @@
 """Usage of Perplexity's Sonar models, whose parts stand beside each other where OpenAI has them inside.
 
-Source: Perplexity API reference, "Chat completions", `usage`, and "Pricing", its example for deep research (read 2026-11-24):
+Source: Perplexity API reference, "Chat completions", `usage`, and "Pricing", its example for deep research:
 `completion_tokens`, `reasoning_tokens` and `citation_tokens` are each multiplied with a rate and added up.
 """
 
