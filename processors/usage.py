@@ -30,6 +30,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Part of `cache_write`, kept for five minutes; it has another price than the hour."""
     cache_write_1h: int | None = None
     reasoning: int | None = None
+    citations: int | None = None
+    """What the model read of its sources, which Perplexity bills apart; part of `output`, as the price list has it."""
     audio_input: int | None = None
     audio_output: int | None = None
     audio_cache_read: int | None = None
@@ -47,7 +49,7 @@ class Usage(Struct, frozen=True, kw_only=True):
             raise UsageRefused("more tokens than any call has")
         if read + write > self.input:
             raise UsageRefused("cached tokens exceed the prompt")
-        if (self.reasoning or 0) > self.output:
+        if (self.reasoning or 0) + (self.citations or 0) > self.output:
             raise UsageRefused("reasoning tokens exceed the answer")
         if self.cache_write_5m is not None or self.cache_write_1h is not None:
             self._check_cache_writes(write)

@@ -8,8 +8,17 @@ from processors.dialects import (
     anthropic_messages,
     bedrock_converse,
     bedrock_invoke,
+    cohere_chat,
+    cohere_chat_v1,
+    cohere_embed,
+    cohere_generate,
+    cohere_rerank,
     google_embeddings,
     google_gemini,
+    mistral_conversations,
+    ollama_chat,
+    ollama_embed,
+    ollama_generate,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -31,12 +40,21 @@ DIALECTS: tuple[Dialect, ...] = tuple(
         token_counting,
         bedrock_converse,
         bedrock_invoke,
+        cohere_chat,
+        cohere_chat_v1,
+        cohere_embed,
+        cohere_generate,
+        cohere_rerank,
+        mistral_conversations,
+        ollama_chat,
+        ollama_embed,
+        ollama_generate,
     )
 )
 
 
 def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
-    """By the path asked for, whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
+    """By the path asked for, mostly whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
 
     Only POST makes an answer; one that is fetched again (`GET /v1/responses/{id}`) repeats a usage that was billed before.
     """
@@ -44,6 +62,6 @@ def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
         return None
     path = path_of(call)
     for dialect in DIALECTS:
-        if dialect.claims(path):
+        if dialect.speaks(call, path):
             return dialect
     return None

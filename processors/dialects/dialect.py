@@ -44,12 +44,18 @@ class Dialect(Struct, frozen=True, kw_only=True):
     of_stream: Callable[[Events], Reading]
     message_of: Callable[[Events], Message | None]
     """The answer as it would have come in one piece."""
+    providers: frozenset[str] = frozenset()
+    """Whose calls it claims, where others use the same path for other things; empty when the path alone decides."""
     pieces: Callable[[Answer], Events | None] = _one_piece
-    """The events of a stream that is written otherwise than most: as one JSON array, for one. None when the answer came in one piece."""
+    """The events of a stream that is written in another way: lines of JSON, or one array. None when the answer came in one piece."""
     model_in: Callable[[str], str | None] = _no_model
     """The model that a path, less its query, asks for. Most name it in the request's body."""
     billed_by_path: bool = False
     """Whether the path has the name that the seller bills by, and the answer another one."""
+
+    def speaks(self, call: CallFacts, path: str) -> bool:
+        """`path` is the call's, less its query."""
+        return (not self.providers or call.provider in self.providers) and self.claims(path)
 
     def model_of(self, call: CallFacts, reading: Reading) -> str | None:
         """What the call is billed by: mostly what answered, for what was asked for may be an alias."""

@@ -129,7 +129,7 @@ class Gathered:
             finish_reason=self._finish_reason(),
             problem=problem_in(self.error),
             context=context_of(self.usage),
-            unpriceable=self._unpriceable(),
+            unpriced=self._unpriced(),
             refused=refused,
         )
 
@@ -138,7 +138,7 @@ class Gathered:
         reasons = (self.finished.get(0), *self.finished.values(), part(self.feedback, "blockReason"))
         return next((reason for said in reasons if (reason := word(said))), None)
 
-    def _unpriceable(self) -> str | None:
+    def _unpriced(self) -> str | None:
         if is_provisioned(self.usage):
             return PROVISIONED
         return MAPS if any(_has_maps(grounding) for grounding in self.grounding.values()) else None

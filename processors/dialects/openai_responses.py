@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
+from processors.dialects.charges import stated_cost
 from processors.dialects.dialect import Dialect, Events, Message
-from processors.dialects.openai_usage import context_of, responses_usage, stated_cost
+from processors.dialects.openai_usage import context_of, responses_usage
 from processors.dialects.reading import Problem, Reading, part, problem_of, word
 from processors.usage import UsageRefused
 

@@ -1,16 +1,16 @@
 """The few top-level fields of an OpenAI-shaped answer that matter; the rest is skipped, not built."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object, word_in
+from processors.dialects.charges import billed_beside, stated_cost
 from processors.dialects.google_usage import PROVISIONED, is_provisioned, traffic_in
 from processors.dialects.google_usage import context_of as google_context_of
-from processors.dialects.openai_usage import context_of, stated_cost, with_thoughts
+from processors.dialects.openai_usage import context_of, with_thoughts
 from processors.dialects.reading import Problem, Reading, problem_of, word
 from processors.usage import Usage, UsageRefused
 
@@ -91,11 +91,7 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
         finish_reason=finish_reason or finish_reason_of(outline),
         problem=problem_in(outline),
         context=context_of(outline.service_tier) or google_context_of(traffic),
-        unpriceable=PROVISIONED if is_provisioned(traffic) else None,
-        stated_cost=_stated(reported),
+        stated_cost=stated_cost(reported) if reported is not None else None,
+        unpriced=PROVISIONED if is_provisioned(traffic) else billed_beside(reported, model),
         refused=refused,
     )
-
-
-def _stated(reported: object) -> Decimal | None:
-    return stated_cost(reported) if isinstance(reported, dict) and "cost" in reported else None

@@ -40,8 +40,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """USD, where the provider reports the price itself."""
     free: str | None = None
     """Why the call costs nothing, where the provider bills none of its kind."""
-    unpriceable: str | None = None
-    """Why tokens that were counted have no price by the token."""
+    unpriced: str | None = None
+    """Why the price list cannot tell what it cost, whatever tokens were counted: something else is billed, or at a price of its own."""
     refused: str | None = None
     """Why the usage that was reported does not count."""
     unreadable: str | None = None

@@ -69,6 +69,37 @@ def test_a_dialect_claims_by_the_path(path: str, name: str | None) -> None:
     assert (None if dialect is None else dialect.name) == name
 
 
+OWNERS = {
+    "Cohere's": ("cohere", "/v2/chat", "cohere.chat"),
+    "its first version's": ("cohere", "/v1/chat", "cohere.chat-v1"),
+    "its path of another": ("chat.example.com", "/v1/chat", None),
+    "a rerank of another": ("vllm", "/v1/rerank", None),
+    "Cohere in OpenAI's shape": ("cohere", "/compatibility/v1/chat/completions", "openai.chat"),
+    "Mistral's conversation": ("mistral", "/v1/conversations/conv_1", "mistral.conversations"),
+    "OpenAI's conversation": ("openai", "/v1/conversations", None),
+    "Mistral's fill-in-the-middle": ("mistral", "/v1/fim/completions", "openai.chat"),
+    "Ollama wherever it runs": ("gpu.example.com", "/api/chat", "ollama.chat"),
+    "no Ollama": ("gpu.example.com", "/api/chat/completions", "openai.chat"),
+}
+
+
+@pytest.mark.parametrize(("provider", "path", "name"), OWNERS.values(), ids=OWNERS)
+def test_a_dialect_claims_by_the_provider_where_the_path_is_everybodys(provider: str, path: str, name: str | None) -> None:
+    dialect = dialect_for(call(provider, path), Body())
+    assert (None if dialect is None else dialect.name) == name
+
+
+@pytest.mark.parametrize("provider", sorted(calls.LOCAL))
+def test_what_runs_locally_costs_nothing_and_says_so(provider: str) -> None:
+    row = row_of(completed(facts=call(provider)))
+    assert (row.cost_usd, row.price_source) == ("0", f"runs locally: {provider} bills nobody")
+
+
+def test_a_local_server_that_was_not_asked_has_no_price() -> None:
+    row = row_of(completed(None, facts=call("ollama"), outcome=Outcome.UNREACHABLE))
+    assert (row.cost_usd, row.price_source) == (None, "unpriced: no usage reported, unreachable")
+
+
 def test_only_post_makes_an_answer() -> None:
     """Fetching a stored response again reports a usage that was billed before."""
     row = row_of(completed(facts=call(method="GET")))

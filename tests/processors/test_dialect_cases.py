@@ -89,6 +89,8 @@ def test_cost(case: Case) -> None:
         assert row.price_source == f"free: {case.expected['free']}"
     if "asked" in case.expected:
         assert row.model == case.expected["asked"]
+    if "price_source" in case.expected:
+        assert row.price_source == case.expected["price_source"]
     if "unpriced" in case.expected:
         assert str(row.price_source).startswith("unpriced: ")
         assert case.expected["unpriced"] in str(row.price_source)

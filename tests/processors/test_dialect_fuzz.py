@@ -22,6 +22,7 @@ CASES = Path(__file__).parents[1] / "cases" / "dialects"
 BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
 BODIES = [(path.parents[1].name, path.read_bytes()) for path in sorted(CASES.glob("*/*/response.*"))]
 STREAMS = [(name, data) for name, data in BODIES if b"data:" in data[:2000] and data[:1] != b"{"]
+LINES = [(path.parents[1].name, path.read_bytes()) for path in sorted(CASES.glob("*/*/response.ndjson"))]
 RATES = RateBook.bundled()
 MUTATIONS = 5_000
 """For each of four seeds."""
@@ -38,6 +39,7 @@ FIELDS = [
     "prompt_tokens completion_tokens total_tokens prompt_tokens_details input_tokens output_tokens cache_creation response output item",
     "candidates usageMetadata modelVersion promptFeedback finishReason parts thought role groundingMetadata embeddings totalTokens",
     "promptTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount promptTokensDetails modality trafficType predictions",
+    "meta billed_units tokens cached_tokens finish_reason event_type generations done_reason prompt_eval_count eval_count thinking",
     "cache_read_input_tokens cache_creation_input_tokens server_tool_use status incomplete_details output_index text tool_calls data cost",
 ]
 
@@ -169,7 +171,18 @@ def test_how_a_stream_is_written_changes_nothing(name: str, data: bytes) -> None
         assert BY_NAME[name].read(Body(text=other, content_type="text/event-stream")) == expected
 
 
-@pytest.mark.parametrize(("name", "data"), STREAMS, ids=range(len(STREAMS)))
+@pytest.mark.parametrize(("name", "data"), LINES, ids=range(len(LINES)))
+def test_how_lines_are_written_changes_nothing(name: str, data: bytes) -> None:
+    text = data.decode().replace("\r\n", "\n")
+    expected, message = BY_NAME[name].read(Body(text=text)), BY_NAME[name].assemble(Body(text=text))
+    events = "".join(f"data: {line}\n\n" for line in text.splitlines())
+    for other in (text.replace("\n", "\r\n"), "\ufeff" + text, text.rstrip("\n"), "\n" + text.replace("\n", " \n\n"), events):
+        body = Body(text=other, content_type="application/x-ndjson")
+        assert BY_NAME[name].read(body) == expected
+        assert BY_NAME[name].assemble(body) == message
+
+
+@pytest.mark.parametrize(("name", "data"), STREAMS + LINES, ids=range(len(STREAMS + LINES)))
 def test_a_stream_cut_anywhere_keeps_what_was_seen(name: str, data: bytes) -> None:
     """What a shorter piece has told is never taken back by a longer one."""
     text, models, usages = data.decode(), set(), 0
@@ -182,7 +195,7 @@ def test_a_stream_cut_anywhere_keeps_what_was_seen(name: str, data: bytes) -> No
     assert len(models) <= 2
 
 
-@pytest.mark.parametrize(("name", "data"), STREAMS, ids=range(len(STREAMS)))
+@pytest.mark.parametrize(("name", "data"), STREAMS + LINES, ids=range(len(STREAMS + LINES)))
 def test_head_and_tail_that_adjoin_are_the_whole(name: str, data: bytes) -> None:
     text = data.decode()
     whole = Body(text=text, size=len(data), content_type="text/event-stream")
