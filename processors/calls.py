@@ -112,6 +112,10 @@ def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, 
     call = event.call
     if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
         return Price(reading.stated_cost, f"stated by {call.provider}")
+    if reading.refused is None and reading.free is not None:
+        return Price(Decimal(0), reading.free)
+    if reading.refused is None and reading.unpriced is not None:
+        return unpriced(reading.unpriced)
     if reading.usage is None:
         return unpriced(_why_no_usage(event, dialect, reading))
     if model is None:
@@ -154,7 +158,7 @@ def _money(cost: Decimal | None) -> str | None:
 
 
 def _travelling(usage: Usage | None) -> TokenUsage | None:
-    if usage is None:
+    if usage is None or (usage.audio_seconds is not None and not usage.input + usage.output):
         return None
     return TokenUsage(
         prompt=usage.input,

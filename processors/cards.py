@@ -26,6 +26,9 @@ KEYS = (
     "output_reasoning_tokens",
     "input_audio_tokens",
     "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+    "audio_seconds",
     "web_searches",
 )
 """What `counts_of` counts, by genai-prices' names, in its order."""
@@ -33,10 +36,11 @@ KEYS = (
 FREE = ":free"
 """Routers mark so what costs nothing. Another entry without a rate is one that the price list does not know."""
 
+SECONDS = "audio_seconds"
 AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
 
 
-def counts_of(usage: Usage) -> tuple[int, ...]:
+def counts_of(usage: Usage) -> tuple[int | Decimal, ...]:
     return (
         usage.input,
         usage.output,
@@ -47,6 +51,9 @@ def counts_of(usage: Usage) -> tuple[int, ...]:
         usage.reasoning or 0,
         usage.audio_input or 0,
         usage.audio_output or 0,
+        usage.image_input or 0,
+        usage.image_output or 0,
+        usage.audio_seconds or 0,
         usage.web_searches or 0,
     )
 
@@ -65,6 +72,8 @@ class Line(Struct, frozen=True):
     rate: Decimal
     steps: tuple[tuple[int, Decimal], ...] = ()
     """(prompts above, rate) from the highest down: beyond a step, all tokens of the call have its rate."""
+    per: int = 1
+    """A rate by the hour is divided last, or it would be no exact number."""
 
     def rate_of(self, prompt: int) -> Decimal:
         for above, rate in self.steps:
@@ -80,7 +89,7 @@ class Gap(Struct, frozen=True):
     descendants: tuple[int, ...]
     overlaps: tuple[tuple[int, int], ...]
 
-    def matters(self, counts: Sequence[int]) -> bool:
+    def matters(self, counts: Sequence[int | Decimal]) -> bool:
         return any(counts[at] for at in self.descendants) or any(counts[a] and counts[b] for a, b in self.overlaps)
 
 
@@ -96,6 +105,8 @@ class Card(Struct, frozen=True, kw_only=True):
     steps: tuple[int, ...]
     prices_audio: bool
     """False where audio tokens would be billed as text, though they are not."""
+    prices_tokens: bool
+    prices_seconds: bool
 
     def cost_of(self, usage: Usage) -> Decimal | Unpriced:
         """USD, exact."""
@@ -103,15 +114,16 @@ class Card(Struct, frozen=True, kw_only=True):
         for gap in self.gaps:
             if gap.matters(counts):
                 return Unpriced(f"the provider does not report {gap.key}, which {self.name} prices apart")
-        cost, prompt = self.fixed, counts[0]
+        cost, prompt = self.fixed, usage.input
         for line in self.lines:
-            amount = 0
+            amount: int | Decimal = 0
             for at, times in line.terms:
                 amount += counts[at] * times
             if amount:
                 if amount < 0:
                     return Unpriced(f"the parts of {line.key} exceed it")
-                cost += amount * (line.rate_of(prompt) if line.steps else line.rate)
+                price = amount * (line.rate_of(prompt) if line.steps else line.rate)
+                cost += price if line.per == 1 else price / line.per
         return cost
 
     def source_of(self, prompt: int) -> str:
@@ -139,6 +151,8 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
         steps=tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True)),
         prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
+        prices_tokens=not lines or any(line.key != SECONDS for line in lines),
+        prices_seconds=SECONDS in tokens,
     )
 
 
@@ -153,6 +167,8 @@ def _rates(prices: listed.ModelPrice) -> dict[str, Rate] | None:
 
 
 def _line(key: str, rate: Rate, terms: tuple[tuple[int, int], ...]) -> Line:
+    if key == SECONDS:
+        return Line(key, terms, _base(rate), per=UNITS.units[key].per)
     steps = rate.tiers if isinstance(rate, listed.TieredPrices) else []
     downwards = tuple((step.start, _per_unit(step.price, key)) for step in reversed(steps))
     return Line(key, terms, _per_unit(_base(rate), key), downwards)

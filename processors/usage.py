@@ -4,10 +4,16 @@ A count that cannot be true is refused with its reason: no figure is better than
 with `count`, which raises `UsageRefused`; so does `Usage` itself when the parts exceed the whole.
 """
 
+import re
+from decimal import Decimal
+
 from msgspec import Struct
 
 LIMIT = 1_000_000_000
 """No call has more tokens. The longest context of any model is a hundred times shorter."""
+
+
+SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class UsageRefused(ValueError):
@@ -32,6 +38,10 @@ class Usage(Struct, frozen=True, kw_only=True):
     reasoning: int | None = None
     audio_input: int | None = None
     audio_output: int | None = None
+    image_input: int | None = None
+    image_output: int | None = None
+    audio_seconds: Decimal | None = None
+    """Sound that is billed by its length. Where it is instead of tokens, `input` and `output` are 0 and mean nothing."""
     web_searches: int | None = None
     """Searches that the provider made and bills one by one; no tokens."""
 
@@ -47,6 +57,8 @@ class Usage(Struct, frozen=True, kw_only=True):
             self._check_cache_writes(write)
         if self.audio_input is not None or self.audio_output is not None:
             self._check_audio()
+        if self.image_input is not None or self.image_output is not None:
+            self._check_images()
 
     def _check_cache_writes(self, write: int) -> None:
         if (self.cache_write_5m or 0) + (self.cache_write_1h or 0) > write:
@@ -55,6 +67,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     def _check_audio(self) -> None:
         if (self.audio_input or 0) > self.input or (self.audio_output or 0) > self.output:
             raise UsageRefused("audio tokens exceed the whole")
+
+    def _check_images(self) -> None:
+        inside, outside = (self.image_input or 0) + (self.audio_input or 0), (self.image_output or 0) + (self.audio_output or 0)
+        if inside > self.input or outside > self.output:
+            raise UsageRefused("image tokens exceed the whole")
 
 
 def count(value: object, name: str) -> int | None:
@@ -70,6 +87,17 @@ def count(value: object, name: str) -> int | None:
     if number > LIMIT:
         raise UsageRefused(f"{name} is above {LIMIT:,}")
     return number
+
+
+def seconds(value: object, name: str) -> Decimal | None:
+    """A provider's length of time, whole or not, as a number or spelled; null is not known. Raises UsageRefused for all else."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(text := repr(value).strip("'")) > 40:
+        raise UsageRefused(f"{name} is no number")
+    if not SECONDS.fullmatch(text) or (length := Decimal(text)) > LIMIT:
+        raise UsageRefused(f"{name} is no length of time")
+    return length
 
 
 def _spelled(value: object, name: str) -> int:

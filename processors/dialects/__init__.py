@@ -13,14 +13,9 @@ DIALECTS: tuple[Dialect, ...] = tuple(
 
 
 def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
-    """By the path asked for, whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
-
-    Only POST makes an answer; one that is fetched again (`GET /v1/responses/{id}`) repeats a usage that was billed before.
-    """
-    if call.method != "POST":
-        return None
+    """By method and path asked for, whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call."""
     path = call.path.partition("?")[0].rstrip("/")
     for dialect in DIALECTS:
-        if dialect.claims(path):
+        if call.method in dialect.methods and dialect.claims(path):
             return dialect
     return None

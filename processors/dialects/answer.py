@@ -23,6 +23,9 @@ TRIES = 8
 
 SLICE = 256 << 10
 
+SOUND_AND_SIGHT = ("audio/", "image/", "video/")
+"""Bytes that may begin as anything."""
+
 EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
 
@@ -67,6 +70,8 @@ def _rest(body: Body, text: str) -> tuple[str | None, bool]:
 def _is_stream(text: str, content_type: str | None) -> bool:
     start = text[:1]
     if start == "{":
+        return False
+    if (content_type or "").lower().startswith(SOUND_AND_SIGHT):
         return False
     start = text[:1024].lstrip("\ufeff \t\r\n")
     if start.startswith(("{", "[")):

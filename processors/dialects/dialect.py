@@ -26,6 +26,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     name: str
     claims: Callable[[str], bool]
     """Whether a call to this path, less its query, speaks the dialect."""
+    methods: frozenset[str] = frozenset({"POST"})
+    """HTTP methods whose answers it reads. Nearly always only POST makes one."""
     of_json: Callable[[Answer], Reading]
     """May raise what `UNREADABLE` lists."""
     of_stream: Callable[[Events], Reading]

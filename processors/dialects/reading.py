@@ -38,6 +38,10 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What beside the model decides the price, in genai-prices' words (`service_tier`, `processing`, `speed`)."""
     stated_cost: Decimal | None = None
     """USD, where the provider reports the price itself."""
+    free: str | None = None
+    """Why the call costs nothing."""
+    unpriced: str | None = None
+    """Why its cost is not known, whatever tokens are."""
     refused: str | None = None
     """Why the usage that was reported does not count."""
     unreadable: str | None = None
