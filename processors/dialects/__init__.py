@@ -4,11 +4,34 @@
 """
 
 from eventlog.events import Body, CallFacts
-from processors.dialects import anthropic_messages, openai_chat, openai_completions, openai_embeddings, openai_responses
+from processors.dialects import (
+    anthropic_messages,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_images,
+    openai_moderations,
+    openai_responses,
+    openai_speech,
+    openai_transcriptions,
+    token_counting,
+)
 from processors.dialects.dialect import Dialect
 
 DIALECTS: tuple[Dialect, ...] = tuple(
-    module.DIALECT for module in (openai_chat, anthropic_messages, openai_responses, openai_embeddings, openai_completions)
+    module.DIALECT
+    for module in (
+        openai_chat,
+        anthropic_messages,
+        openai_responses,
+        openai_embeddings,
+        openai_completions,
+        openai_images,
+        openai_speech,
+        openai_transcriptions,
+        openai_moderations,
+        token_counting,
+    )
 )
 
 

@@ -51,10 +51,18 @@ PATHS = {
     "/inference/v1/completions": "openai.completions",
     "/v1/embeddings": "openai.embeddings",
     "/v1/responses": "openai.responses",
+    "/v1/images/generations": "openai.images",
+    "/v1/images/edits": "openai.images",
+    "/v1/images/variations": "openai.images",
+    "/v1/audio/speech": "openai.speech",
+    "/v1/audio/transcriptions": "openai.transcriptions",
+    "/openai/v1/audio/translations": "openai.transcriptions",
+    "/v1/moderations": "openai.moderations",
     "/v1/responses/resp_1/cancel": None,
     "/v1/messages": "anthropic.messages",
     "/v1/messages?beta=true": "anthropic.messages",
-    "/v1/messages/count_tokens": None,
+    "/v1/messages/count_tokens": "token_counting",
+    "/v1/responses/input_tokens": "token_counting",
     "/v1/messages/batches": None,
     "/v1/threads/t/messages": None,
     "/v1/models": None,
@@ -73,6 +81,13 @@ def test_only_post_makes_an_answer() -> None:
     """Fetching a stored response again reports a usage that was billed before."""
     row = row_of(completed(facts=call(method="GET")))
     assert (row.dialect, row.usage, row.cost_usd) == (None, None, None)
+
+
+def test_two_usages_of_a_stream_of_images_are_no_count() -> None:
+    usage = '"usage":{"input_tokens":%d,"output_tokens":10,"total_tokens":%d}'
+    stream = "".join(f'data: {{"type":"image_generation.completed","b64_json":"",{usage % (n, n + 10)}}}\n\n' for n in (1, 2))
+    row = row_of(completed(stream, facts=call(path="/v1/images/generations", model="gpt-image-1")))
+    assert (row.usage, row.cost_usd, row.price_source) == (None, None, "unpriced: usage refused, usage is no object")
 
 
 def test_a_call_that_is_no_model_call() -> None:

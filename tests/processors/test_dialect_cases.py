@@ -1,6 +1,7 @@
 """Every folder under `tests/cases/dialects` is a test: an answer, what it says, and what it costs, worked out by hand."""
 
 import json
+from base64 import b64encode
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,19 @@ class Case:
         self.dialect = folder.parent.name
         self.data = next(folder.glob("response.*")).read_bytes()
         about = self.expected["call"]
-        self.facts = call(about["provider"], about["path"], model=about["model"])
-        self.event = completed(facts=self.facts, body=self.body(), outcome=Outcome(about["outcome"]), status=about["status"])
+        self.facts = call(about["provider"], about["path"], model=about["model"], method=about.get("method", "POST"))
+        self.event = completed(
+            facts=self.facts,
+            body=self.body(),
+            outcome=Outcome(about["outcome"]),
+            status=about["status"],
+            cache_hit=about.get("cache_hit", False),
+        )
 
     def body(self) -> Body:
         content_type, kept = self.expected["call"]["content_type"], self.expected.get("kept")
+        if kept is None and content_type.startswith("audio/"):
+            return Body(base64=b64encode(self.data).decode(), size=len(self.data), content_type=content_type)
         if kept is None:
             return Body(text=self.data.decode(), size=len(self.data), content_type=content_type)
         head, tail = self.data[: kept["head"]].decode("utf-8", "ignore"), self.data[-kept["tail"] :].decode("utf-8", "ignore")
@@ -45,6 +54,11 @@ class Case:
         return dialect.read(self.event.response)
 
 
+def usage_of(expected: dict[str, Any]) -> Usage:
+    length = expected.get("audio_seconds")
+    return Usage(**(expected | {"audio_seconds": None if length is None else Decimal(length)}))
+
+
 @pytest.fixture(params=FOLDERS)
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(FOLDERS[request.param])
@@ -52,7 +66,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def test_reading(case: Case) -> None:
     reading, expected = case.read(), case.expected["reading"]
-    usage = Usage(**expected["usage"]) if "usage" in expected else None
+    usage = usage_of(expected["usage"]) if "usage" in expected else None
     assert reading.usage == usage
     assert reading.model == expected.get("model")
     assert reading.finish_reason == expected.get("finish_reason")
@@ -67,18 +81,29 @@ def test_cost(case: Case) -> None:
     (row,) = understand(batch(case.event), RATES).calls.events
     assert row.cost_usd == case.expected["cost_usd"], row.price_source
     if "invoice" in case.expected:
-        lines = [Decimal(line["count"]) * Decimal(line["usd_per_million"]) for line in case.expected["invoice"]]
-        assert sum(lines) / 1_000_000 == Decimal(case.expected["cost_usd"])
+        assert sum(amount_of(line) for line in case.expected["invoice"]) == Decimal(case.expected["cost_usd"])
         assert str(row.price_source).startswith("genai-prices ")
     if "unpriced" in case.expected:
         assert str(row.price_source).startswith("unpriced: ")
         assert case.expected["unpriced"] in str(row.price_source)
+    if "free" in case.expected:
+        assert (row.cost_usd, row.price_source) == ("0", case.expected["free"])
+    assert row.cost_saved_usd == case.expected.get("cost_saved_usd")
+
+
+def amount_of(line: dict[str, Any]) -> Decimal:
+    """USD of one line of an invoice; sound is billed by the hour."""
+    if "usd_per_hour" in line:
+        return Decimal(line["seconds"]) * Decimal(line["usd_per_hour"]) / 3600
+    return Decimal(line["count"]) * Decimal(line["usd_per_million"]) / 1_000_000
 
 
 def test_tokens_are_conserved(case: Case) -> None:
     (row,) = understand(batch(case.event), RATES).calls.events
     usage = case.expected["reading"].get("usage")
-    if usage is None:
+    if row.cache_hit:
+        usage = {"input": 0, "output": 0}
+    if usage is None or "audio_seconds" in usage:
         assert row.usage is None
         return
     assert row.usage is not None

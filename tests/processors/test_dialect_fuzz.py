@@ -121,7 +121,7 @@ def test_any_mutation(seed: int) -> None:
     chance = random.Random(20261124 + seed)
     for _ in range(MUTATIONS):
         name, data = chance.choice(BODIES)
-        text = _mutated(data, chance) if chance.random() < 0.5 else data.decode()
+        text = _mutated(data, chance) if chance.random() < 0.5 else data.decode("utf-8", "replace")
         for _ in range(chance.randint(0, 3)):
             text = _of_another_kind(text, chance)
         dialect = BY_NAME[name] if chance.random() < 0.8 else chance.choice(DIALECTS)
@@ -193,6 +193,6 @@ def test_only_events_that_are_objects_are_looked_at() -> None:
 @settings(max_examples=50)
 def test_a_batch_gives_as_many_calls_as_it_has_events(bodies: list[tuple[str, bytes]]) -> None:
     paths = {"openai.chat": "/v1/chat/completions", "anthropic.messages": "/v1/messages"}
-    events = [completed(data.decode(), facts=call(path=paths.get(name, "/v1/x"))) for name, data in bodies]
+    events = [completed(data.decode("utf-8", "replace"), facts=call(path=paths.get(name, "/v1/x"))) for name, data in bodies]
     understood = understand(batch(*events), RATES)
     assert [row.call for row in understood.calls.events] == [event.call for event in events]
