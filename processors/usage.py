@@ -6,8 +6,9 @@ with `count`, which raises `UsageRefused`; so does `Usage` itself when the parts
 
 import re
 from decimal import Decimal
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 LIMIT = 1_000_000_000
 """No call has more tokens. The longest context of any model is a hundred times shorter."""
@@ -59,6 +60,15 @@ class Usage(Struct, frozen=True, kw_only=True):
             self._check_audio()
         if self.image_input is not None or self.image_output is not None:
             self._check_images()
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Of two calls together. What neither reports stays unknown."""
+        mine, theirs = structs.asdict(self), structs.asdict(other)
+        both: dict[str, Any] = {}
+        for name, count_of_mine in mine.items():
+            unknown = count_of_mine is None and theirs[name] is None
+            both[name] = None if unknown else (count_of_mine or 0) + (theirs[name] or 0)
+        return Usage(**both)
 
     def _check_cache_writes(self, write: int) -> None:
         if (self.cache_write_5m or 0) + (self.cache_write_1h or 0) > write:

@@ -5,7 +5,10 @@
 
 from eventlog.events import Body, CallFacts
 from processors.dialects import (
+    anthropic_batch_results,
+    anthropic_batches,
     anthropic_messages,
+    openai_batches,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -13,6 +16,7 @@ from processors.dialects import (
     openai_moderations,
     openai_responses,
     openai_speech,
+    openai_stored_responses,
     openai_transcriptions,
     token_counting,
 )
@@ -30,6 +34,10 @@ DIALECTS: tuple[Dialect, ...] = tuple(
         openai_speech,
         openai_transcriptions,
         openai_moderations,
+        openai_stored_responses,
+        openai_batches,
+        anthropic_batches,
+        anthropic_batch_results,
         token_counting,
     )
 )

@@ -50,7 +50,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 def free(reading: Reading, why: str) -> Reading:
     """The same of a call that no model was asked in, or none that is billed: no tokens, and cost 0."""
-    return structs.replace(reading, usage=Usage(input=0, output=0), context=(), stated_cost=None, free=why, refused=None)
+    return structs.replace(reading, usage=Usage(input=0, output=0), context=(), stated_cost=None, free=why, unpriced=None, refused=None)
 
 
 def word(value: object) -> str | None:

@@ -58,12 +58,14 @@ PATHS = {
     "/v1/audio/transcriptions": "openai.transcriptions",
     "/openai/v1/audio/translations": "openai.transcriptions",
     "/v1/moderations": "openai.moderations",
-    "/v1/responses/resp_1/cancel": None,
+    "/v1/responses/compact": "openai.responses",
+    "/v1/responses/resp_1/cancel": "openai.stored_responses",
+    "/v1/batches": "openai.batches",
     "/v1/messages": "anthropic.messages",
     "/v1/messages?beta=true": "anthropic.messages",
     "/v1/messages/count_tokens": "token_counting",
     "/v1/responses/input_tokens": "token_counting",
-    "/v1/messages/batches": None,
+    "/v1/messages/batches": "anthropic.batches",
     "/v1/threads/t/messages": None,
     "/v1/models": None,
     "/": None,
@@ -77,8 +79,29 @@ def test_a_dialect_claims_by_the_path(path: str, name: str | None) -> None:
     assert (None if dialect is None else dialect.name) == name
 
 
+FETCHED = {
+    "/v1/responses/resp_1": "openai.stored_responses",
+    "/v1/responses/resp_1?stream=true": "openai.stored_responses",
+    "/v1/responses/resp_1/input_items": None,
+    "/v1/responses": None,
+    "/v1/responses/compact": None,
+    "/v1/batches/batch_1": "openai.batches",
+    "/v1/messages/batches": "anthropic.batch_results",
+    "/v1/messages/batches/b": "anthropic.batch_results",
+    "/v1/messages/batches/b/results": "anthropic.batch_results",
+    "/v1/messages/m/batches/b/c/d": None,
+    "/v1/files/file-1/content": None,
+}
+
+
+@pytest.mark.parametrize(("path", "name"), FETCHED.items(), ids=FETCHED)
+def test_what_is_fetched_again(path: str, name: str | None) -> None:
+    dialect = dialect_for(call(path=path, method="GET"), Body())
+    assert (None if dialect is None else dialect.name) == name
+    assert dialect_for(call(path=path, method="DELETE"), Body()) is None
+
+
 def test_only_post_makes_an_answer() -> None:
-    """Fetching a stored response again reports a usage that was billed before."""
     row = row_of(completed(facts=call(method="GET")))
     assert (row.dialect, row.usage, row.cost_usd) == (None, None, None)
 
