@@ -10,7 +10,7 @@ from decimal import Decimal
 from genai_prices import types as listed
 from genai_prices.data_units import unit_data
 from genai_prices.units import UnitDef, UnitRegistry
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.usage import Usage
 
@@ -75,6 +75,9 @@ class Line(Struct, frozen=True):
     per: int = 1
     """A rate by the hour is divided last, or it would be no exact number."""
 
+    def dearer(self, times: Decimal) -> "Line":
+        return structs.replace(self, rate=self.rate * times, steps=tuple((above, rate * times) for above, rate in self.steps))
+
     def rate_of(self, prompt: int) -> Decimal:
         for above, rate in self.steps:
             if prompt > above:
@@ -125,6 +128,10 @@ class Card(Struct, frozen=True, kw_only=True):
                 price = amount * (line.rate_of(prompt) if line.steps else line.rate)
                 cost += price if line.per == 1 else price / line.per
         return cost
+
+    def dearer(self, times: Decimal) -> "Card":
+        """The same with every token's rate multiplied. What is no token costs what it did."""
+        return structs.replace(self, lines=tuple(line.dearer(times) if _is_tokens(line.key) else line for line in self.lines))
 
     def source_of(self, prompt: int) -> str:
         """Names the package, its version, the price, and the step of prompt length."""
@@ -194,6 +201,10 @@ def _leaf(key: str, priced: Mapping[str, Rate]) -> dict[str, int]:
             for name, times in _leaf(narrower, priced).items():
                 total[name] = total.get(name, 0) - times
     return total
+
+
+def _is_tokens(key: str) -> bool:
+    return UNITS.units[key].dimensions["family"] == "tokens"
 
 
 def _within(whole: str, narrower: str) -> bool:

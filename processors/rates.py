@@ -37,6 +37,10 @@ MEMO_LIMIT = 4096
 OWN_AUDIO = frozenset({"openai", "azure"})
 """Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
 
+SURCHARGES = {("anthropic", "inference_geo", "us"): Decimal("1.1")}
+"""What the price list leaves out: by seller and context, what the rates of all tokens are multiplied by.
+Source: Anthropic docs, "Data residency", section on pricing (read 2026-11-24)."""
+
 PriceContext = tuple[tuple[str, str], ...]
 
 
@@ -119,7 +123,12 @@ class RateBook:
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
             identity.insert(1, f"since {since}")
-        return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+        card = card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+        for key, value in context:
+            times = SURCHARGES.get((provider.id, key, value))
+            if times is not None and isinstance(card, Card):
+                card = card.dearer(times)
+        return card
 
     def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
         key = (provider, place, model)

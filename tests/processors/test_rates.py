@@ -254,3 +254,18 @@ def test_images_are_a_part() -> None:
         Usage(input=10, output=10, image_input=6, audio_input=5)
     with pytest.raises(UsageRefused, match="image tokens exceed the whole"):
         Usage(input=10, output=10, image_output=11)
+
+
+def test_a_surcharge_is_for_tokens_of_its_seller_alone() -> None:
+    usage, us = Usage(input=1_000_000, output=0, web_searches=1), (("inference_geo", "us"),)
+    ours = RATES.price(usage, provider="anthropic", model="claude-opus-4-6", at=AT, context=us)
+    assert (ours.cost, ours.source.endswith("inference_geo us")) == (Decimal("5.51"), True)
+    assert RATES.price(usage, provider="bedrock", model="anthropic.claude-opus-4-6-v1", at=AT, context=us).cost == Decimal(5)
+
+
+def test_a_surcharge_is_for_long_prompts_too() -> None:
+    before = datetime(2026, 3, 1, tzinfo=UTC)
+    price = RATES.price(
+        Usage(input=200_001, output=0), provider="anthropic", model="claude-opus-4-6", at=before, context=(("inference_geo", "us"),)
+    )
+    assert price.cost == 200_001 * Decimal("0.000011")
