@@ -152,3 +152,36 @@ def test_unknown_fields_and_the_order_of_keys_change_nothing(case: Case) -> None
 def test_every_dialect_has_cases_and_every_case_a_source() -> None:
     assert {folder.parent.name for folder in FOLDERS.values()} == {dialect.name for dialect in DIALECTS}
     assert all((folder / "source.txt").read_text().startswith("Written by hand after https://") for folder in FOLDERS.values())
+
+
+KNOWN_BUGS = {
+    "a stream without include_usage": "openai.chat/stream-without-usage",
+    "cache tokens beside the input": "anthropic.messages/cache-read-and-write-add-up",
+    "cache tokens in the input": "openai.chat/cached-prompt",
+    "one-hour cache writes": "anthropic.messages/one-hour-cache-write",
+    "the tier of long contexts": "anthropic.messages/long-context-tier",
+    "thoughts that are no part of the completion": "openai.chat/gemini-thoughts-outside-the-completion",
+    "reasoning inside the completion": "openai.chat/reasoning-inside-completion",
+    "audio tokens": "openai.chat/audio-tokens",
+    "usage: null": "openai.chat/usage-null",
+    "usage as strings and floats": "openai.chat/usage-as-text-and-floats",
+    "two usage events": "openai.chat/stream-two-usage-events",
+    "a refusal": "openai.chat/refusal",
+    "cut by max_tokens": "openai.chat/cut-by-max-tokens",
+    "tools and no text": "openai.chat/tool-calls-only",
+    "an error body with 200": "openai.chat/error-body-with-200",
+    "a router's price that is not the list's": "openai.chat/openrouter-states-its-cost",
+    "a dated model": "openai.chat/dated-model-suffix",
+    "a fine-tuned model": "openai.chat/fine-tuned-model",
+    "a batch at half price": "anthropic.messages/batch-at-half-price",
+    "a hit of our own cache costs 0": "openai.chat/hit-of-our-own-cache-costs-0",
+}
+
+
+@pytest.mark.parametrize("name", KNOWN_BUGS.values(), ids=KNOWN_BUGS)
+def test_what_others_get_wrong_has_a_case(name: str) -> None:
+    assert name in FOLDERS
+
+
+def test_there_are_as_many_cases_as_were_promised() -> None:
+    assert len(FOLDERS) >= 225
