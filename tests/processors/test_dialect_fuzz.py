@@ -1,9 +1,6 @@
 """No body whatever makes a dialect raise, and how a stream is written changes nothing of what it says."""
 
 import json
-import random
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +14,8 @@ from processors.dialects.answer import answer_of, events_of
 from processors.dialects.dialect import Dialect
 from processors.rates import RateBook
 from tests.processors.events import batch, call, completed
+from tests.processors.mutations import BODIES, BY_NAME, attempt, try_mutations
 
-CASES = Path(__file__).parents[1] / "cases" / "dialects"
-BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
-BODIES = [(path.parents[1].name, path.read_bytes()) for path in sorted(CASES.glob("*/*/response.*"))]
 STREAMS = [(name, data) for name, data in BODIES if b"data:" in data[:2000] and data[:1] != b"{"]
 RATES = RateBook.bundled()
 MUTATIONS = 5_000
@@ -38,13 +33,6 @@ FIELDS = [
     "prompt_tokens completion_tokens total_tokens prompt_tokens_details input_tokens output_tokens cache_creation response output item",
     "cache_read_input_tokens cache_creation_input_tokens server_tool_use status incomplete_details output_index text tool_calls data cost",
 ]
-
-
-def attempt(dialect: Dialect, body: Body) -> None:
-    reading = dialect.read(body)
-    assert reading.usage is None or reading.usage.input >= 0
-    text = dialect.assemble(body)
-    assert text is None or isinstance(json.loads(text), dict)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -73,59 +61,9 @@ def test_any_text(dialect: Dialect, text: str, content_type: str | None) -> None
     attempt(dialect, Body(text=text, tail=text, truncated=True, content_type=content_type))
 
 
-WORDS = [
-    b'"usage"',
-    b"null",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b'"',
-    b"\\",
-    b"\n",
-    b"\n\n",
-    b"data: ",
-    b"-",
-    b"1e999",
-    b"9" * 30,
-    b"9" * 5000,
-    b"\\ud800",
-    b"\x00",
-    b"\xff",
-]
-
-
-KINDS = ["[]", "{}", "[1]", '{"a":1}', "null", "-1", "1.5", "true", '"x"', '[[{"index":0}]]']
-VALUE = re.compile(r':\s*("[^"]*"|\d+|null)')
-
-
-def _of_another_kind(text: str, chance: random.Random) -> str:
-    """One value of the text replaced by one of another kind."""
-    values = list(VALUE.finditer(text))
-    if not values:
-        return text
-    start, end = chance.choice(values).span(1)
-    return text[:start] + chance.choice(KINDS) + text[end:]
-
-
-def _mutated(data: bytes, chance: random.Random) -> str:
-    mutated = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(mutated) + 1)
-        mutated[at : at + chance.choice([0, 1, 8, 200])] = chance.choice([*WORDS, chance.randbytes(3), data[at // 2 : at]])
-    return bytes(mutated).decode("utf-8", "replace")
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_any_mutation(seed: int) -> None:
-    chance = random.Random(20261124 + seed)
-    for _ in range(MUTATIONS):
-        name, data = chance.choice(BODIES)
-        text = _mutated(data, chance) if chance.random() < 0.5 else data.decode("utf-8", "replace")
-        for _ in range(chance.randint(0, 3)):
-            text = _of_another_kind(text, chance)
-        dialect = BY_NAME[name] if chance.random() < 0.8 else chance.choice(DIALECTS)
-        attempt(dialect, Body(text=text, content_type=chance.choice(["text/event-stream", "application/json"])))
+    try_mutations(20261124 + seed, MUTATIONS)
 
 
 @pytest.mark.parametrize(
