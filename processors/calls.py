@@ -179,7 +179,7 @@ def _money(cost: Decimal | None) -> str | None:
 
 
 def _travelling(usage: Usage | None) -> TokenUsage | None:
-    if usage is None:
+    if usage is None or (usage.audio_seconds is not None and not usage.input + usage.output):
         return None
     return TokenUsage(
         prompt=usage.input,

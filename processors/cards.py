@@ -10,7 +10,7 @@ from decimal import Decimal
 from genai_prices import types as listed
 from genai_prices.data_units import unit_data
 from genai_prices.units import UnitDef, UnitRegistry
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.usage import Usage
 
@@ -27,12 +27,13 @@ KEYS = (
     "output_citation_tokens",
     "input_audio_tokens",
     "output_audio_tokens",
-    "web_searches",
     "cache_audio_read_tokens",
     "input_image_tokens",
     "output_image_tokens",
     "input_video_tokens",
     "output_video_tokens",
+    "audio_seconds",
+    "web_searches",
 )
 """What `counts_of` counts, by genai-prices' names, in its order."""
 
@@ -49,10 +50,11 @@ SELDOM_SAID: dict[str, Callable[[Usage], int | None]] = {
 ANSWERS_KIND = frozenset({"output_image_tokens", "output_video_tokens"})
 """Any token of an answer may be one of these, at ten times the price of text."""
 
+SECONDS = "audio_seconds"
 AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
 
 
-def counts_of(usage: Usage) -> tuple[int, ...]:
+def counts_of(usage: Usage) -> tuple[int | Decimal, ...]:
     return (
         usage.input,
         usage.output,
@@ -64,12 +66,13 @@ def counts_of(usage: Usage) -> tuple[int, ...]:
         usage.citations or 0,
         usage.audio_input or 0,
         usage.audio_output or 0,
-        usage.web_searches or 0,
         usage.audio_cache_read or 0,
         usage.image_input or 0,
         usage.image_output or 0,
         usage.video_input or 0,
         usage.video_output or 0,
+        usage.audio_seconds or 0,
+        usage.web_searches or 0,
     )
 
 
@@ -87,6 +90,11 @@ class Line(Struct, frozen=True):
     rate: Decimal
     steps: tuple[tuple[int, Decimal], ...] = ()
     """(prompts above, rate) from the highest down: beyond a step, all tokens of the call have its rate."""
+    per: int = 1
+    """A rate by the hour is divided last, or it would be no exact number."""
+
+    def dearer(self, times: Decimal) -> "Line":
+        return structs.replace(self, rate=self.rate * times, steps=tuple((above, rate * times) for above, rate in self.steps))
 
     def rate_of(self, prompt: int) -> Decimal:
         for above, rate in self.steps:
@@ -102,7 +110,7 @@ class Gap(Struct, frozen=True):
     touched: tuple[int, ...]
     overlaps: tuple[tuple[int, int], ...]
 
-    def matters(self, usage: Usage, counts: Sequence[int]) -> bool:
+    def matters(self, usage: Usage, counts: Sequence[int | Decimal]) -> bool:
         said = SELDOM_SAID.get(self.key)
         if said is not None and said(usage) is not None:
             return False
@@ -121,6 +129,8 @@ class Card(Struct, frozen=True, kw_only=True):
     steps: tuple[int, ...]
     prices_audio: bool
     """False where audio tokens would be billed as text, though they are not."""
+    prices_tokens: bool
+    prices_seconds: bool
 
     def cost_of(self, usage: Usage) -> Decimal | Unpriced:
         """USD, exact."""
@@ -128,16 +138,21 @@ class Card(Struct, frozen=True, kw_only=True):
         for gap in self.gaps:
             if gap.matters(usage, counts):
                 return Unpriced(f"the provider does not report {gap.key}, which {self.name} prices apart")
-        cost, prompt = self.fixed, counts[0]
+        cost, prompt = self.fixed, usage.input
         for line in self.lines:
-            amount = 0
+            amount: int | Decimal = 0
             for at, times in line.terms:
                 amount += counts[at] * times
             if amount:
                 if amount < 0:
                     return Unpriced(f"the parts of {line.key} exceed it")
-                cost += amount * (line.rate_of(prompt) if line.steps else line.rate)
+                price = amount * (line.rate_of(prompt) if line.steps else line.rate)
+                cost += price if line.per == 1 else price / line.per
         return cost
+
+    def dearer(self, times: Decimal) -> "Card":
+        """The same with every token's rate multiplied. What is no token costs what it did."""
+        return structs.replace(self, lines=tuple(line.dearer(times) if _is_tokens(line.key) else line for line in self.lines))
 
     def source_of(self, prompt: int) -> str:
         """Names the package, its version, the price, and the step of prompt length."""
@@ -164,6 +179,8 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
         steps=tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True)),
         prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
+        prices_tokens=not lines or any(line.key != SECONDS for line in lines),
+        prices_seconds=SECONDS in tokens,
     )
 
 
@@ -178,6 +195,8 @@ def _rates(prices: listed.ModelPrice) -> dict[str, Rate] | None:
 
 
 def _line(key: str, rate: Rate, terms: tuple[tuple[int, int], ...]) -> Line:
+    if key == SECONDS:
+        return Line(key, terms, _base(rate), per=UNITS.units[key].per)
     steps = rate.tiers if isinstance(rate, listed.TieredPrices) else []
     downwards = tuple((step.start, _per_unit(step.price, key)) for step in reversed(steps))
     return Line(key, terms, _per_unit(_base(rate), key), downwards)
@@ -203,6 +222,10 @@ def _leaf(key: str, priced: Mapping[str, Rate]) -> dict[str, int]:
             for name, times in _leaf(narrower, priced).items():
                 total[name] = total.get(name, 0) - times
     return total
+
+
+def _is_tokens(key: str) -> bool:
+    return UNITS.units[key].dimensions["family"] == "tokens"
 
 
 def _within(whole: str, narrower: str) -> bool:

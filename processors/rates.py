@@ -43,6 +43,10 @@ MEMO_LIMIT = 4096
 OWN_AUDIO = frozenset({"openai", "azure"})
 """Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
 
+SURCHARGES = {("anthropic", "inference_geo", "us"): Decimal("1.1")}
+"""What the price list leaves out: by seller and context, what the rates of all tokens are multiplied by.
+Source: Anthropic docs, "Data residency", section on pricing (read 2026-11-24)."""
+
 PriceContext = tuple[tuple[str, str], ...]
 
 
@@ -89,6 +93,10 @@ class RateBook:
         card = self._card(provider, place, model, at, context)
         if isinstance(card, Unpriced):
             return unpriced(card.reason)
+        if usage.audio_seconds is not None and not card.prices_seconds:
+            return unpriced(f"{card.name} is not priced by the second")
+        if usage.audio_seconds is None and not card.prices_tokens:
+            return unpriced(f"{card.name} is not priced by tokens")
         if not card.prices_audio and (usage.audio_input or usage.audio_output):
             return unpriced(f"{card.name} has no rate for audio")
         cost = card.cost_of(usage)
@@ -123,7 +131,12 @@ class RateBook:
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
             identity.insert(1, f"since {since}")
-        return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+        card = card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+        for key, value in context:
+            times = SURCHARGES.get((provider.id, key, value))
+            if times is not None and isinstance(card, Card):
+                card = card.dearer(times)
+        return card
 
     def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
         key = (provider, place, model)

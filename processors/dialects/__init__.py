@@ -5,6 +5,8 @@
 
 from eventlog.events import Body, CallFacts
 from processors.dialects import (
+    anthropic_batch_results,
+    anthropic_batches,
     anthropic_messages,
     bedrock_converse,
     bedrock_invoke,
@@ -19,10 +21,16 @@ from processors.dialects import (
     ollama_chat,
     ollama_embed,
     ollama_generate,
+    openai_batches,
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_images,
+    openai_moderations,
     openai_responses,
+    openai_speech,
+    openai_stored_responses,
+    openai_transcriptions,
     token_counting,
 )
 from processors.dialects.dialect import Dialect, path_of
@@ -37,7 +45,6 @@ DIALECTS: tuple[Dialect, ...] = tuple(
         openai_completions,
         google_gemini,
         google_embeddings,
-        token_counting,
         bedrock_converse,
         bedrock_invoke,
         cohere_chat,
@@ -49,17 +56,22 @@ DIALECTS: tuple[Dialect, ...] = tuple(
         ollama_chat,
         ollama_embed,
         ollama_generate,
+        token_counting,
+        openai_images,
+        openai_speech,
+        openai_transcriptions,
+        openai_moderations,
+        openai_stored_responses,
+        openai_batches,
+        anthropic_batches,
+        anthropic_batch_results,
     )
 )
+"""The commonest first. One path is claimed twice: batches of messages are created with a POST where a GET lists them."""
 
 
 def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
-    """By the path asked for, mostly whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
-
-    Only POST makes an answer; one that is fetched again (`GET /v1/responses/{id}`) repeats a usage that was billed before.
-    """
-    if call.method != "POST":
-        return None
+    """By method and path, mostly whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call."""
     path = path_of(call)
     for dialect in DIALECTS:
         if dialect.speaks(call, path):

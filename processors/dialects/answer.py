@@ -27,6 +27,9 @@ SLICE = 256 << 10
 
 BLANK = "\ufeff \t\r\n"
 
+SOUND_AND_SIGHT = ("audio/", "image/", "video/")
+"""Bytes that may begin as anything."""
+
 EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
 
@@ -93,6 +96,8 @@ def _rest(body: Body, text: str) -> tuple[str | None, bool]:
 def _is_stream(text: str, content_type: str | None) -> bool:
     start = text[:1]
     if start == "{":
+        return False
+    if (content_type or "").lower().startswith(SOUND_AND_SIGHT):
         return False
     start = text[:1024].lstrip(BLANK)
     if start.startswith(("{", "[")):

@@ -90,5 +90,5 @@ def _complete(response: Message, reason: str | None) -> Message:
 
 
 DIALECT = Dialect(
-    name="cohere.chat-v1", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of, providers=PROVIDERS, pieces=lines_of
+    name="cohere.chat_v1", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of, providers=PROVIDERS, pieces=lines_of
 )

@@ -39,6 +39,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     name: str
     claims: Callable[[str], bool]
     """Whether a call to this path, less its query, speaks the dialect."""
+    methods: frozenset[str] = frozenset({"POST"})
+    """HTTP methods whose answers it reads. Nearly always only POST makes one."""
     of_json: Callable[[Answer], Reading]
     """May raise what `UNREADABLE` lists."""
     of_stream: Callable[[Events], Reading]
@@ -55,7 +57,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     def speaks(self, call: CallFacts, path: str) -> bool:
         """`path` is the call's, less its query."""
-        return (not self.providers or call.provider in self.providers) and self.claims(path)
+        return call.method in self.methods and (not self.providers or call.provider in self.providers) and self.claims(path)
 
     def model_of(self, call: CallFacts, reading: Reading) -> str | None:
         """What the call is billed by: mostly what answered, for what was asked for may be an alias."""

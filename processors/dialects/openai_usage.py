@@ -90,6 +90,23 @@ def responses_usage(usage: object, *, web_searches: int | None = None) -> Usage 
     )
 
 
+def images_usage(usage: object) -> Usage | None:
+    """Images. None when nothing was reported; raises UsageRefused. Without details of the output it is images, and nothing else."""
+    if not isinstance(usage, dict):
+        _check_absent(usage)
+        return None
+    inside, outside = usage.get("input_tokens_details"), usage.get("output_tokens_details")
+    output = count(usage.get("output_tokens"), "output_tokens")
+    return _whole(
+        count(usage.get("input_tokens"), "input_tokens"),
+        output,
+        total=count(usage.get("total_tokens"), "total_tokens"),
+        cache_read=count(part(inside, "cached_tokens"), "cached_tokens"),
+        image_input=count(part(inside, "image_tokens"), "input image_tokens"),
+        image_output=output if outside is None else count(part(outside, "image_tokens"), "output image_tokens"),
+    )
+
+
 def embeddings_usage(usage: object) -> Usage | None:
     """An embedding has no answer to count. None when nothing was reported; raises UsageRefused."""
     if not isinstance(usage, dict):
@@ -117,6 +134,8 @@ def _whole(
     reasoning: int | None = None,
     audio_input: int | None = None,
     audio_output: int | None = None,
+    image_input: int | None = None,
+    image_output: int | None = None,
     web_searches: int | None = None,
 ) -> Usage | None:
     if prompt is None and completion is None and total is None:
@@ -134,6 +153,8 @@ def _whole(
         reasoning=reasoning,
         audio_input=audio_input,
         audio_output=audio_output,
+        image_input=image_input,
+        image_output=image_output,
         web_searches=web_searches,
     )
 

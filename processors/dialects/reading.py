@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.usage import Usage
 
@@ -46,6 +46,11 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Why the usage that was reported does not count."""
     unreadable: str | None = None
     """Why the body, or part of it, could not be read at all."""
+
+
+def free(reading: Reading, why: str) -> Reading:
+    """The same of a call that no model was asked in, or none that is billed: no tokens, and cost 0."""
+    return structs.replace(reading, usage=Usage(input=0, output=0), context=(), stated_cost=None, free=why, unpriced=None, refused=None)
 
 
 def word(value: object) -> str | None:

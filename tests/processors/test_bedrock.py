@@ -67,7 +67,7 @@ CLAIMS = {
     "/model/x/converse-stream": "bedrock.converse",
     "/model/x/invoke": "bedrock.invoke",
     "/model/x/invoke-with-response-stream?y=1": "bedrock.invoke",
-    "/model/x/count-tokens": None,
+    "/model/x/count-tokens": "token_counting",
     "/model/x/invoke-with-bidirectional-stream": None,
     "/guardrail-checks/invoke": None,
     "/async-invoke": None,

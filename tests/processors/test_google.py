@@ -33,8 +33,8 @@ SPOKEN = {
     "embeddings": ("/v1beta/models/gemini-embedding-001:batchEmbedContents", "google.embeddings", "gemini-embedding-001"),
     "a prediction that is an embedding": (f"{VERTEX}/google/models/text-embedding-005:predict", "google.embeddings", "text-embedding-005"),
     "another prediction": (f"{VERTEX}/google/models/imagen-4.0:predict", None, "asked"),
-    "a count": ("/v1beta/models/gemini-2.5-flash:countTokens", "token-counting", "gemini-2.5-flash"),
-    "a count for Claude": (f"{VERTEX}/anthropic/models/count-tokens:rawPredict", "token-counting", "asked"),
+    "a count": ("/v1beta/models/gemini-2.5-flash:countTokens", "token_counting", "gemini-2.5-flash"),
+    "a count for Claude": (f"{VERTEX}/anthropic/models/count-tokens:rawPredict", "token_counting", "asked"),
     "Claude": (f"{VERTEX}/anthropic/models/claude-opus-4-5@20251101:rawPredict", "anthropic.messages", "claude-opus-4-5@20251101"),
     "Claude, encoded": (
         f"{VERTEX}/anthropic/models/claude-opus-4-5%4020251101:rawPredict",
