@@ -93,10 +93,11 @@ class RateBook:
         card = self._card(provider, place, model, at, context)
         if isinstance(card, Unpriced):
             return unpriced(card.reason)
-        if usage.audio_seconds is not None and not card.prices_seconds:
+        if usage.audio_seconds is None:
+            if not card.prices_tokens:
+                return unpriced(f"{card.name} is not priced by tokens")
+        elif not card.prices_seconds:
             return unpriced(f"{card.name} is not priced by the second")
-        if usage.audio_seconds is None and not card.prices_tokens:
-            return unpriced(f"{card.name} is not priced by tokens")
         if not card.prices_audio and (usage.audio_input or usage.audio_output):
             return unpriced(f"{card.name} has no rate for audio")
         cost = card.cost_of(usage)

@@ -51,15 +51,19 @@ def answer_of(body: Body) -> Answer | None:
     """None when there is nothing to read. Raises ValueError when it is there and cannot be read."""
     if body.undecodable is not None:
         raise ValueError(f"{'not kept' if body.base64 is None else 'content encoding'}: {body.undecodable[:200]}")
-    text, content_type = body.text, (body.content_type or "").lower()
-    if text is None or content_type.startswith(CONTENT_TYPE):
+    text = body.text
+    if text is None or (text[:1] != "{" and _is_framed(body)):
         data = _bytes_of(body)
-        if begins_framed(data) or (content_type.startswith(CONTENT_TYPE) and data[:1] not in {b"", b"{", b"["}):
+        if begins_framed(data) or (_is_framed(body) and data[:1] not in {b"", b"{", b"["}):
             return _framed(data, body)
         text = data.decode("utf-8", "replace")
     if not text:
         return None
     return Answer(text, _is_stream(text, body.content_type), *_rest(body, text))
+
+
+def _is_framed(body: Body) -> bool:
+    return (body.content_type or "").lower().startswith(CONTENT_TYPE)
 
 
 def _bytes_of(body: Body) -> bytes:

@@ -14,13 +14,19 @@ TICKS = 10_000_000_000
 
 STATED = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
 
+COUNTED = frozenset({"num_sources_used", "connectors", "prompt_audio_seconds"})
+"""What is billed by another count than tokens."""
+
+SONAR = "sonar"
+"""Perplexity's models."""
+
 FULL_FEE = "high"
 """Perplexity's fee for each request depends on how much of the web it reads. The price list has this one alone."""
 
 
 def stated_cost(usage: object) -> Decimal | None:
     """USD that the provider says it charged; whether it is to be believed is for whoever knows the provider."""
-    if not isinstance(usage, dict) or usage.keys().isdisjoint(STATED):
+    if not isinstance(usage, dict) or STATED.isdisjoint(usage):
         return None
     cost = usage.get("cost")
     if isinstance(cost, dict):
@@ -53,16 +59,22 @@ def billed_beside(usage: object, model: str | None) -> str | None:
     """What the tokens do not pay for and the price list does not price; None when tokens are all."""
     if not isinstance(usage, dict):
         return None
-    if "num_sources_used" in usage and _some(usage["num_sources_used"]):
-        return "the sources of a live search are billed beside the tokens, and the answer does not state the cost"
-    if usage.get("connectors"):
-        return "the calls of connectors are billed beside the tokens"
-    if "prompt_audio_seconds" in usage and _some(usage["prompt_audio_seconds"]):
-        return "audio is billed by the second beside the tokens"
-    if model is None or not model.startswith("sonar") or model == "sonar-deep-research" or usage.get("search_context_size") == FULL_FEE:
+    if not COUNTED.isdisjoint(usage) and (reason := _counted_beside(usage)):
+        return reason
+    if model is None or not model.startswith(SONAR) or model == "sonar-deep-research" or usage.get("search_context_size") == FULL_FEE:
         return None
     size = _size(usage.get("search_context_size"))
     return f"the fee for a request with a {size} search context is in no price list, and the answer does not state the cost"
+
+
+def _counted_beside(usage: dict[str, object]) -> str | None:
+    if _some(usage.get("num_sources_used")):
+        return "the sources of a live search are billed beside the tokens, and the answer does not state the cost"
+    if usage.get("connectors"):
+        return "the calls of connectors are billed beside the tokens"
+    if _some(usage.get("prompt_audio_seconds")):
+        return "audio is billed by the second beside the tokens"
+    return None
 
 
 def _some(number: object) -> bool:

@@ -25,10 +25,6 @@ def path_of(call: CallFacts) -> str:
     return call.path.partition("?")[0].rstrip("/")
 
 
-def _one_piece(_answer: Answer) -> Events | None:
-    return None
-
-
 def _no_model(_path: str) -> str | None:
     return None
 
@@ -48,7 +44,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """The answer as it would have come in one piece."""
     providers: frozenset[str] = frozenset()
     """Whose calls it claims, where others use the same path for other things; empty when the path alone decides."""
-    pieces: Callable[[Answer], Events | None] = _one_piece
+    pieces: Callable[[Answer], Events | None] | None = None
     """The events of a stream that is written in another way: lines of JSON, or one array. None when the answer came in one piece."""
     model_in: Callable[[str], str | None] = _no_model
     """The model that a path, less its query, asks for. Most name it in the request's body."""
@@ -61,8 +57,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     def model_of(self, call: CallFacts, reading: Reading) -> str | None:
         """What the call is billed by: mostly what answered, for what was asked for may be an alias."""
-        in_path = self.model_in(path_of(call))
-        return (in_path if self.billed_by_path else None) or reading.model or in_path or call.model
+        if reading.model is not None and not self.billed_by_path:
+            return reading.model
+        return self.model_in(path_of(call)) or reading.model or call.model
 
     def read(self, body: Body) -> Reading:
         """Never raises, whatever the body holds."""
@@ -96,7 +93,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     def _events(self, answer: Answer) -> Events | None:
         """None when the answer came in one piece."""
-        return events_of(answer) if answer.streamed else self.pieces(answer)
+        if answer.streamed:
+            return events_of(answer)
+        return None if self.pieces is None else self.pieces(answer)
 
 
 def _with_damage(reading: Reading, answer: Answer) -> Reading:

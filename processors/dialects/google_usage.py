@@ -13,6 +13,9 @@ from processors.usage import Usage, UsageRefused, count
 TIERS = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority", "FLEX": "flex", "PRIORITY": "priority"}
 """Traffic types (Vertex) and service tiers (Gemini API) with a price of their own."""
 
+TRAFFIC = "extra_properties"
+"""Where Vertex tells a call's traffic in an answer of OpenAI's shape."""
+
 PROVISIONED = "provisioned throughput is paid by its term, not by the token"
 
 IMAGES = ("IMAGE", "DOCUMENT")
@@ -94,9 +97,9 @@ def context_of(reported: object) -> PriceContext:
 
 def traffic_in(usage: object) -> object:
     """What Vertex says of it in an answer of OpenAI's shape, under the name that it has in `usageMetadata`."""
-    if not isinstance(usage, dict) or "extra_properties" not in usage:
+    if not isinstance(usage, dict) or TRAFFIC not in usage:
         return None
-    return {"trafficType": part(part(usage["extra_properties"], "google"), "traffic_type")}
+    return {"trafficType": part(part(usage[TRAFFIC], "google"), "traffic_type")}
 
 
 def is_provisioned(reported: object) -> bool:

@@ -4,7 +4,7 @@ Sources: OpenAI API reference, "The chat completion object", `usage`; "The respo
 2026-11-24, checked against the types of the `openai` package 3.54). Deviations are noted where they are handled.
 """
 
-from processors.dialects.perplexity_usage import is_perplexity, perplexity_usage
+from processors.dialects.perplexity_usage import SIGNS, is_perplexity, perplexity_usage
 from processors.dialects.reading import PriceContext, part
 from processors.usage import Usage, UsageRefused, count
 
@@ -17,18 +17,21 @@ def chat_usage(usage: object) -> Usage | None:
     if not isinstance(usage, dict):
         _check_absent(usage)
         return None
-    if is_perplexity(usage):
+    plain = UNCOMMON.isdisjoint(usage)
+    if not plain and is_perplexity(usage):
         return perplexity_usage(usage)
     reported = usage.get
     prompt, completion = count(reported("prompt_tokens"), "prompt_tokens"), count(reported("completion_tokens"), "completion_tokens")
     inside, outside = reported("prompt_tokens_details"), reported("completion_tokens_details")
-    _check_misses(usage, prompt)
     cached = part(inside, "cached_tokens")
+    if not plain:
+        _check_misses(usage, prompt)
+        cached = _elsewhere(usage) if cached is None else cached
     return _whole(
         prompt,
         completion,
         total=count(reported("total_tokens"), "total_tokens"),
-        cache_read=count(_elsewhere(usage) if cached is None else cached, "cached_tokens"),
+        cache_read=count(cached, "cached_tokens"),
         cache_write=count(part(inside, "cache_write_tokens"), "cache_write_tokens"),
         reasoning=count(part(outside, "reasoning_tokens"), "reasoning_tokens"),
         audio_input=count(part(inside, "audio_tokens"), "prompt audio_tokens"),
@@ -38,6 +41,10 @@ def chat_usage(usage: object) -> Usage | None:
 
 CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cached_prompt_text_tokens")
 """DeepSeek, Moonshot and Together, Mistral, xAI's first API: beside the prompt's count, as a part of it all the same."""
+
+
+UNCOMMON = frozenset({*SIGNS, *CACHED, "prompt_cache_miss_tokens"})
+"""Fields that not everybody has: most answers are done with after one look for them all."""
 
 
 def _elsewhere(usage: dict[str, object]) -> object:

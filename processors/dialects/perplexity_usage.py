@@ -11,7 +11,7 @@ SIGNS = frozenset({"citation_tokens", "num_search_queries", "search_context_size
 
 
 def is_perplexity(usage: dict[str, object]) -> bool:
-    return not usage.keys().isdisjoint(SIGNS) and any(usage.get(name) is not None for name in SIGNS)
+    return not SIGNS.isdisjoint(usage) and any(usage.get(name) is not None for name in SIGNS)
 
 
 def perplexity_usage(usage: dict[str, object]) -> Usage | None:
