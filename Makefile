@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?=
+MUTATIONS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up kafka test check bench soak parity docs lock clean
+.PHONY: help setup up kafka test check fuzz bench soak parity docs lock clean
 
 help:  ## Say what there is
 	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
@@ -49,6 +50,9 @@ check: .venv/.dev  ## Lint, format, types, the rule of the rooms, the docs' own 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/docs
+
+fuzz: .venv/.dev  ## Read a million mutated answers (MUTATIONS=…): no body may make a dialect raise
+	$(BIN)/python -m tests.processors.mutations --mutations $(MUTATIONS)
 
 bench: .venv/.dev  ## Measure: proxy beside nginx and beside an earlier one, cache and limits, processors, sink, queries
 	$(BIN)/python -m bench.ingress

@@ -23,6 +23,7 @@ ORIGINS = {
     "openrouter": "https://openrouter.ai",
     "perplexity": "https://api.perplexity.ai",
     "predibase": "https://api.app.predibase.com",
+    "sambanova": "https://api.sambanova.ai",
     "together": "https://api.together.xyz",
     "vercel": "https://ai-gateway.vercel.sh",
     "x": "https://api.x.ai",

@@ -77,11 +77,16 @@ class Asked(Struct, frozen=True):
 NOT_SAID = Asked()
 _wanted = msgspec.json.Decoder(_Wanted)
 _MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.){0,256}")')
+# Bounded on purpose: callers choose the text, and an open end would be searched again from every field.
+_FORM_FIELD = rb'\r\ncontent-disposition: *form-data; *name="?%s"?(?:\r\n[^\r\n]{1,200}){0,2}\r\n\r\n([^\r\n]{1,256})\r\n--'
+_FORM_MODEL, _FORM_STREAM = (re.compile(_FORM_FIELD % name, re.IGNORECASE) for name in (b"model", b"stream"))
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
 
 
 def asked_of(body: bytes | bytearray) -> Asked:
-    """Model, stream and user of a JSON body; nothing when it is none. Never raises."""
+    """Model, stream and user of a JSON body; model and stream of a form, in which images and sound are sent. Never raises."""
+    if body[:2] == b"--":
+        return _asked_by_form(bytes(body[:_HEAD_SEARCHED]))
     if body[:1] != b"{" and body[:64].lstrip()[:1] != b"{":
         return NOT_SAID
     try:
@@ -93,6 +98,13 @@ def asked_of(body: bytes | bytearray) -> Asked:
         wanted.stream is True,
         wanted.user if isinstance(wanted.user, str) and wanted.user else None,
     )
+
+
+def _asked_by_form(head: bytes) -> Asked:
+    """The fields that stand before the file, or after it where that is small."""
+    model, stream = _FORM_MODEL.search(head), _FORM_STREAM.search(head)
+    named = None if model is None else model[1].decode("utf-8", "replace")
+    return Asked(named, stream is not None and stream[1].lower() == b"true")
 
 
 def _glimpsed(head: bytes) -> Asked:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from eventlog.codec import Batch
-from eventlog.events import CallPriced, Outcome, ResponseCompleted, TokenUsage
+from eventlog.events import CallFacts, CallPriced, Outcome, ResponseCompleted, TokenUsage
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
@@ -25,8 +25,20 @@ ANSWERED = frozenset(
 )
 """Outcomes whose body, if there is one, came from the provider."""
 
-STATES_ITS_PRICE = frozenset({"openrouter", "openrouter.ai"})
-"""Routers whose `usage.cost` is what they charge, in USD. Others use the field for other things."""
+STATES_ITS_PRICE = {
+    "openrouter": "stated by openrouter",
+    "openrouter.ai": "stated by openrouter.ai",
+    "perplexity": "stated by perplexity",
+    "x": "stated by x",
+    "deepinfra": "estimated by deepinfra",
+}
+"""Providers who report what they charge, in USD, and in what words we say so. Others use the same fields for other things.
+
+DeepInfra calls its figure an estimate, and nobody else has a better one.
+"""
+
+LOCAL = frozenset({"ollama", "vllm", "lmstudio", "llamacpp", "localai"})
+"""Servers that run on hardware of one's own and bill nobody. The name of the configured upstream decides, not its address."""
 
 NOTHING = Reading()
 NO_TOKENS = TokenUsage(prompt=0, completion=0)
@@ -77,7 +89,7 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
 
 def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
     call = event.call
-    model = word(call.model_override or reading.model or call.model)
+    model = word(call.model_override or (reading.model or call.model if dialect is None else dialect.model_of(call, reading)))
     price = _price(event, dialect, reading, model, rates)
     hit, cost = event.cache_hit, _money(price.cost)
     return CallPriced(
@@ -110,8 +122,15 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
 
 def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None, rates: RateBook) -> Price:
     call = event.call
+    if call.provider in LOCAL and dialect is not None and event.outcome in ANSWERED:
+        return Price(Decimal(0), f"runs locally: {call.provider} bills nobody")
     if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
-        return Price(reading.stated_cost, f"stated by {call.provider}")
+        return Price(reading.stated_cost, STATES_ITS_PRICE[call.provider])
+    if reading.free is not None:
+        return Price(Decimal(0), f"free: {reading.free}")
+    reason = reading.unpriced or _search_beside(call)
+    if reason is not None and reading.refused is None:
+        return unpriced(reason)
     if reading.usage is None:
         return unpriced(_why_no_usage(event, dialect, reading))
     if model is None:
@@ -124,6 +143,12 @@ def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, 
         target_url=call.target_url,
         context=reading.context,
     )
+
+
+def _search_beside(call: CallFacts) -> str | None:
+    """OpenRouter's `:online` bills a web search, whose price is in no list; its answer names the model without the suffix."""
+    online = call.provider in {"openrouter", "openrouter.ai"} and (call.model or "").endswith(":online")
+    return "the web search of :online is billed beside the tokens, and the answer does not state the cost" if online else None
 
 
 def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Reading) -> str:
@@ -154,7 +179,7 @@ def _money(cost: Decimal | None) -> str | None:
 
 
 def _travelling(usage: Usage | None) -> TokenUsage | None:
-    if usage is None:
+    if usage is None or (usage.audio_seconds is not None and not usage.input + usage.output):
         return None
     return TokenUsage(
         prompt=usage.input,

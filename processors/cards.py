@@ -4,51 +4,57 @@ A price list has a rate for a whole (the prompt) and others for parts of it (wha
 rate of the narrowest part it belongs to; so each line of a card counts its part less the narrower ones on the same card.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 
 from genai_prices import types as listed
 from genai_prices.data_units import unit_data
 from genai_prices.units import UnitDef, UnitRegistry
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.usage import Usage
 
 UNITS = UnitRegistry(unit_data)
 
-KEYS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_reasoning_tokens",
-    "input_audio_tokens",
-    "output_audio_tokens",
-    "web_searches",
-)
-"""What `counts_of` counts, by genai-prices' names, in its order."""
+FIELDS = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "cache_read_tokens": "cache_read",
+    "cache_write_tokens": "cache_write",
+    "cache_write_5m_tokens": "cache_write_5m",
+    "cache_write_1h_tokens": "cache_write_1h",
+    "output_reasoning_tokens": "reasoning",
+    "output_citation_tokens": "citations",
+    "input_audio_tokens": "audio_input",
+    "output_audio_tokens": "audio_output",
+    "cache_audio_read_tokens": "audio_cache_read",
+    "input_image_tokens": "image_input",
+    "output_image_tokens": "image_output",
+    "input_video_tokens": "video_input",
+    "output_video_tokens": "video_output",
+    "audio_seconds": "audio_seconds",
+    "web_searches": "web_searches",
+}
+"""What a usage counts: genai-prices' names, and ours."""
+
+KEYS = tuple(FIELDS)
 
 FREE = ":free"
 """Routers mark so what costs nothing. Another entry without a rate is one that the price list does not know."""
 
+SELDOM_SAID = frozenset({"cache_audio_read_tokens", "output_image_tokens", "output_video_tokens"})
+"""Parts that some providers report and others do not: what is missing is no zero where the card prices it apart."""
+
+ANSWERS_KIND = frozenset({"output_image_tokens", "output_video_tokens"})
+"""Any token of an answer may be one of these, at ten times the price of text."""
+
+SECONDS = "audio_seconds"
 AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
 
 
-def counts_of(usage: Usage) -> tuple[int, ...]:
-    return (
-        usage.input,
-        usage.output,
-        usage.cache_read or 0,
-        usage.cache_write or 0,
-        usage.cache_write_5m or 0,
-        usage.cache_write_1h or 0,
-        usage.reasoning or 0,
-        usage.audio_input or 0,
-        usage.audio_output or 0,
-        usage.web_searches or 0,
-    )
+counts_of: Callable[[Usage], tuple[int | Decimal | None, ...]] = attrgetter(*FIELDS.values())
+"""In the order of `KEYS`; None is not reported."""
 
 
 class Unpriced(Struct, frozen=True):
@@ -61,10 +67,15 @@ class Line(Struct, frozen=True):
     """A rate in USD per unit, and what it is to be multiplied with: the sum of some counts, each times a small number."""
 
     key: str
-    terms: tuple[tuple[int, int], ...]
+    terms: tuple[tuple[str, int], ...]
     rate: Decimal
     steps: tuple[tuple[int, Decimal], ...] = ()
     """(prompts above, rate) from the highest down: beyond a step, all tokens of the call have its rate."""
+    per: int = 1
+    """A rate by the hour is divided last, or it would be no exact number."""
+
+    def dearer(self, times: Decimal) -> "Line":
+        return structs.replace(self, rate=self.rate * times, steps=tuple((above, rate * times) for above, rate in self.steps))
 
     def rate_of(self, prompt: int) -> Decimal:
         for above, rate in self.steps:
@@ -74,14 +85,16 @@ class Line(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """A part that the card prices and providers do not report, while some counts would have to be split by it."""
+    """A part that the card prices and that was not reported, while some counts would have to be split by it."""
 
     key: str
-    descendants: tuple[int, ...]
+    touched: tuple[int, ...]
     overlaps: tuple[tuple[int, int], ...]
 
-    def matters(self, counts: Sequence[int]) -> bool:
-        return any(counts[at] for at in self.descendants) or any(counts[a] and counts[b] for a, b in self.overlaps)
+    def matters(self, counts: Sequence[int | Decimal | None]) -> bool:
+        if self.key in SELDOM_SAID and counts[KEYS.index(self.key)] is not None:
+            return False
+        return any(counts[at] for at in self.touched) or any(counts[a] and counts[b] for a, b in self.overlaps)
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -96,23 +109,30 @@ class Card(Struct, frozen=True, kw_only=True):
     steps: tuple[int, ...]
     prices_audio: bool
     """False where audio tokens would be billed as text, though they are not."""
+    prices_tokens: bool
+    prices_seconds: bool
 
     def cost_of(self, usage: Usage) -> Decimal | Unpriced:
         """USD, exact."""
-        counts = counts_of(usage)
         for gap in self.gaps:
-            if gap.matters(counts):
+            if gap.matters(counts_of(usage)):
                 return Unpriced(f"the provider does not report {gap.key}, which {self.name} prices apart")
-        cost, prompt = self.fixed, counts[0]
+        cost, prompt = self.fixed, usage.input
         for line in self.lines:
-            amount = 0
-            for at, times in line.terms:
-                amount += counts[at] * times
+            amount: int | Decimal = 0
+            for field, times in line.terms:
+                if count := getattr(usage, field):
+                    amount += count * times
             if amount:
                 if amount < 0:
                     return Unpriced(f"the parts of {line.key} exceed it")
-                cost += amount * (line.rate_of(prompt) if line.steps else line.rate)
+                price = amount * (line.rate_of(prompt) if line.steps else line.rate)
+                cost += price if line.per == 1 else price / line.per
         return cost
+
+    def dearer(self, times: Decimal) -> "Card":
+        """The same with every token's rate multiplied. What is no token costs what it did."""
+        return structs.replace(self, lines=tuple(line.dearer(times) if _is_tokens(line.key) else line for line in self.lines))
 
     def source_of(self, prompt: int) -> str:
         """Names the package, its version, the price, and the step of prompt length."""
@@ -135,10 +155,12 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         name=name,
         source=source,
         lines=lines,
-        gaps=tuple(_gap(key) for key in sorted(tokens) if key not in KEYS),
+        gaps=tuple(_gaps(key for key in sorted(tokens) if key not in KEYS or key in SELDOM_SAID)),
         fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
         steps=tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True)),
         prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
+        prices_tokens=not lines or any(line.key != SECONDS for line in lines),
+        prices_seconds=SECONDS in tokens,
     )
 
 
@@ -152,7 +174,9 @@ def _rates(prices: listed.ModelPrice) -> dict[str, Rate] | None:
     return {UNITS.unit_for_price_key(key).usage_key: value for key, value in given.items()}
 
 
-def _line(key: str, rate: Rate, terms: tuple[tuple[int, int], ...]) -> Line:
+def _line(key: str, rate: Rate, terms: tuple[tuple[str, int], ...]) -> Line:
+    if key == SECONDS:
+        return Line(key, terms, _base(rate), per=UNITS.units[key].per)
     steps = rate.tiers if isinstance(rate, listed.TieredPrices) else []
     downwards = tuple((step.start, _per_unit(step.price, key)) for step in reversed(steps))
     return Line(key, terms, _per_unit(_base(rate), key), downwards)
@@ -166,9 +190,9 @@ def _per_unit(rate: Decimal, key: str) -> Decimal:
     return rate / UNITS.units[key].per
 
 
-def _terms(key: str, priced: Mapping[str, Rate]) -> tuple[tuple[int, int], ...]:
+def _terms(key: str, priced: Mapping[str, Rate]) -> tuple[tuple[str, int], ...]:
     """The counts that make up a part less its narrower ones."""
-    return tuple((KEYS.index(name), times) for name, times in _leaf(key, priced).items() if times and name in KEYS)
+    return tuple((FIELDS[name], times) for name, times in _leaf(key, priced).items() if times and name in FIELDS)
 
 
 def _leaf(key: str, priced: Mapping[str, Rate]) -> dict[str, int]:
@@ -180,15 +204,27 @@ def _leaf(key: str, priced: Mapping[str, Rate]) -> dict[str, int]:
     return total
 
 
+def _is_tokens(key: str) -> bool:
+    return UNITS.units[key].dimensions["family"] == "tokens"
+
+
 def _within(whole: str, narrower: str) -> bool:
     return UNITS.units[whole].dimensions.items() <= UNITS.units[narrower].dimensions.items()
+
+
+def _gaps(keys: Iterable[str]) -> Iterable[Gap]:
+    """Those that can matter: what is counted in none of our counts splits none of them."""
+    return (gap for gap in map(_gap, keys) if gap.touched or gap.overlaps)
 
 
 def _gap(key: str) -> Gap:
     known = [(at, UNITS.units[name]) for at, name in enumerate(KEYS)]
     unit = UNITS.units[key]
     pairs = ((a, b) for a, first in known for b, second in known if a < b and _meet_in(unit, first, second))
-    return Gap(key, tuple(at for at, other in known if _within(key, other.usage_key)), tuple(pairs))
+    touched = [at for at, other in known if _within(key, other.usage_key)]
+    if key in ANSWERS_KIND:
+        touched.append(KEYS.index("output_tokens"))
+    return Gap(key, tuple(touched), tuple(pairs))
 
 
 def _meet_in(unit: UnitDef, first: UnitDef, second: UnitDef) -> bool:

@@ -29,6 +29,12 @@ NAMES = {
 }
 """Providers whom the price list calls otherwise. All other names must be its own: a host that merely resembles one is somebody else."""
 
+MAKERS = {"google": "google/"}
+"""What stands before a model's name where its seller sells others' models as well (Vertex in OpenAI's shape), and not in the list."""
+
+LISTS_FEW_TIERS = frozenset({"aws", "google"})
+"""Who bills each service tier otherwise, while the list has few of them: a tier without a price is not known, rather than as usual."""
+
 MODEL_LIMIT = 256
 """Characters of a model's name; nobody lists longer ones."""
 MEMO_LIMIT = 4096
@@ -36,6 +42,10 @@ MEMO_LIMIT = 4096
 
 OWN_AUDIO = frozenset({"openai", "azure"})
 """Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
+
+SURCHARGES = {("anthropic", "inference_geo", "us"): Decimal("1.1")}
+"""What the price list leaves out: by seller and context, what the rates of all tokens are multiplied by.
+Source: Anthropic docs, "Data residency", section on pricing (read 2026-11-24)."""
 
 PriceContext = tuple[tuple[str, str], ...]
 
@@ -83,6 +93,11 @@ class RateBook:
         card = self._card(provider, place, model, at, context)
         if isinstance(card, Unpriced):
             return unpriced(card.reason)
+        if usage.audio_seconds is None:
+            if not card.prices_tokens:
+                return unpriced(f"{card.name} is not priced by tokens")
+        elif not card.prices_seconds:
+            return unpriced(f"{card.name} is not priced by the second")
         if not card.prices_audio and (usage.audio_input or usage.audio_output):
             return unpriced(f"{card.name} has no rate for audio")
         cost = card.cost_of(usage)
@@ -111,11 +126,18 @@ class RateBook:
         own = any(model is other for other in provider.models)
         prices = model.get_prices(at, dict(context) if own else None)
         name = f"{provider.id}/{model.id}"
+        if provider.id in LISTS_FEW_TIERS and (unlisted := _unlisted(model, at, context) if own else context):
+            return Unpriced(f"{name} has no listed price for {', '.join(f'{key} {value}' for key, value in unlisted)}")
         since = _since(model, at)
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
             identity.insert(1, f"since {since}")
-        return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+        card = card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
+        for key, value in context:
+            times = SURCHARGES.get((provider.id, key, value))
+            if times is not None and isinstance(card, Card):
+                card = card.dearer(times)
+        return card
 
     def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
         key = (provider, place, model)
@@ -132,7 +154,7 @@ class RateBook:
         seller = self._seller(provider, place)
         if seller is None:
             return Unpriced(f"the price list does not know the provider {provider}")
-        found = seller.find_model(model, all_providers=self._providers)
+        found = seller.find_model(model.removeprefix(MAKERS.get(seller.id, "")), all_providers=self._providers)
         if found is None:
             return Unpriced(f"the price list does not know the model {model} of {seller.id}")
         return Listing(seller, found, tuple(_hourly(found)))
@@ -154,6 +176,13 @@ def _hourly(model: listed.ModelInfo) -> Iterable[listed.TimeOfDateConstraint]:
     for entry in (*dated, *(model.price_variants or ())):
         if isinstance(entry.constraint, listed.TimeOfDateConstraint):
             yield entry.constraint
+
+
+def _unlisted(model: listed.ModelInfo, at: datetime, context: PriceContext) -> PriceContext:
+    """What of the context no price in force speaks of."""
+    begun = (entry for entry in model.price_variants or () if entry.constraint is None or entry.constraint.active(at))
+    known = {pair for entry in begun if entry.when.items() <= dict(context).items() for pair in entry.when.items()}
+    return tuple(pair for pair in context if pair not in known)
 
 
 def _since(model: listed.ModelInfo, at: datetime) -> date | None:

@@ -254,7 +254,8 @@ class Settings(BaseSettings):
     upstreams: dict[str, str] = Field(
         {},
         description="Base URL of a provider: `HELIOGRAPH_UPSTREAMS__OPENAI=http://127.0.0.1:9000`. A new name makes a new route: "
-        "`HELIOGRAPH_UPSTREAMS__MINE` is reached at `/mine/…`.",
+        "`HELIOGRAPH_UPSTREAMS__MINE` is reached at `/mine/…`. Calls of the names `ollama`, `vllm`, `lmstudio`, `llamacpp` and `localai` "
+        "cost 0: they run on hardware of your own.",
     )
     allow_private_targets: bool = Field(False, description="Whether `Helicone-Target-URL` may lead to private addresses.")
     target_hosts: Names = Field((), description="Hosts that callers may name as targets when calls leave through an outgoing HTTP proxy.")

@@ -10,7 +10,7 @@ CALLS: Mapping[str, str] = {
     "created_at": "When the first byte of the request came. UTC.",
     "completed_at": "When the last byte of the answer had gone. UTC.",
     "provider": "Lower-case name, such as `openai`, or the host of a target nobody knows.",
-    "dialect": "The shape the bodies were read by, such as `openai.chat`; NULL when none claimed the call.",
+    "dialect": "The shape the bodies were read by, such as `openai.chat` ([dialects.md](dialects.md)); NULL when none claimed the call.",
     "method": "HTTP method.",
     "path": "Path and masked query, as sent to the provider.",
     "target_url": "Origin and path as sent to the provider, masked.",

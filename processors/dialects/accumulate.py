@@ -60,15 +60,17 @@ def _add_items(known: list[Any], items: list[Any], depth: int) -> list[Any]:
     return known
 
 
-def finished(value: Any) -> Any:
-    """The same with every text joined."""
+def finished(value: Any, depth: int = 0) -> Any:
+    """The same with every text joined. None is so deep that `add` put it there."""
+    if depth > 2 * DEPTH + 2:
+        return value
     match value:
         case Text():
             return "".join(value.parts)
         case dict():
-            return {name: finished(inner) for name, inner in value.items()}
+            return {name: finished(inner, depth + 1) for name, inner in value.items()}
         case list():
-            return [finished(inner) for inner in value]
+            return [finished(inner, depth + 1) for inner in value]
         case _:
             return value
 

@@ -7,12 +7,14 @@ events under another content type.
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from eventlog.events import Body
+from processors.dialects.eventstream import CONTENT_TYPE, EventStreamDecoder, begins_framed, event_of
 from processors.dialects.sse import ServerSentEvent, SSEDecoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -22,6 +24,11 @@ TRIES = 8
 """How often a field is looked for in a cut body; a hostile one would have us look for ever."""
 
 SLICE = 256 << 10
+
+BLANK = "\ufeff \t\r\n"
+
+SOUND_AND_SIGHT = ("audio/", "image/", "video/")
+"""Bytes that may begin as anything."""
 
 EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
@@ -34,6 +41,10 @@ class Answer(Struct, frozen=True):
     tail: str | None = None
     adjoins: bool = False
     """The tail begins where the text ends: nothing is missing between them."""
+    framed: tuple[ServerSentEvent, ...] | None = None
+    """The events of a binary stream, which has no text."""
+    damage: str | None = None
+    """What is wrong with the frames of a binary stream."""
 
 
 def answer_of(body: Body) -> Answer | None:
@@ -41,20 +52,42 @@ def answer_of(body: Body) -> Answer | None:
     if body.undecodable is not None:
         raise ValueError(f"{'not kept' if body.base64 is None else 'content encoding'}: {body.undecodable[:200]}")
     text = body.text
-    if text is None:
-        text = _text_of(body.base64)
+    if text is None or (text[:1] != "{" and _is_framed(body)):
+        data = _bytes_of(body)
+        if begins_framed(data) or (_is_framed(body) and data[:1] not in {b"", b"{", b"["}):
+            return _framed(data, body)
+        text = data.decode("utf-8", "replace")
     if not text:
         return None
     return Answer(text, _is_stream(text, body.content_type), *_rest(body, text))
 
 
-def _text_of(coded: str | None) -> str | None:
-    if coded is None:
-        return None
+def _is_framed(body: Body) -> bool:
+    return (body.content_type or "").lower().startswith(CONTENT_TYPE)
+
+
+def _bytes_of(body: Body) -> bytes:
+    if body.base64 is None:
+        return (body.text or "").encode("utf-8", "replace")
     try:
-        return base64.b64decode(coded, validate=True).decode("utf-8", "replace")
+        return base64.b64decode(body.base64, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("the body is no base64") from error
+
+
+def _framed(data: bytes, body: Body) -> Answer:
+    """Only the head is kept of a binary body that is too long. Where frames are missing the message would read as whole."""
+    decoder = EventStreamDecoder()
+    frames = [*decoder.feed(data), *decoder.feed(b"")]
+    damage = None
+    if decoder.skipped:
+        damage = "frames of the event stream are broken"
+    elif body.truncated:
+        damage = "only the beginning of the event stream was kept"
+    elif decoder.cut:
+        damage = "the event stream ends within a frame"
+    tail = "" if decoder.skipped or body.truncated else None
+    return Answer("", streamed=True, tail=tail, framed=tuple(map(event_of, frames)), damage=damage)
 
 
 def _rest(body: Body, text: str) -> tuple[str | None, bool]:
@@ -68,7 +101,9 @@ def _is_stream(text: str, content_type: str | None) -> bool:
     start = text[:1]
     if start == "{":
         return False
-    start = text[:1024].lstrip("\ufeff \t\r\n")
+    if (content_type or "").lower().startswith(SOUND_AND_SIGHT):
+        return False
+    start = text[:1024].lstrip(BLANK)
     if start.startswith(("{", "[")):
         return False
     return start.startswith(EVENT_FIELDS) or (content_type or "").lower().startswith("text/event-stream")
@@ -76,7 +111,10 @@ def _is_stream(text: str, content_type: str | None) -> bool:
 
 def events_of(answer: Answer) -> list[ServerSentEvent]:
     """The events that are JSON objects, in order; the end marker and all else is left out."""
-    if answer.tail is None:
+    found: Sequence[ServerSentEvent]
+    if answer.framed is not None:
+        found = answer.framed
+    elif answer.tail is None:
         found = _decoded(answer.text)
     elif answer.adjoins:
         found = _decoded(answer.text + answer.tail)

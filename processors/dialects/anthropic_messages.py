@@ -1,9 +1,9 @@
 """Anthropic messages.
 
-Sources: Anthropic API reference, "Messages"; "Streaming messages"; "Prompt caching", section on usage fields; "Service tiers" (read
-2026-11-24, checked against the types of the `anthropic` package 2.10). `input_tokens` is only what was neither read from nor written to
-the cache, so the three are added up. In a stream `message_start` reports usage and `message_delta` reports it again, cumulative: it
-replaces and never adds.
+Sources: Anthropic API reference, "Messages"; "Streaming messages"; "Prompt caching", section on usage fields; "Service tiers";
+"Compaction"; "Data residency" (read 2026-11-24, checked against the types of the `anthropic` package 2.10). `input_tokens` is only what
+was neither read from nor written to the cache, so the three are added up. In a stream `message_start` reports usage and `message_delta`
+reports it again, cumulative: it replaces and never adds.
 """
 
 from typing import Any
@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from processors.dialects.accumulate import Text, finished
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
+from processors.dialects.arrays import items_of
 from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.google_paths import ANTHROPIC, COUNT_TOKENS, model_in
 from processors.dialects.reading import PriceContext, Problem, Reading, part, problem_of, word
 from processors.usage import Usage, UsageRefused, count
 
@@ -37,12 +39,17 @@ class Event(Struct):
     error: Any = None
 
 
+PRIORITY = "the priority tier has a price of its own, agreed with the provider"
+SEVERAL_MODELS = "several models took part, each with a price of its own"
+
 _outline = msgspec.json.Decoder(Outline)
 _event = msgspec.json.Decoder(Event)
 
 
 def claims(path: str) -> bool:
-    """OpenAI's threads have messages too."""
+    """OpenAI's threads have messages too. On Vertex the model stands in the path."""
+    if ANTHROPIC in path:
+        return path.endswith((":rawPredict", ":streamRawPredict")) and not path.endswith(COUNT_TOKENS)
     return path.endswith("/messages") and "/threads/" not in path
 
 
@@ -72,12 +79,23 @@ def _reading(outline: Outline) -> Reading:
         finish_reason=word(outline.stop_reason),
         problem=_problem(outline),
         context=_context(outline.usage),
+        unpriced=_unpriced(outline),
         refused=refused,
     )
 
 
 def usage_of(usage: object) -> Usage | None:
-    """None when nothing was reported; raises UsageRefused."""
+    """None when nothing was reported; raises UsageRefused. The compaction of a context is billed too, and left out of the counts."""
+    whole, iterations = _counts_of(usage), part(usage, "iterations")
+    if whole is None or not isinstance(iterations, list):
+        return whole
+    for compaction in iterations:
+        more = _counts_of(compaction) if part(compaction, "type") == "compaction" else None
+        whole = whole if more is None else whole.plus(more)
+    return whole
+
+
+def _counts_of(usage: object) -> Usage | None:
     if not isinstance(usage, dict):
         if usage is not None:
             raise UsageRefused("usage is no object")
@@ -115,8 +133,22 @@ def _cache_writes(usage: dict[str, Any]) -> tuple[int | None, int | None, int | 
 
 
 def _context(usage: object) -> PriceContext:
-    batch, fast = part(usage, "service_tier") == "batch", part(usage, "speed") == "fast"
-    return ((("processing", "batch"),) if batch else ()) + ((("speed", "fast"),) if fast else ())
+    """Inference anywhere is the rule; only what is kept in the United States has another price."""
+    found = {
+        "processing": ("batch", part(usage, "service_tier") == "batch"),
+        "speed": ("fast", part(usage, "speed") == "fast"),
+        "inference_geo": ("us", part(usage, "inference_geo") == "us"),
+    }
+    return tuple((name, value) for name, (value, applies) in found.items() if applies)
+
+
+def _unpriced(outline: Outline) -> str | None:
+    """Priority is capacity that was committed to. An advisor, or a model that stood in for another, has tokens of its own in the list."""
+    if part(outline.usage, "service_tier") == "priority":
+        return PRIORITY
+    iterations = part(outline.usage, "iterations")
+    others = {word(part(each, "model")) for each in iterations} - {None, word(outline.model)} if isinstance(iterations, list) else ()
+    return SEVERAL_MODELS if others else None
 
 
 def _problem(outline: Outline) -> Problem | None:
@@ -226,4 +258,12 @@ def _finished(block: dict[str, Any]) -> dict[str, Any]:
     return done
 
 
-DIALECT = Dialect(name="anthropic.messages", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(
+    name="anthropic.messages",
+    claims=claims,
+    of_json=of_json,
+    of_stream=of_stream,
+    message_of=message_of,
+    pieces=items_of,  # of an error, on Vertex
+    model_in=model_in,
+)

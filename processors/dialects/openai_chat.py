@@ -14,12 +14,18 @@ from processors.dialects.openai_usage import chat_usage
 from processors.dialects.outline import outline_of, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading
 
-WHOLE = ("id", "created", "model", "service_tier", "system_fingerprint", "usage", "error", "provider", "citations", "x_groq")
+WHOLE = (
+    *("id", "created", "model", "service_tier", "system_fingerprint", "usage", "error"),
+    *("provider", "citations", "search_results", "x_groq"),
+)
 """Fields of a chunk that stand for the whole answer."""
+
+PATHS = ("/chat/completions", "/fim/completions", "/agents/completions")
+"""The last two are Mistral's: they have choices with messages, as chat has."""
 
 
 def claims(path: str) -> bool:
-    return path.endswith("/chat/completions")
+    return path.endswith(PATHS)
 
 
 def of_json(answer: Answer) -> Reading:

@@ -8,6 +8,7 @@ from typing import Any
 from processors.dialects.answer import Answer, object_of
 from processors.dialects.chunks import chunks_reading
 from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.openai_chat import PATHS
 from processors.dialects.openai_usage import chat_usage
 from processors.dialects.outline import outline_of, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading
@@ -16,7 +17,7 @@ WHOLE = ("id", "object", "created", "model", "system_fingerprint", "usage", "err
 
 
 def claims(path: str) -> bool:
-    return path.endswith("/completions") and not path.endswith("/chat/completions")
+    return path.endswith("/completions") and not path.endswith(PATHS)
 
 
 def of_json(answer: Answer) -> Reading:

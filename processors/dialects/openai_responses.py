@@ -5,18 +5,27 @@ that holds the whole response, usage included: `response.completed`, `response.i
 cut before it, the message is made of the items that were done and the text of the one that was open.
 """
 
+import re
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
+from processors.dialects.charges import stated_cost
 from processors.dialects.dialect import Dialect, Events, Message
-from processors.dialects.openai_usage import context_of, responses_usage, stated_cost
+from processors.dialects.openai_usage import context_of, responses_usage
 from processors.dialects.reading import Problem, Reading, part, problem_of, word
 from processors.usage import UsageRefused
 
+RUNNING = frozenset({"queued", "in_progress"})
+BILLED_LATER = "a background response is billed as it is made; it tells its tokens when it is retrieved"
+
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+
+
+BACKGROUND = re.compile(r'"background"\s*:\s*(true|false)')
+"""Within a JSON string its quotes would be escaped."""
 
 
 class Action(Struct):
@@ -37,6 +46,7 @@ class Plain(Struct):
     status: Any = None
     incomplete_details: Any = None
     service_tier: Any = None
+    background: Any = None
     detail: Any = None
     message: Any = None
 
@@ -65,14 +75,19 @@ _plain_event = msgspec.json.Decoder(PlainEvent)
 
 
 def claims(path: str) -> bool:
-    return path.endswith("/responses")
+    """A compaction reports its usage likewise, and no model."""
+    return path.endswith(("/responses", "/responses/compact"))
 
 
 def of_json(answer: Answer) -> Reading:
-    return _reading(_response_of(answer.text) if answer.tail is None else _of_pieces(answer))
+    return _reading(response_of(answer))
 
 
-def _response_of(text: str) -> Plain:
+def response_of(answer: Answer) -> Plain:
+    return _decoded(answer.text) if answer.tail is None else _of_pieces(answer)
+
+
+def _decoded(text: str) -> Plain:
     try:
         return _response.decode(text)
     except msgspec.ValidationError:
@@ -87,7 +102,13 @@ def _of_pieces(answer: Answer) -> Plain:
         usage=last_object(tail[-2 * 65_536 :], "usage"),
         service_tier=word_in(tail, "service_tier", last=True),
         status=word_in(head, "status"),
+        background=_flag_in(head),
     )
+
+
+def _flag_in(head: str) -> bool | None:
+    found = BACKGROUND.search(head)
+    return None if found is None else found[1] == "true"
 
 
 def _reading(response: Plain) -> Reading:
@@ -103,6 +124,7 @@ def _reading(response: Plain) -> Reading:
         problem=problem_of(response.error) or problem_of(response.detail) or _bare_message(response),
         context=context_of(response.service_tier),
         stated_cost=stated_cost(response.usage),
+        unpriced=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
         refused=refused,
     )
 
@@ -122,7 +144,7 @@ def _is_search(action: Action | None) -> bool:
 
 
 def of_stream(events: Events) -> Reading:
-    last = _last_response(events)
+    last = response_at_the_end(events)
     reading = _reading(last) if last is not None else Reading()
     problem = reading.problem or _error_event(events)
     return reading if problem is reading.problem else _with_problem(reading, problem)
@@ -132,7 +154,7 @@ def _with_problem(reading: Reading, problem: Problem | None) -> Reading:
     return msgspec.structs.replace(reading, problem=problem)
 
 
-def _last_response(events: Events) -> Plain | None:
+def response_at_the_end(events: Events) -> Plain | None:
     """The newest state of the response: the end of the stream, or of what came of it."""
     for event in reversed(events):
         if b'"response"' in event.data and (response := _response_in(event.data)) is not None:

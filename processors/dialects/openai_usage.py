@@ -4,8 +4,7 @@ Sources: OpenAI API reference, "The chat completion object", `usage`; "The respo
 2026-11-24, checked against the types of the `openai` package 3.54). Deviations are noted where they are handled.
 """
 
-from decimal import Decimal, InvalidOperation
-
+from processors.dialects.perplexity_usage import SIGNS, is_perplexity, perplexity_usage
 from processors.dialects.reading import PriceContext, part
 from processors.usage import Usage, UsageRefused, count
 
@@ -18,10 +17,16 @@ def chat_usage(usage: object) -> Usage | None:
     if not isinstance(usage, dict):
         _check_absent(usage)
         return None
+    plain = UNCOMMON.isdisjoint(usage)
+    if not plain and is_perplexity(usage):
+        return perplexity_usage(usage)
     reported = usage.get
     prompt, completion = count(reported("prompt_tokens"), "prompt_tokens"), count(reported("completion_tokens"), "completion_tokens")
     inside, outside = reported("prompt_tokens_details"), reported("completion_tokens_details")
-    cached = part(inside, "cached_tokens") if inside is not None else _elsewhere(usage)
+    cached = part(inside, "cached_tokens")
+    if not plain:
+        _check_misses(usage, prompt)
+        cached = _elsewhere(usage) if cached is None else cached
     return _whole(
         prompt,
         completion,
@@ -34,9 +39,29 @@ def chat_usage(usage: object) -> Usage | None:
     )
 
 
+CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cached_prompt_text_tokens")
+"""DeepSeek, Moonshot and Together, Mistral, xAI's first API: beside the prompt's count, as a part of it all the same."""
+
+
+UNCOMMON = frozenset({*SIGNS, *CACHED, "prompt_cache_miss_tokens"})
+"""Fields that not everybody has: most answers are done with after one look for them all."""
+
+
 def _elsewhere(usage: dict[str, object]) -> object:
-    """DeepSeek and Moonshot report cached tokens beside the prompt's count, as a part of it all the same."""
-    return usage.get("prompt_cache_hit_tokens", usage.get("cached_tokens"))
+    for name in CACHED:
+        if name in usage and usage[name] is not None:
+            return usage[name]
+    return None
+
+
+def _check_misses(usage: dict[str, object], prompt: int | None) -> None:
+    """DeepSeek counts the rest of the prompt too."""
+    if "prompt_cache_miss_tokens" not in usage:
+        return
+    missed = count(usage.get("prompt_cache_miss_tokens"), "prompt_cache_miss_tokens")
+    hit = count(usage.get("prompt_cache_hit_tokens"), "prompt_cache_hit_tokens")
+    if missed is not None and hit is not None and prompt is not None and missed + hit != prompt:
+        raise UsageRefused("cache hits and misses contradict the prompt")
 
 
 def with_thoughts(usage: object) -> object:
@@ -72,6 +97,23 @@ def responses_usage(usage: object, *, web_searches: int | None = None) -> Usage 
     )
 
 
+def images_usage(usage: object) -> Usage | None:
+    """Images. None when nothing was reported; raises UsageRefused. Without details of the output it is images, and nothing else."""
+    if not isinstance(usage, dict):
+        _check_absent(usage)
+        return None
+    inside, outside = usage.get("input_tokens_details"), usage.get("output_tokens_details")
+    output = count(usage.get("output_tokens"), "output_tokens")
+    return _whole(
+        count(usage.get("input_tokens"), "input_tokens"),
+        output,
+        total=count(usage.get("total_tokens"), "total_tokens"),
+        cache_read=count(part(inside, "cached_tokens"), "cached_tokens"),
+        image_input=count(part(inside, "image_tokens"), "input image_tokens"),
+        image_output=output if outside is None else count(part(outside, "image_tokens"), "output image_tokens"),
+    )
+
+
 def embeddings_usage(usage: object) -> Usage | None:
     """An embedding has no answer to count. None when nothing was reported; raises UsageRefused."""
     if not isinstance(usage, dict):
@@ -99,6 +141,8 @@ def _whole(
     reasoning: int | None = None,
     audio_input: int | None = None,
     audio_output: int | None = None,
+    image_input: int | None = None,
+    image_output: int | None = None,
     web_searches: int | None = None,
 ) -> Usage | None:
     if prompt is None and completion is None and total is None:
@@ -116,6 +160,8 @@ def _whole(
         reasoning=reasoning,
         audio_input=audio_input,
         audio_output=audio_output,
+        image_input=image_input,
+        image_output=image_output,
         web_searches=web_searches,
     )
 
@@ -133,25 +179,3 @@ def _both(prompt: int | None, completion: int | None, total: int | None) -> tupl
 
 def context_of(service_tier: object) -> PriceContext:
     return (("service_tier", service_tier),) if isinstance(service_tier, str) and service_tier in TIERS else ()
-
-
-def stated_cost(usage: object) -> Decimal | None:
-    """USD that a router says it charged (OpenRouter `usage.cost`; "Usage accounting", read 2026-11-24).
-
-    With a key of the caller's own the router's fee and the provider's bill come apart, and both are paid.
-    """
-    cost = _money(part(usage, "cost"))
-    if cost is None or part(usage, "is_byok") is not True:
-        return cost
-    upstream = _money(part(part(usage, "cost_details"), "upstream_inference_cost"))
-    return None if upstream is None else cost + upstream
-
-
-def _money(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(text := repr(value).strip("'")) > 40:
-        return None
-    try:
-        money = Decimal(text)
-    except InvalidOperation:
-        return None
-    return money if money.is_finite() and 0 <= money < 1_000_000 else None

@@ -1,16 +1,21 @@
 """The few top-level fields of an OpenAI-shaped answer that matter; the rest is skipped, not built."""
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object, word_in
-from processors.dialects.openai_usage import context_of, stated_cost, with_thoughts
+from processors.dialects.charges import COUNTED, SONAR, STATED, billed_beside, stated_cost
+from processors.dialects.google_usage import PROVISIONED, TRAFFIC, is_provisioned, traffic_in
+from processors.dialects.google_usage import context_of as google_context_of
+from processors.dialects.openai_usage import context_of, with_thoughts
 from processors.dialects.reading import Problem, Reading, problem_of, word
 from processors.usage import Usage, UsageRefused
+
+BESIDE_TOKENS = STATED | COUNTED | {TRAFFIC}
+"""Fields of usage that decide the price beside tokens. Most answers have none, and are done with after one look for them all."""
 
 
 class Outline(Struct):
@@ -78,7 +83,9 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
     reported = outline.usage
     if reported is None and outline.x_groq is not None and isinstance(outline.x_groq, dict):
         reported = outline.x_groq.get("usage")
-    model = word(outline.model)
+    model, traffic, stated, unpriced = word(outline.model), None, None, None
+    if isinstance(reported, dict) and (not BESIDE_TOKENS.isdisjoint(reported) or (model is not None and model.startswith(SONAR))):
+        traffic, stated, unpriced = traffic_in(reported), stated_cost(reported), billed_beside(reported, model)
     try:
         usage = usage_of(with_thoughts(reported) if model is not None and "gemini" in model else reported)
     except UsageRefused as error:
@@ -88,11 +95,8 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
         model=model,
         finish_reason=finish_reason or finish_reason_of(outline),
         problem=problem_in(outline),
-        context=context_of(outline.service_tier),
-        stated_cost=_stated(reported),
+        context=context_of(outline.service_tier) if traffic is None else google_context_of(traffic),
+        stated_cost=stated,
+        unpriced=PROVISIONED if traffic is not None and is_provisioned(traffic) else unpriced,
         refused=refused,
     )
-
-
-def _stated(reported: object) -> Decimal | None:
-    return stated_cost(reported) if isinstance(reported, dict) and "cost" in reported else None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.usage import Usage
 
@@ -38,10 +38,19 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What beside the model decides the price, in genai-prices' words (`service_tier`, `processing`, `speed`)."""
     stated_cost: Decimal | None = None
     """USD, where the provider reports the price itself."""
+    free: str | None = None
+    """Why the call costs nothing, where the provider bills none of its kind."""
+    unpriced: str | None = None
+    """Why the price list cannot tell what it cost, whatever tokens were counted: something else is billed, or at a price of its own."""
     refused: str | None = None
     """Why the usage that was reported does not count."""
     unreadable: str | None = None
     """Why the body, or part of it, could not be read at all."""
+
+
+def free(reading: Reading, why: str) -> Reading:
+    """The same of a call that no model was asked in, or none that is billed: no tokens, and cost 0."""
+    return structs.replace(reading, usage=Usage(input=0, output=0), context=(), stated_cost=None, free=why, unpriced=None, refused=None)
 
 
 def word(value: object) -> str | None:

@@ -1,5 +1,6 @@
 """Ids, and what a request says about its call."""
 
+import time
 from uuid import UUID
 
 import pytest
@@ -23,6 +24,12 @@ def test_two_processes_draw_different_ids() -> None:
     assert CallIds().draw(NOW) != CallIds().draw(NOW)
 
 
+FORM = (
+    b'--b1\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
+    b'--b1\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n'
+    b'--b1\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\nContent-Type: audio/mpeg\r\n\r\n\xff\xfbSOUND\r\n--b1--\r\n'
+)
+
 BODIES = {
     "chat": (b'{"model": "gpt-4o", "stream": true, "user": "u"}', Asked("gpt-4o", True, "u")),
     "white space first": (b' \r\n\t{"model": "m"}', Asked("m")),
@@ -34,6 +41,15 @@ BODIES = {
     "an empty user": (b'{"user": ""}', Asked()),
     "cut off": (b'{"model": "gpt-\\u0034o", "stream" : true, "messages": [{"role": "us', Asked("gpt-4o", True)),
     "not UTF-8": (b'{"model": "m", "x": "\xff"}', Asked("m")),
+    "a form": (FORM, Asked("whisper-1", True)),
+    "a form of another spelling": (
+        FORM.replace(b"Content-Disposition", b"content-disposition").replace(b"true", b"True"),
+        Asked("whisper-1", True),
+    ),
+    "a form that is cut in its model": (FORM[:62], Asked()),
+    "a form without a model": (FORM.replace(b'"model"', b'"models"'), Asked(None, True)),
+    "a form with a type for each field": (FORM.replace(b'"model"', b'"model"\r\nContent-Type: text/plain'), Asked("whisper-1", True)),
+    "a file that speaks of a model": (FORM.replace(b'"model"', b'"x"').replace(b"SOUND", b'name="model"\r\n\r\nm\r\n'), Asked(None, True)),
     "deep": (b'{"model": "m", "x": ' + b"[" * 100_000, Asked("m")),
 }
 
@@ -41,3 +57,10 @@ BODIES = {
 @pytest.mark.parametrize(("body", "asked"), BODIES.values(), ids=BODIES)
 def test_asked(body: bytes, asked: Asked) -> None:
     assert asked_of(body) == asked
+
+
+def test_a_form_of_nothing_but_field_names_is_read_quickly() -> None:
+    hostile = b"--" + b"\r\ncontent-disposition: form-data; name=model" * 22_000
+    began = time.perf_counter()
+    assert asked_of(hostile) == Asked()
+    assert time.perf_counter() - began < 2

@@ -51,11 +51,21 @@ PATHS = {
     "/inference/v1/completions": "openai.completions",
     "/v1/embeddings": "openai.embeddings",
     "/v1/responses": "openai.responses",
-    "/v1/responses/resp_1/cancel": None,
+    "/v1/images/generations": "openai.images",
+    "/v1/images/edits": "openai.images",
+    "/v1/images/variations": "openai.images",
+    "/v1/audio/speech": "openai.speech",
+    "/v1/audio/transcriptions": "openai.transcriptions",
+    "/openai/v1/audio/translations": "openai.transcriptions",
+    "/v1/moderations": "openai.moderations",
+    "/v1/responses/compact": "openai.responses",
+    "/v1/responses/resp_1/cancel": "openai.stored_responses",
+    "/v1/batches": "openai.batches",
     "/v1/messages": "anthropic.messages",
     "/v1/messages?beta=true": "anthropic.messages",
-    "/v1/messages/count_tokens": None,
-    "/v1/messages/batches": None,
+    "/v1/messages/count_tokens": "token_counting",
+    "/v1/responses/input_tokens": "token_counting",
+    "/v1/messages/batches": "anthropic.batches",
     "/v1/threads/t/messages": None,
     "/v1/models": None,
     "/": None,
@@ -69,10 +79,69 @@ def test_a_dialect_claims_by_the_path(path: str, name: str | None) -> None:
     assert (None if dialect is None else dialect.name) == name
 
 
+OWNERS = {
+    "Cohere's": ("cohere", "/v2/chat", "cohere.chat"),
+    "its first version's": ("cohere", "/v1/chat", "cohere.chat_v1"),
+    "its path of another": ("chat.example.com", "/v1/chat", None),
+    "a rerank of another": ("vllm", "/v1/rerank", None),
+    "Cohere in OpenAI's shape": ("cohere", "/compatibility/v1/chat/completions", "openai.chat"),
+    "Mistral's conversation": ("mistral", "/v1/conversations/conv_1", "mistral.conversations"),
+    "OpenAI's conversation": ("openai", "/v1/conversations", None),
+    "Mistral's fill-in-the-middle": ("mistral", "/v1/fim/completions", "openai.chat"),
+    "Ollama wherever it runs": ("gpu.example.com", "/api/chat", "ollama.chat"),
+    "no Ollama": ("gpu.example.com", "/api/chat/completions", "openai.chat"),
+}
+
+
+@pytest.mark.parametrize(("provider", "path", "name"), OWNERS.values(), ids=OWNERS)
+def test_a_dialect_claims_by_the_provider_where_the_path_is_everybodys(provider: str, path: str, name: str | None) -> None:
+    dialect = dialect_for(call(provider, path), Body())
+    assert (None if dialect is None else dialect.name) == name
+
+
+@pytest.mark.parametrize("provider", sorted(calls.LOCAL))
+def test_what_runs_locally_costs_nothing_and_says_so(provider: str) -> None:
+    row = row_of(completed(facts=call(provider)))
+    assert (row.cost_usd, row.price_source) == ("0", f"runs locally: {provider} bills nobody")
+
+
+def test_a_local_server_that_was_not_asked_has_no_price() -> None:
+    row = row_of(completed(None, facts=call("ollama"), outcome=Outcome.UNREACHABLE))
+    assert (row.cost_usd, row.price_source) == (None, "unpriced: no usage reported, unreachable")
+
+
+FETCHED = {
+    "/v1/responses/resp_1": "openai.stored_responses",
+    "/v1/responses/resp_1?stream=true": "openai.stored_responses",
+    "/v1/responses/resp_1/input_items": None,
+    "/v1/responses": None,
+    "/v1/responses/compact": None,
+    "/v1/batches/batch_1": "openai.batches",
+    "/v1/messages/batches": "anthropic.batch_results",
+    "/v1/messages/batches/b": "anthropic.batch_results",
+    "/v1/messages/batches/b/results": "anthropic.batch_results",
+    "/v1/messages/m/batches/b/c/d": None,
+    "/v1/files/file-1/content": None,
+}
+
+
+@pytest.mark.parametrize(("path", "name"), FETCHED.items(), ids=FETCHED)
+def test_what_is_fetched_again(path: str, name: str | None) -> None:
+    dialect = dialect_for(call(path=path, method="GET"), Body())
+    assert (None if dialect is None else dialect.name) == name
+    assert dialect_for(call(path=path, method="DELETE"), Body()) is None
+
+
 def test_only_post_makes_an_answer() -> None:
-    """Fetching a stored response again reports a usage that was billed before."""
     row = row_of(completed(facts=call(method="GET")))
     assert (row.dialect, row.usage, row.cost_usd) == (None, None, None)
+
+
+def test_two_usages_of_a_stream_of_images_are_no_count() -> None:
+    usage = '"usage":{"input_tokens":%d,"output_tokens":10,"total_tokens":%d}'
+    stream = "".join(f'data: {{"type":"image_generation.completed","b64_json":"",{usage % (n, n + 10)}}}\n\n' for n in (1, 2))
+    row = row_of(completed(stream, facts=call(path="/v1/images/generations", model="gpt-image-1")))
+    assert (row.usage, row.cost_usd, row.price_source) == (None, None, "unpriced: usage refused, usage is no object")
 
 
 def test_a_call_that_is_no_model_call() -> None:

@@ -1,9 +1,6 @@
 """No body whatever makes a dialect raise, and how a stream is written changes nothing of what it says."""
 
 import json
-import random
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +14,10 @@ from processors.dialects.answer import answer_of, events_of
 from processors.dialects.dialect import Dialect
 from processors.rates import RateBook
 from tests.processors.events import batch, call, completed
+from tests.processors.mutations import BODIES, BY_NAME, CASES, attempt, try_mutations
 
-CASES = Path(__file__).parents[1] / "cases" / "dialects"
-BY_NAME = {dialect.name: dialect for dialect in DIALECTS}
-BODIES = [(path.parents[1].name, path.read_bytes()) for path in sorted(CASES.glob("*/*/response.*"))]
 STREAMS = [(name, data) for name, data in BODIES if b"data:" in data[:2000] and data[:1] != b"{"]
+LINES = [(path.parents[1].name, path.read_bytes()) for path in sorted(CASES.glob("*/*/response.ndjson"))]
 RATES = RateBook.bundled()
 MUTATIONS = 5_000
 """For each of four seeds."""
@@ -36,15 +32,11 @@ JSON = st.recursive(
 FIELDS = [
     "id type model usage choices error service_tier x_groq detail message delta index finish_reason stop_reason content content_block",
     "prompt_tokens completion_tokens total_tokens prompt_tokens_details input_tokens output_tokens cache_creation response output item",
+    "candidates usageMetadata modelVersion promptFeedback finishReason parts thought role groundingMetadata embeddings totalTokens",
+    "promptTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount promptTokensDetails modality trafficType predictions",
+    "meta billed_units tokens cached_tokens finish_reason event_type generations done_reason prompt_eval_count eval_count thinking",
     "cache_read_input_tokens cache_creation_input_tokens server_tool_use status incomplete_details output_index text tool_calls data cost",
 ]
-
-
-def attempt(dialect: Dialect, body: Body) -> None:
-    reading = dialect.read(body)
-    assert reading.usage is None or reading.usage.input >= 0
-    text = dialect.assemble(body)
-    assert text is None or isinstance(json.loads(text), dict)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -73,59 +65,9 @@ def test_any_text(dialect: Dialect, text: str, content_type: str | None) -> None
     attempt(dialect, Body(text=text, tail=text, truncated=True, content_type=content_type))
 
 
-WORDS = [
-    b'"usage"',
-    b"null",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b'"',
-    b"\\",
-    b"\n",
-    b"\n\n",
-    b"data: ",
-    b"-",
-    b"1e999",
-    b"9" * 30,
-    b"9" * 5000,
-    b"\\ud800",
-    b"\x00",
-    b"\xff",
-]
-
-
-KINDS = ["[]", "{}", "[1]", '{"a":1}', "null", "-1", "1.5", "true", '"x"', '[[{"index":0}]]']
-VALUE = re.compile(r':\s*("[^"]*"|\d+|null)')
-
-
-def _of_another_kind(text: str, chance: random.Random) -> str:
-    """One value of the text replaced by one of another kind."""
-    values = list(VALUE.finditer(text))
-    if not values:
-        return text
-    start, end = chance.choice(values).span(1)
-    return text[:start] + chance.choice(KINDS) + text[end:]
-
-
-def _mutated(data: bytes, chance: random.Random) -> str:
-    mutated = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(mutated) + 1)
-        mutated[at : at + chance.choice([0, 1, 8, 200])] = chance.choice([*WORDS, chance.randbytes(3), data[at // 2 : at]])
-    return bytes(mutated).decode("utf-8", "replace")
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_any_mutation(seed: int) -> None:
-    chance = random.Random(20261124 + seed)
-    for _ in range(MUTATIONS):
-        name, data = chance.choice(BODIES)
-        text = _mutated(data, chance) if chance.random() < 0.5 else data.decode()
-        for _ in range(chance.randint(0, 3)):
-            text = _of_another_kind(text, chance)
-        dialect = BY_NAME[name] if chance.random() < 0.8 else chance.choice(DIALECTS)
-        attempt(dialect, Body(text=text, content_type=chance.choice(["text/event-stream", "application/json"])))
+    try_mutations(20261124 + seed, MUTATIONS)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +78,13 @@ def test_any_mutation(seed: int) -> None:
 def test_depth_and_length(dialect: Dialect, text: str) -> None:
     attempt(dialect, Body(text=text))
     attempt(dialect, Body(text=text[:50], tail=text[50:], truncated=True))
+
+
+@pytest.mark.parametrize("depth", [100, 600, 950])
+@pytest.mark.parametrize("event", ['{"type":"content_block_start","index":0,"content_block":{"a":%s}}', '{"choices":[{"delta":{"a":%s}}]}'])
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_depth_that_can_just_be_decoded(dialect: Dialect, event: str, depth: int) -> None:
+    attempt(dialect, Body(text=f"data: {event % ('[' * depth + ']' * depth)}\n\n"))
 
 
 def test_lone_surrogates_in_a_body() -> None:
@@ -160,7 +109,18 @@ def test_how_a_stream_is_written_changes_nothing(name: str, data: bytes) -> None
         assert BY_NAME[name].read(Body(text=other, content_type="text/event-stream")) == expected
 
 
-@pytest.mark.parametrize(("name", "data"), STREAMS, ids=range(len(STREAMS)))
+@pytest.mark.parametrize(("name", "data"), LINES, ids=range(len(LINES)))
+def test_how_lines_are_written_changes_nothing(name: str, data: bytes) -> None:
+    text = data.decode().replace("\r\n", "\n")
+    expected, message = BY_NAME[name].read(Body(text=text)), BY_NAME[name].assemble(Body(text=text))
+    events = "".join(f"data: {line}\n\n" for line in text.splitlines())
+    for other in (text.replace("\n", "\r\n"), "\ufeff" + text, text.rstrip("\n"), "\n" + text.replace("\n", " \n\n"), events):
+        body = Body(text=other, content_type="application/x-ndjson")
+        assert BY_NAME[name].read(body) == expected
+        assert BY_NAME[name].assemble(body) == message
+
+
+@pytest.mark.parametrize(("name", "data"), STREAMS + LINES, ids=range(len(STREAMS + LINES)))
 def test_a_stream_cut_anywhere_keeps_what_was_seen(name: str, data: bytes) -> None:
     """What a shorter piece has told is never taken back by a longer one."""
     text, models, usages = data.decode(), set(), 0
@@ -173,7 +133,7 @@ def test_a_stream_cut_anywhere_keeps_what_was_seen(name: str, data: bytes) -> No
     assert len(models) <= 2
 
 
-@pytest.mark.parametrize(("name", "data"), STREAMS, ids=range(len(STREAMS)))
+@pytest.mark.parametrize(("name", "data"), STREAMS + LINES, ids=range(len(STREAMS + LINES)))
 def test_head_and_tail_that_adjoin_are_the_whole(name: str, data: bytes) -> None:
     text = data.decode()
     whole = Body(text=text, size=len(data), content_type="text/event-stream")
@@ -193,6 +153,6 @@ def test_only_events_that_are_objects_are_looked_at() -> None:
 @settings(max_examples=50)
 def test_a_batch_gives_as_many_calls_as_it_has_events(bodies: list[tuple[str, bytes]]) -> None:
     paths = {"openai.chat": "/v1/chat/completions", "anthropic.messages": "/v1/messages"}
-    events = [completed(data.decode(), facts=call(path=paths.get(name, "/v1/x"))) for name, data in bodies]
+    events = [completed(data.decode("utf-8", "replace"), facts=call(path=paths.get(name, "/v1/x"))) for name, data in bodies]
     understood = understand(batch(*events), RATES)
     assert [row.call for row in understood.calls.events] == [event.call for event in events]
