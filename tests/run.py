@@ -1,28 +1,35 @@
-"""`make test`: every test, in two runs side by side. Those that mostly wait, for Kafka or a whole Heliograph, tell of themselves last."""
+"""`make test`: every test, in runs side by side. Those that mostly wait, for Kafka or for whole Heliographs, tell of themselves last."""
 
+import contextlib
 import subprocess
 import sys
 import tempfile
 
 PYTEST = [sys.executable, "-m", "pytest"]
-WAITING = ("tests/kafka", "tests/spine")
+WAITING = (("tests/kafka",), ("tests/spine", "tests/runtime"))
 
 
 def main() -> int:
-    """The exit code of whichever failed, or 0. Ctrl-C ends both."""
-    sys.stdout.write(f"{' and '.join(WAITING)} run beside the other tests, and tell of themselves after them.\n")
+    """The exit code of a run that failed, or 0. Ctrl-C ends all."""
+    apart = [folder for folders in WAITING for folder in folders]
+    sys.stdout.write(f"{', '.join(apart)} run beside the other tests, and tell of themselves after them.\n")
     sys.stdout.flush()
-    with tempfile.TemporaryFile("w+") as said:
-        waiting = subprocess.Popen([*PYTEST, "-p", "no:cacheprovider", *WAITING], stdout=said, stderr=subprocess.STDOUT)
+    with contextlib.ExitStack() as files:
+        told = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in WAITING]
+        waiting = [
+            subprocess.Popen([*PYTEST, "-p", "no:cacheprovider", *folders], stdout=said, stderr=subprocess.STDOUT)
+            for folders, said in zip(WAITING, told, strict=True)
+        ]
         try:
-            others = subprocess.call([*PYTEST, *(f"--ignore={folder}" for folder in WAITING)])
-            return others or waiting.wait()
+            others = subprocess.call([*PYTEST, *(f"--ignore={folder}" for folder in apart)])
+            return next((code for code in (others, *(run.wait() for run in waiting)) if code), 0)
         except KeyboardInterrupt:
             return 130
         finally:
-            waiting.wait()
-            said.seek(0)
-            sys.stdout.write(said.read())
+            for run, said in zip(waiting, told, strict=True):
+                run.wait()
+                said.seek(0)
+                sys.stdout.write(said.read())
 
 
 if __name__ == "__main__":

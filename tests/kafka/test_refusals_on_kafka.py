@@ -34,6 +34,7 @@ async def test_of_a_message_that_the_topic_finds_too_large_the_facts_arrive(brok
     large = Random(1).randbytes(400_000).hex()
     async with provider(sized()) as behind, proxy_at(tmp_path, environment_of(config), behind.url) as proxy:
         answered = await calls(proxy, 2) + await calls(proxy, 1, large) + await calls(proxy, 2)
+        await proxy.until(lambda told: told["spill"]["put_aside"] == 1)
         told = await proxy.drained()
     assert (told["spill"]["put_aside"], told["spill"]["dropped_bodies"], told["lost_events"]) == (1, 1, 0)
     [kept] = (proxy.spill / "put-aside").iterdir()
