@@ -87,7 +87,7 @@ async def test_a_burst_is_counted_to_the_last_call(server: RedisServer) -> None:
     async with linked(server, 1.0) as link:
         ledger = RedisLedger(link)
         await ledger.judge([window("before")])
-        verdicts = await asyncio.gather(*(ledger.judge([window()]) for _ in range(5_000)))
+        verdicts = await asyncio.gather(*(ledger.judge([window()]) for _ in range(1_000)))
         assert sum(each.verdicts[0].allowed for each in verdicts) == 10
         assert not link.away
 
