@@ -5,7 +5,7 @@ whatever the cluster's state, takes a `KafkaWriter` alone.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import time
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -46,17 +46,17 @@ class KafkaLog:
         self._observing = asyncio.Lock()
 
     @classmethod
-    async def open(cls, config: KafkaConfig, *, clock: Callable[[], float] = time) -> "KafkaLog":
-        """Raises LogUnavailable, and TopicsUnfit when topics are missing or not fit to be read."""
+    async def open(cls, config: KafkaConfig, *, clock: Callable[[], float] = time, needs: Collection[str] = tuple(TOPICS)) -> "KafkaLog":
+        """Knows the topics that are needed. Raises LogUnavailable, and TopicsUnfit when one of them is missing or not fit to be read."""
         admin = AIOKafkaAdminClient(**config.connection())
         try:
             await started(admin.start, config)
             existing = await examine(config, admin)
-            check(existing, config)
+            check(existing, config, needs)
         except BaseException:
             await admin.close()
             raise
-        topics = {topic: existing.cluster.topics[config.on_cluster(topic)] for topic in TOPICS}
+        topics = {topic: existing.cluster.topics[config.on_cluster(topic)] for topic in needs}
         return cls(config, admin, existing.cluster.id, topics, clock)
 
     def identity(self, topic: str) -> str:
@@ -66,7 +66,7 @@ class KafkaLog:
         return self._topic(topic).partitions
 
     async def writer(self) -> KafkaWriter:
-        writer = KafkaWriter(self._config, partitions={topic: self.partitions(topic) for topic in TOPICS})
+        writer = KafkaWriter(self._config, partitions={topic: self.partitions(topic) for topic in self._found})
         self._open.append(writer)
         return writer
 

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -241,9 +241,11 @@ def _check_raise(there: Mapping[str, TopicFound], names: Sequence[str], partitio
         raise TopicsUnfit(f"{', '.join(larger)}: more than {partitions} partitions already, and partitions cannot be taken away")
 
 
-def check(existing: Existing, config: KafkaConfig) -> None:
+def check(existing: Existing, config: KafkaConfig, needs: Collection[str]) -> None:
     """Raises TopicsUnfit when readers must not start on these topics."""
-    fatal = lines(each for each in differences(existing, wanted(config)) if each.severity is Severity.FATAL)
+    names = {config.on_cluster(topic) for topic in needs}
+    topics = [topic for topic in wanted(config) if topic.name in names]
+    fatal = lines(each for each in differences(existing, topics) if each.severity is Severity.FATAL)
     if fatal:
         raise TopicsUnfit("The cluster's topics are not fit to be read:\n  " + "\n  ".join(fatal))
 

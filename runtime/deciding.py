@@ -16,12 +16,15 @@ from eventlog.kafka_errors import TopicsUnfit
 from eventlog.keys import Keys
 from eventlog.port import Log, LogUnavailable
 from eventlog.redaction import Redaction, Unheard
+from eventlog.topics import CALLS, CONTROL
 from eventlog.vault import ProviderKey, Sealed, Vault
 from runtime.cluster import kafka_config
 from runtime.settings import Misconfigured, Settings
 
 log = structlog.get_logger()
 
+FOLLOWED = (CONTROL.name, CALLS.name)
+"""Whatever is wrong with other topics must not keep keys and rules from being known."""
 PATIENCE_S = 5.0
 """So long a start waits to hear what was decided. Then calls go on without, as the settings say."""
 
@@ -94,7 +97,7 @@ class Control:
         opened: Log
         try:
             if chosen.on_kafka:
-                opened = await KafkaLog.open(kafka_config(chosen))
+                opened = await KafkaLog.open(kafka_config(chosen), needs=FOLLOWED)
             else:
                 opened = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
         except TopicsUnfit as error:
