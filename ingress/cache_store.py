@@ -108,6 +108,7 @@ class SharedCache:
                 found = [self._live(txn, key, each, now) for each in range(slots)]
                 if not all(found):
                     return None
+                used = _HEAD.unpack_from(found[slot])[1]
                 value = bytes(found[slot]) if len(found[slot]) <= HEAVY_BYTES else None
             stored = _undamaged(value) if value is not None else await asyncio.to_thread(self._heavy, key, slot)
         except lmdb.Error as error:
@@ -115,7 +116,8 @@ class SharedCache:
         if stored is None:
             self._forget(key, slot)
             return None
-        self._touch(key, slot, now)
+        if now - used >= TOUCHED_S:
+            self._touch(key, slot, now)
         return Hit(slot, stored)
 
     async def put(self, key: bytes, slots: int, stored: Stored, ttl_s: int, *, replaces: bool = False) -> None:
@@ -218,13 +220,9 @@ class SharedCache:
             self._count(txn, -1, -cost)
 
     def _touch(self, key: bytes, slot: int, now: int) -> None:
-        """Notes the use, where that was not done lately and is possible; who looked something up has it already."""
+        """Notes the use where that is possible; who looked something up has it already."""
         place = _place(key, slot)
         try:
-            with self._env.begin(buffers=True) as txn:
-                head = bytes((txn.get(place, db=self._entries) or b"")[: _HEAD.size])
-            if len(head) < _HEAD.size or now - _HEAD.unpack(head)[1] < TOUCHED_S:
-                return
             with self._env.begin(write=True) as txn:
                 value = txn.get(place, db=self._entries)
                 if value is not None:

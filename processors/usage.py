@@ -5,8 +5,9 @@ with `count`, which raises `UsageRefused`; so does `Usage` itself when the parts
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ParamSpec
 
 from msgspec import Struct, structs
 
@@ -15,6 +16,7 @@ LIMIT = 1_000_000_000
 
 
 SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+P = ParamSpec("P")
 
 
 class UsageRefused(ValueError):
@@ -92,6 +94,14 @@ class Usage(Struct, frozen=True, kw_only=True):
             raise UsageRefused("tokens by their kind exceed the answer")
         if (self.audio_cache_read or 0) > min(cache_read, self.audio_input or 0):
             raise UsageRefused("cached audio tokens exceed the audio or the cached tokens")
+
+
+def or_refused(usage_of: Callable[P, Usage | None], *args: P.args, **named: P.kwargs) -> tuple[Usage | None, str | None]:
+    """What `usage_of` makes of it, or why that was refused."""
+    try:
+        return usage_of(*args, **named), None
+    except UsageRefused as error:
+        return None, str(error)
 
 
 def count(value: object, name: str) -> int | None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from processors.dialects.answer import UNREADABLE, Answer
 from processors.dialects.anthropic_messages import usage_of
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.outline import Outline, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading, free, word
 from processors.usage import Usage, UsageRefused
@@ -94,15 +94,10 @@ def of_stream(_events: Events) -> Reading:
     return Reading()
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
 DIALECT = Dialect(
     name="anthropic.batch_results",
     claims=claims,
     methods=frozenset({"GET", "POST"}),
     of_json=of_json,
     of_stream=of_stream,
-    message_of=message_of,
 )

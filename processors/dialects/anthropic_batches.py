@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from processors.dialects.answer import Answer
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.outline import Outline, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading, word
 
@@ -43,8 +43,4 @@ def of_stream(_events: Events) -> Reading:
     return Reading()
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
-DIALECT = Dialect(name="anthropic.batches", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(name="anthropic.batches", claims=claims, of_json=of_json, of_stream=of_stream)

@@ -17,7 +17,7 @@ from processors.dialects.arrays import items_of
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.google_paths import ANTHROPIC, COUNT_TOKENS, model_in
 from processors.dialects.reading import PriceContext, Problem, Reading, part, problem_of, word
-from processors.usage import Usage, UsageRefused, count
+from processors.usage import Usage, UsageRefused, count, or_refused
 
 
 class Outline(Struct):
@@ -68,11 +68,7 @@ def _of_pieces(answer: Answer) -> Outline:
 
 
 def _reading(outline: Outline) -> Reading:
-    usage, refused = None, None
-    try:
-        usage = usage_of(outline.usage)
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(usage_of, outline.usage)
     return Reading(
         usage=usage,
         model=word(outline.model),

@@ -17,7 +17,7 @@ from processors.dialects.answer import UNREADABLE, Answer, last_object, object_o
 from processors.dialects.bedrock_usage import failure_in, model_in, model_named, problem_in, token_usage
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.reading import PriceContext, Reading, part, word
-from processors.usage import UsageRefused
+from processors.usage import or_refused
 
 TIERS = frozenset({"flex", "priority", "reserved"})
 """Service tiers that have a price of their own."""
@@ -82,11 +82,7 @@ def _merge(merged: Outline, data: bytes) -> None:
 
 
 def reading_of(outline: Outline) -> Reading:
-    usage, refused = None, None
-    try:
-        usage = token_usage(outline.usage)
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(token_usage, outline.usage)
     return Reading(
         usage=usage,
         model=_routed_to(outline.trace),

@@ -23,7 +23,7 @@ from processors.dialects.eventstream import FAILED
 from processors.dialects.openai_usage import chat_usage
 from processors.dialects.reading import Reading, part, word
 from processors.dialects.sse import ServerSentEvent
-from processors.usage import Usage, UsageRefused, count
+from processors.usage import Usage, UsageRefused, count, or_refused
 
 NOVA = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
 """Nova's events are those of the Converse API, each in a field of its name."""
@@ -176,11 +176,7 @@ def _merged(inner: Events) -> Outline:
 
 
 def _reading(outline: Outline) -> Reading:
-    usage, refused = None, None
-    try:
-        usage = usage_of(outline)
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(usage_of, outline)
     return Reading(
         usage=usage,
         model=word(outline.model),

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object
 from processors.dialects.cohere_usage import reading_of
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.reading import Reading
 
 PROVIDERS = frozenset({"cohere"})
@@ -41,8 +41,4 @@ def of_stream(_events: Events) -> Reading:
     return Reading()
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
-DIALECT = Dialect(name="cohere.embed", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of, providers=PROVIDERS)
+DIALECT = Dialect(name="cohere.embed", claims=claims, of_json=of_json, of_stream=of_stream, providers=PROVIDERS)

@@ -3,7 +3,7 @@
 Sources: Cohere API reference, "Rerank"; "How does Cohere's pricing work?".
 """
 
-from processors.dialects.cohere_embed import PROVIDERS, message_of, of_json, of_stream
+from processors.dialects.cohere_embed import PROVIDERS, of_json, of_stream
 from processors.dialects.dialect import Dialect
 
 
@@ -11,4 +11,4 @@ def claims(path: str) -> bool:
     return path.endswith("/rerank")
 
 
-DIALECT = Dialect(name="cohere.rerank", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of, providers=PROVIDERS)
+DIALECT = Dialect(name="cohere.rerank", claims=claims, of_json=of_json, of_stream=of_stream, providers=PROVIDERS)

@@ -29,6 +29,10 @@ def _no_model(_path: str) -> str | None:
     return None
 
 
+def _no_message(_events: Events) -> Message | None:
+    return None
+
+
 class Dialect(Struct, frozen=True, kw_only=True):
     """How one shape of API answers."""
 
@@ -40,8 +44,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     of_json: Callable[[Answer], Reading]
     """May raise what `UNREADABLE` lists."""
     of_stream: Callable[[Events], Reading]
-    message_of: Callable[[Events], Message | None]
-    """The answer as it would have come in one piece."""
+    message_of: Callable[[Events], Message | None] = _no_message
+    """The answer as it would have come in one piece; None where it never streams, or in one piece would be no message."""
     providers: frozenset[str] = frozenset()
     """Whose calls it claims, where others use the same path for other things; empty when the path alone decides."""
     pieces: Callable[[Answer], Events | None] | None = None

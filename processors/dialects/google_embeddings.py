@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from processors.dialects.answer import UNREADABLE, Answer, last_object
 from processors.dialects.arrays import items_of
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.google_gemini import problem_in
 from processors.dialects.google_paths import model_in
 from processors.dialects.google_usage import IMAGES, of_kind
 from processors.dialects.reading import Reading, part
-from processors.usage import Usage, UsageRefused, count
+from processors.usage import Usage, count, or_refused
 
 
 class Counted(Struct):
@@ -56,11 +56,7 @@ def claims(path: str) -> bool:
 
 def of_json(answer: Answer) -> Reading:
     embedded = _embedded_of(answer.text) if answer.tail is None else _of_pieces(answer)
-    usage, refused = None, None
-    try:
-        usage = usage_of(embedded)
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(usage_of, embedded)
     return Reading(usage=usage, problem=problem_in(embedded.error), refused=refused)
 
 
@@ -113,10 +109,6 @@ def of_stream(events: Events) -> Reading:
     return next((Reading(problem=problem) for event in events if (problem := problem_in(_error_of(event.data)))), Reading())
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
 def _error_of(data: bytes) -> object:
     try:
         return _plain.decode(data).error
@@ -129,7 +121,6 @@ DIALECT = Dialect(
     claims=claims,
     of_json=of_json,
     of_stream=of_stream,
-    message_of=message_of,
     pieces=items_of,
     model_in=model_in,
 )

@@ -17,7 +17,7 @@ from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.google_paths import bare, model_in
 from processors.dialects.google_usage import PROVISIONED, context_of, is_provisioned, usage_of
 from processors.dialects.reading import Problem, Reading, part, problem_of, word
-from processors.usage import UsageRefused
+from processors.usage import or_refused
 
 ONE_PER_PROMPT = ("gemini-1", "gemini-2")
 """Models whose search is billed once for a prompt, however many queries it took; later ones pay for each query ("Grounding with Google
@@ -118,11 +118,8 @@ class Gathered:
             self.usage |= {"promptTokenCount": ()}  # no count: refused when it is read, unless a later piece reports better
 
     def reading(self) -> Reading:
-        usage, refused, model = None, None, bare(word(self.model))
-        try:
-            usage = usage_of(self.usage, web_searches=searches_of(self.grounding.values(), model))
-        except UsageRefused as error:
-            refused = str(error)
+        model = bare(word(self.model))
+        usage, refused = or_refused(usage_of, self.usage, web_searches=searches_of(self.grounding.values(), model))
         return Reading(
             usage=usage,
             model=model,

@@ -14,7 +14,7 @@ from msgspec import Struct
 from processors.dialects.answer import UNREADABLE, Answer, word_in
 from processors.dialects.dialect import Events
 from processors.dialects.reading import Reading, problem_of, word
-from processors.usage import Usage, UsageRefused, count
+from processors.usage import Usage, count, or_refused
 
 COUNT = {name: re.compile(rf'"{name}"\s*:\s*(\d{{1,20}})(?=\s*[,}}])') for name in ("prompt_eval_count", "eval_count")}
 """Of a body that was cut. Within a JSON string quotes are escaped, so no text is taken for the field."""
@@ -69,11 +69,7 @@ def _merge(merged: Outline, line: Outline) -> None:
 
 
 def _reading(outline: Outline) -> Reading:
-    usage, refused = None, None
-    try:
-        usage = _usage(outline)
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(_usage, outline)
     return Reading(
         usage=usage,
         model=word(outline.model),

@@ -3,7 +3,7 @@
 Source: Ollama API, "Generate embeddings". Its older `/api/embeddings` counts nothing; it is read as OpenAI's are.
 """
 
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect
 from processors.dialects.ollama_counts import of_json, of_stream
 
 
@@ -11,8 +11,4 @@ def claims(path: str) -> bool:
     return path.endswith("/api/embed")
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
-DIALECT = Dialect(name="ollama.embed", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(name="ollama.embed", claims=claims, of_json=of_json, of_stream=of_stream)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from processors.dialects.answer import Answer
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.openai_usage import responses_usage
 from processors.dialects.outline import Outline, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading, free, word
@@ -60,15 +60,10 @@ def of_stream(_events: Events) -> Reading:
     return Reading()
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
 DIALECT = Dialect(
     name="openai.batches",
     claims=claims,
     methods=frozenset({"GET", "POST"}),
     of_json=of_json,
     of_stream=of_stream,
-    message_of=message_of,
 )

@@ -6,7 +6,7 @@ behind them: of a body that was cut they are found in the tail.
 
 from processors.dialects.answer import Answer
 from processors.dialects.chunks import chunks_reading
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.openai_usage import embeddings_usage
 from processors.dialects.outline import outline_of, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading
@@ -25,8 +25,4 @@ def of_stream(events: Events) -> Reading:
     return chunks_reading(events, embeddings_usage)
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
-DIALECT = Dialect(name="openai.embeddings", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(name="openai.embeddings", claims=claims, of_json=of_json, of_stream=of_stream)

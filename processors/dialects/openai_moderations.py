@@ -6,7 +6,7 @@ same shape and may bill: whose model answered decides.
 
 from processors.dialects.answer import Answer
 from processors.dialects.chunks import chunks_reading
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.openai_usage import chat_usage
 from processors.dialects.outline import outline_of, outline_of_pieces, reading_of
 from processors.dialects.reading import Reading, free
@@ -30,8 +30,4 @@ def of_stream(events: Events) -> Reading:
     return chunks_reading(events, chat_usage)
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
-DIALECT = Dialect(name="openai.moderations", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(name="openai.moderations", claims=claims, of_json=of_json, of_stream=of_stream)

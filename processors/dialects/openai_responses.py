@@ -16,7 +16,7 @@ from processors.dialects.charges import stated_cost
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.openai_usage import context_of, responses_usage
 from processors.dialects.reading import Problem, Reading, part, problem_of, word
-from processors.usage import UsageRefused
+from processors.usage import or_refused
 
 RUNNING = frozenset({"queued", "in_progress"})
 BILLED_LATER = "a background response is billed as it is made; it tells its tokens when it is retrieved"
@@ -112,11 +112,7 @@ def _flag_in(head: str) -> bool | None:
 
 
 def _reading(response: Plain) -> Reading:
-    usage, refused = None, None
-    try:
-        usage = responses_usage(response.usage, web_searches=_web_searches(response))
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(responses_usage, response.usage, web_searches=_web_searches(response))
     return Reading(
         usage=usage,
         model=word(response.model),

@@ -4,10 +4,10 @@ Source: OpenAI API reference, "Create speech" and "Speech streaming events" (rea
 neither model nor usage; with `stream_format` `sse` the last event has usage. All output is sound and priced as the model's output.
 """
 
-from processors.dialects.answer import UNREADABLE, Answer, object_of
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.answer import UNREADABLE, Answer
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.openai_usage import responses_usage
-from processors.dialects.outline import Outline, outline_of, reading_of
+from processors.dialects.outline import outline_of, reading_of, reading_of_events
 from processors.dialects.reading import Reading
 
 SOUND = Reading(unpriced="an answer of sound reports no usage")
@@ -28,19 +28,7 @@ def of_json(answer: Answer) -> Reading:
 
 
 def of_stream(events: Events) -> Reading:
-    merged = Outline()
-    for event in reversed(events):
-        if b'"usage"' not in event.data and b'"error"' not in event.data:
-            continue
-        said = object_of(event.data) or {}
-        merged.usage = said.get("usage") if merged.usage is None else merged.usage
-        merged.error = said.get("error") if merged.error is None else merged.error
-    return reading_of(merged, responses_usage)
+    return reading_of_events(events, responses_usage)
 
 
-def message_of(_events: Events) -> Message | None:
-    """In one piece it would be sound, no message."""
-    return None
-
-
-DIALECT = Dialect(name="openai.speech", claims=claims, of_json=of_json, of_stream=of_stream, message_of=message_of)
+DIALECT = Dialect(name="openai.speech", claims=claims, of_json=of_json, of_stream=of_stream)

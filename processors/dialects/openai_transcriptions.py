@@ -15,7 +15,7 @@ import msgspec
 from processors.dialects.answer import Answer, object_of
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.openai_usage import responses_usage
-from processors.dialects.outline import Outline, outline_of_pieces, reading_of
+from processors.dialects.outline import Outline, outline_of_pieces, reading_of, reading_of_events
 from processors.dialects.reading import Reading, part
 from processors.usage import Usage, UsageRefused, seconds
 
@@ -76,14 +76,7 @@ def _groq_usage(duration: object) -> Usage | None:
 
 def of_stream(events: Events) -> Reading:
     """`transcript.text.done` comes last and has usage."""
-    merged = Outline()
-    for event in reversed(events):
-        if b'"usage"' not in event.data and b'"error"' not in event.data:
-            continue
-        said = object_of(event.data) or {}
-        merged.usage = said.get("usage") if merged.usage is None else merged.usage
-        merged.error = said.get("error") if merged.error is None else merged.error
-    return reading_of(merged, usage_of)
+    return reading_of_events(events, usage_of)
 
 
 def message_of(events: Events) -> Message | None:

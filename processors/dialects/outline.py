@@ -1,18 +1,19 @@
 """The few top-level fields of an OpenAI-shaped answer that matter; the rest is skipped, not built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from processors.dialects.answer import Answer, last_object, word_in
+from processors.dialects.answer import Answer, last_object, object_of, word_in
 from processors.dialects.charges import COUNTED, SONAR, STATED, billed_beside, stated_cost
 from processors.dialects.google_usage import PROVISIONED, TRAFFIC, is_provisioned, traffic_in
 from processors.dialects.google_usage import context_of as google_context_of
 from processors.dialects.openai_usage import context_of, with_thoughts
 from processors.dialects.reading import Problem, Reading, problem_of, word
-from processors.usage import Usage, UsageRefused
+from processors.dialects.sse import ServerSentEvent
+from processors.usage import Usage, or_refused
 
 BESIDE_TOKENS = STATED | COUNTED | {TRAFFIC}
 """Fields of usage that decide the price beside tokens. Most answers have none, and are done with after one look for them all."""
@@ -78,18 +79,26 @@ def problem_in(outline: Outline) -> Problem | None:
     return None
 
 
+def reading_of_events(events: Sequence[ServerSentEvent], usage_of: Callable[[object], Usage | None]) -> Reading:
+    """Of a stream whose last events have all that counts: usage, or an error."""
+    merged = Outline()
+    for event in reversed(events):
+        if b'"usage"' not in event.data and b'"error"' not in event.data:
+            continue
+        said = object_of(event.data) or {}
+        merged.usage = said.get("usage") if merged.usage is None else merged.usage
+        merged.error = said.get("error") if merged.error is None else merged.error
+    return reading_of(merged, usage_of)
+
+
 def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, finish_reason: str | None = None) -> Reading:
-    usage, refused = None, None
     reported = outline.usage
     if reported is None and outline.x_groq is not None and isinstance(outline.x_groq, dict):
         reported = outline.x_groq.get("usage")
     model, traffic, stated, unpriced = word(outline.model), None, None, None
     if isinstance(reported, dict) and (not BESIDE_TOKENS.isdisjoint(reported) or (model is not None and model.startswith(SONAR))):
         traffic, stated, unpriced = traffic_in(reported), stated_cost(reported), billed_beside(reported, model)
-    try:
-        usage = usage_of(with_thoughts(reported) if model is not None and "gemini" in model else reported)
-    except UsageRefused as error:
-        refused = str(error)
+    usage, refused = or_refused(usage_of, with_thoughts(reported) if model is not None and "gemini" in model else reported)
     return Reading(
         usage=usage,
         model=model,

@@ -12,7 +12,7 @@ import msgspec
 from processors.dialects import bedrock_usage, google_gemini, google_paths, outline
 from processors.dialects.answer import UNREADABLE, Answer
 from processors.dialects.arrays import items_of
-from processors.dialects.dialect import Dialect, Events, Message
+from processors.dialects.dialect import Dialect, Events
 from processors.dialects.reading import Problem, Reading
 from processors.usage import Usage
 
@@ -67,10 +67,6 @@ def _problem(said: Counted) -> Problem | None:
     return google_gemini.problem_in(said.error) or outline.problem_in(said)
 
 
-def message_of(_events: Events) -> Message | None:
-    return None
-
-
 def model_in(path: str) -> str | None:
     """Anthropic's count on Vertex names its model in the body, and its path a method in the place of one."""
     if _is_bedrock(path):
@@ -83,7 +79,6 @@ DIALECT = Dialect(
     claims=claims,
     of_json=of_json,
     of_stream=of_stream,
-    message_of=message_of,
     pieces=items_of,
     model_in=model_in,
 )

@@ -9,20 +9,8 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from ingress.cache_store import CacheUnavailable, SharedCache, Stored
-
-KEY, OTHER = b"k" * 32, b"o" * 32
-
-
-class Clock:
-    now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def stored(name: str = "a", body: bytes = b"{}") -> Stored:
-    return Stored(call_id=name, headers=[(b"content-type", b"text/plain")], pieces=[body], sized=True, latency_ms=5.0)
+from ingress.cache_store import CacheUnavailable, SharedCache
+from tests.fakes.answers import KEY, Clock, stored
 
 
 @pytest.fixture

@@ -13,20 +13,9 @@ from hypothesis import strategies as st
 from ingress.cache_store import TOUCHED_S, CacheStore, SharedCache, Stored
 from ingress.redis_cache import RedisCache
 from ingress.redis_link import RedisLink
+from tests.fakes.answers import KEY, OTHER, Clock, stored
 
-KEY, OTHER = b"k" * 32, b"o" * 32
 LIMIT = 2 << 20
-
-
-class Clock:
-    now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def stored(name: str = "a", body: bytes = b"{}") -> Stored:
-    return Stored(call_id=name, headers=[(b"content-type", b"text/plain")], pieces=[body], sized=True, latency_ms=5.0)
 
 
 @pytest.fixture
