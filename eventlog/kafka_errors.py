@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from aiokafka import errors
 
+import eventlog.kafka_mended  # noqa: F401 - whoever meets these errors talks to a cluster
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_metadata import OLDEST
 from eventlog.port import LogUnavailable
