@@ -1,7 +1,7 @@
 """A reader of the embedded log: it reads when there is something, and otherwise waits without burning time.
 
-A commit in this process wakes it at once. One of another process shows in the file's data version, which is looked at every
-few milliseconds.
+A commit to its topics in this process wakes it at once. One of another process shows in the file's data version, which is looked at
+every few milliseconds, and less often the longer nothing has come.
 """
 
 import threading
@@ -50,7 +50,7 @@ class EmbeddedReader:
 
     async def _read(self, max_bytes: int, deadline: float) -> list[Record]:
         wanted = [(place, self._positions[place]) for place in self._turn]
-        with self._news.subscription() as wake:
+        with self._news.subscription(topic for topic, _ in self._turn) as wake:
             self._wait = Wait(wake, threading.Event(), deadline)
             try:
                 return await self._file.run(_read_or_wait, wanted, max_bytes, self._wait)
@@ -117,7 +117,7 @@ def _read_or_wait(file: LogFile, wanted: Sequence[tuple[Place, int]], max_bytes:
         if version != seen:
             if records := store.read(file, wanted, max_bytes):
                 return records
-            seen, pause_s = version, SHORTEST_PAUSE_S
+            seen = version
         left_s = wait.deadline - time.monotonic()
         if left_s <= 0:
             break

@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
@@ -81,30 +81,25 @@ def _open_file(opening: Opening) -> LogFile:
 
 
 class News:
-    """Tells the readers of this process that something was appended."""
+    """Tells the readers of this process that something was appended to their topics. Whoever follows a quiet one is left in peace."""
 
     def __init__(self) -> None:
-        self._events: set[threading.Event] = set()
+        self._subscribed: dict[threading.Event, frozenset[str]] = {}
 
-    def tell(self) -> None:
-        for event in self._events:
-            event.set()
+    def tell(self, topics: Set[str]) -> None:
+        for event, wanted in self._subscribed.items():
+            if not wanted.isdisjoint(topics):
+                event.set()
 
-    def subscription(self) -> "Subscription":
-        return Subscription(self._events)
-
-
-class Subscription:
-    def __init__(self, events: set[threading.Event]) -> None:
-        self._events = events
-        self._event = threading.Event()
-
-    def __enter__(self) -> threading.Event:
-        self._events.add(self._event)
-        return self._event
-
-    def __exit__(self, *_: object) -> None:
-        self._events.discard(self._event)
+    @contextmanager
+    def subscription(self, topics: Iterable[str]) -> Iterator[threading.Event]:
+        """What is set when something comes to one of `topics`, while the block lasts."""
+        event = threading.Event()
+        self._subscribed[event] = frozenset(topics)
+        try:
+            yield event
+        finally:
+            del self._subscribed[event]
 
 
 class Waiting(NamedTuple):
@@ -167,7 +162,7 @@ class Appends:
                 if not waiting.done.done():
                     waiting.done.set_exception(error)
             return
-        self._news.tell()
+        self._news.tell({row.place[0] for row in rows})
         for waiting in group:
             if not waiting.done.done():
                 waiting.done.set_result(None)

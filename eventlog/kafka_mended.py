@@ -17,6 +17,8 @@ def _send_or_say_it_is_closed(self: AIOKafkaConnection, request: Any, expect_res
     try:
         return _send(self, request, expect_response)
     except RuntimeError as error:
+        if type(error) is not RuntimeError:
+            raise  # errors of aiokafka's own, and NotImplementedError, are such too
         self.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
 

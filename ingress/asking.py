@@ -10,7 +10,7 @@ from ingress.caching import Cache
 from ingress.call import Call
 from ingress.config import AttemptLimits, IngressConfig
 from ingress.connection import Answer
-from ingress.directives import Directives
+from ingress.directives import NOTHING, Directives
 from ingress.errors import BadDirective, BodyTooLarge, UpstreamError
 from ingress.intake import Intake
 from ingress.limits import Limits
@@ -73,7 +73,7 @@ class Asking:
         """The provider's answer to the request. Raises CallFailed, ClientLeft."""
         recording, key = call.recording, call.recording.key
         directives = recording.directives
-        header = directives.needs_body
+        header = None if directives is NOTHING else directives.needs_body
         if header is None and directives.rate_limit is None and (key is None or not key.limits):
             return await self._once(call, route, await self._intake.body(call.exchange, recording))
         whole = header is not None or (directives.user_id is None and self._windows.by_user(recording))  # the body may name the user
@@ -87,8 +87,8 @@ class Asking:
 
     async def _once(self, call: Call, route: Route, body: Body) -> Answer:
         """As it came."""
-        if self._strict or body is None or isinstance(body, bytes):
-            await self._begin(call)
+        if (self._strict or body is None or isinstance(body, bytes)) and (began := self._begins(call)) is not None:
+            await began
         return await self._send(call, route, call.head.forwarded, body)
 
     def _check_stream(self, recording: Recording, header: str | None) -> None:
@@ -106,7 +106,8 @@ class Asking:
         kept = await self._kept(call, target)
         if kept is not None:
             await recording.goes_to(target.route, target.body)
-            await self._begin(call)
+            if (began := self._begins(call)) is not None:
+                await began
             return kept
         await self._windows.pass_(recording)
         if recording.directives.moderate and is_moderated(recording.target):
@@ -182,24 +183,19 @@ class Asking:
             ),
         )
 
-    async def _begin(self, call: Call) -> None:
-        began = self._begins(call)
-        if began is not None:
-            await began
-
     async def _try(self, call: Call, target: Target) -> Answer:
         recording = call.recording
         recording.fallback_index = target.index
         await recording.goes_to(target.route, target.body)
-        if not recording.tries:
-            await self._begin(call)
+        if not recording.tries and (began := self._begins(call)) is not None:
+            await began
         return await self._send(call, target.route, target.headers, target.body, fallback=target.index is not None)
 
-    async def _send(
+    def _send(
         self, call: Call, route: Route, headers: Sequence[tuple[bytes, bytes]], body: Body, *, fallback: bool = False
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         place = route.place
-        return await self._upstream.send(
+        return self._upstream.send(
             place.origin,
             call.exchange.method,
             route.target,

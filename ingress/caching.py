@@ -56,14 +56,14 @@ class Cache:
             if hit is not None:
                 recording.cache_reference_id = hit.stored.call_id
                 recording.fallback_index = hit.stored.fallback_index
-                recording.own_headers += [
+                recording.tells(
                     (b"Helicone-Cache", b"HIT"),
                     (b"Helicone-Cache-Bucket-Idx", b"%d" % hit.slot),
                     (b"Helicone-Cache-Latency", b"%d" % round(hit.stored.latency_ms)),
-                ]
+                )
                 return CachedAnswer(hit.stored)
         if wish.read or wish.replaces:
-            recording.own_headers.append((b"Helicone-Cache", b"MISS"))
+            recording.tells((b"Helicone-Cache", b"MISS"))
         if wish.save and ttl_s > 0:
             recording.saving = Saving(key, wish, ttl_s, self._entry_bytes)
         return None

@@ -136,6 +136,8 @@ class Copy:
 
     def end(self) -> None:
         """No more comes; what decoders held back is kept."""
+        if not self._chain:
+            return
         chain, self._chain = self._chain, ()
         try:
             for decoded in _ends(chain):
@@ -174,15 +176,17 @@ class Copy:
                 omitted=omitted,
                 undecodable=self.undecodable,
             )
-        text, coded = _as_text(self._decoded.head, broken_off=broken_off or self._decoded.truncated)
-        tail = _tail_text(self._decoded.tail) if self._decoded.truncated and text is not None else None
+        decoded = self._decoded
+        truncated = decoded.truncated
+        text, coded = _as_text(decoded.head, broken_off=broken_off or truncated)
+        tail = _tail_text(decoded.tail) if truncated and text is not None else None
         return Body(
             text=text,
             base64=coded,
             tail=tail,
             size=self.size,
             content_type=content_type,
-            truncated=self._decoded.truncated,
+            truncated=truncated,
             omitted=omitted,
         )
 

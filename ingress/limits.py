@@ -133,13 +133,13 @@ class Limits:
             shown, verdict = tightest(windows, judged.verdicts)
             if not verdict.allowed:
                 raise RateLimited(shown.policy, verdict, of_key=shown.policy is not asked)
-            recording.own_headers += told(shown.policy, verdict)
+            recording.tells(*told(shown.policy, verdict))
             costly = [window for window in windows if window.policy.unit is Unit.CENTS]
             if costly:
                 await self._ledger.limit_costs()
                 recording.costs_count(_spends(costly, judged.ledger))
         elif asked is not None and nobody:
-            recording.own_headers += told(asked, None)
+            recording.tells(*told(asked, None))
 
     def _not_counted(self, error: LedgerUnavailable) -> None:
         """Raises LimitsUnavailable where nothing is to pass uncounted."""

@@ -178,15 +178,9 @@ class Proxy:
         recording, head = call.recording, call.head
         if call.exchange.method in NOT_FOR_US:
             self._refuse_method(call)
-        directives = parse_directives(with_defaults(head.ours, recording.key))
-        if head.stripe_customer is not None:
-            directives = with_property(directives, STRIPE_CUSTOMER, text_of(head.stripe_customer))
-        recording.direct(directives)
-        if directives.debug:
-            self._explain(recording)
-        if directives.needs_body is not None:
-            check(directives, self._config.attempts)
-        named = directives.target
+        named = None
+        if head.ours or recording.key is not None or head.stripe_customer is not None:  # most calls ask for nothing
+            named = self._obey(recording, head)
         if named is None:
             route = self._router.route(recording.target, head.host, anthropic=head.anthropic)
         else:
@@ -196,9 +190,21 @@ class Proxy:
             self._refuse_upgrade(call)
         return route
 
+    def _obey(self, recording: Recording, head: RequestHead) -> tuple[str, str] | None:
+        """What is asked for by header, or by default. The target that is named, and by which header. Raises BadRequest."""
+        directives = parse_directives(with_defaults(head.ours, recording.key))
+        if head.stripe_customer is not None:
+            directives = with_property(directives, STRIPE_CUSTOMER, text_of(head.stripe_customer))
+        recording.direct(directives)
+        if directives.debug:
+            self._explain(recording)
+        if directives.needs_body is not None:
+            check(directives, self._config.attempts)
+        return directives.target
+
     def _explain(self, recording: Recording) -> None:
         if self._admission.open or self._admission.sees_all(Caller(recording.organization, recording.key)):
-            recording.own_headers.append((b"Helicone-Debug", explained(understood(recording.directives))))
+            recording.tells((b"Helicone-Debug", explained(understood(recording.directives))))
         else:
             recording.warn("Helicone-Debug needs a key with the scope admin")
 

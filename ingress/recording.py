@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from os import urandom
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -34,28 +36,38 @@ from ingress.streams import ENDING, has_ended, is_event_stream
 from ingress.telemetry import UNKNOWN
 from ingress.upstream import Origin
 
-_POOL = 4_096
+_POOL = 8_192
+"""Hexadecimal digits that are drawn at once."""
+_DIGITS = 19
+"""So many, four bits each but for one of two, are a call's own: 74 bits."""
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 _WHOLE = frozenset({Outcome.COMPLETED, Outcome.PROVIDER_ERROR})
 _NOT_ASKED = frozenset({Outcome.REJECTED, Outcome.RATE_LIMITED})
 _HEAD_SEARCHED = 1 << 20
 
 
+NO_WORDS: Mapping[str, str] = {}
+NO_COUNTS: Mapping[str, int] = {}
+
+
 class CallIds:
-    """Ids of calls: UUID version 7, so that they sort by time. Random bytes come by the pool: one draw costs as much as a hundred."""
+    """Ids of calls: UUID version 7 (RFC 9562, section 5.7), so that they sort by time.
+
+    Random digits come by the pool: one draw costs as much as a hundred.
+    """
 
     def __init__(self) -> None:
-        self._pool = b""
+        self._pool = ""
         self._next = _POOL
 
     def draw(self, now: float) -> CallId:
         """`now` in seconds since 1970."""
-        if self._next >= _POOL:
-            self._pool, self._next = urandom(_POOL), 0
-        chance = int.from_bytes(self._pool[self._next : self._next + 10])
-        self._next += 10 if self._next + 20 <= _POOL else _POOL
-        high = (int(now * 1000) & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | chance >> 68
-        text = f"{high << 64 | 1 << 63 | chance & 0x3FFF_FFFF_FFFF_FFFF:032x}"
-        return CallId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+        begin = self._next
+        if begin + _DIGITS > _POOL:
+            self._pool, begin = urandom(_POOL // 2).hex(), 0
+        self._next = begin + _DIGITS
+        chance, time = self._pool[begin : begin + _DIGITS], f"{int(now * 1000) & 0xFFFF_FFFF_FFFF:012x}"
+        return CallId(f"{time[:8]}-{time[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}")
 
 
 class _Wanted(Struct):
@@ -121,6 +133,21 @@ def instant(now: float) -> datetime:
     return datetime.fromtimestamp(now, UTC)
 
 
+def _said(directives: Directives) -> dict[str, object]:
+    """What headers said of the call's facts, but whose it is."""
+    return {
+        "model_override": directives.model_override,
+        "session_id": directives.session_id,
+        "session_name": directives.session_name,
+        "session_path": directives.session_path,
+        "properties": directives.properties,
+        "prompt_id": directives.prompt_id,
+        "prompt_version": directives.prompt_version,
+        "omit_request": directives.omit_request,
+        "omit_response": directives.omit_response,
+    }
+
+
 @lru_cache(maxsize=1024)
 def _text_of(origin: Origin) -> str:
     return str(origin)
@@ -177,9 +204,9 @@ class Recording:
         """The provider's key, where it is one that is kept here."""
         self.key: ApiKey | None = None
         """By which the caller is known."""
-        self.own_headers: list[tuple[bytes, bytes]] = []
+        self.own_headers: Sequence[tuple[bytes, bytes]] = ()
         """What the answer says besides, of what was asked for by headers."""
-        self.prompt_inputs: dict[str, str] = {}
+        self.prompt_inputs: Mapping[str, str] = NO_WORDS
         """What was filled into the prompt."""
         self.kept = True
         """It is written down."""
@@ -193,7 +220,7 @@ class Recording:
         """The answer's content length."""
         self.status: int | None = None
         self.ttft_ms: float | None = None
-        self.tries: list[Try] = []
+        self.tries: Sequence[Try] = ()
         """Of a call that may be made several times."""
         self.fallback_index: int | None = None
         self.cache_reference_id: str | None = None
@@ -210,7 +237,7 @@ class Recording:
         """ResponseCompleted was made."""
         self.redacting: asyncio.Task[None] | None = None
         """A body of it is being searched, or was, for what is to be redacted."""
-        self.redactions: dict[str, int] = {}
+        self.redactions: Mapping[str, int] = NO_COUNTS
         """How often something was replaced in the request's stored body, by its name."""
         self._asked: Asked | None = None
         self._facts: CallFacts | None = None
@@ -229,13 +256,17 @@ class Recording:
         if route is not self.route:
             self.route, self._facts = route, None
 
-    def filled_with(self, inputs: dict[str, str]) -> None:
+    def filled_with(self, inputs: Mapping[str, str]) -> None:
         if inputs:
             self.prompt_inputs, self._facts = inputs, None
 
     def costs_count(self, spends: tuple[Spend, ...]) -> None:
         if spends:
             self.spends, self._facts = spends, None
+
+    def tells(self, *headers: tuple[bytes, bytes]) -> None:
+        """The answer says this besides."""
+        self.own_headers = [*self.own_headers, *headers]
 
     def warn(self, warning: str) -> None:
         """Once, however often it is so."""
@@ -278,19 +309,24 @@ class Recording:
             request_bytes=self.request_bytes,
             response=self._response_body(broken_off=outcome not in _WHOLE),
             request_truncated=self.copy is not None and self.copy.truncated,
-            attempts=self._attempts(outcome),
-            tries=tuple(self.tries),
-            fallback_index=self.fallback_index,
-            cache_hit=self.cache_reference_id is not None,
-            cache_reference_id=self.cache_reference_id,
             error=error,
+            **({} if self._asked_once(outcome) else self._tried(outcome)),
         )
 
-    def _attempts(self, outcome: Outcome) -> int:
-        """How often the provider was asked."""
-        if self.tries:
-            return len(self.tries)
-        return 0 if outcome in _NOT_ASKED or self.cache_reference_id is not None else 1
+    def _asked_once(self, outcome: Outcome) -> bool:
+        """The provider was, as in most calls, and there was no other way."""
+        return not (self.tries or outcome in _NOT_ASKED) and self.fallback_index is None and self.cache_reference_id is None
+
+    def _tried(self, outcome: Outcome) -> dict[str, Any]:
+        """What came of the tries, and of the cache."""
+        asked = 0 if outcome in _NOT_ASKED or self.cache_reference_id is not None else 1
+        return {
+            "attempts": len(self.tries) or asked,
+            "tries": tuple(self.tries),
+            "fallback_index": self.fallback_index,
+            "cache_hit": self.cache_reference_id is not None,
+            "cache_reference_id": self.cache_reference_id,
+        }
 
     def facts(self) -> CallFacts:
         """Made once, when the request body is known; before that, as much as there is."""
@@ -302,8 +338,13 @@ class Recording:
         return facts
 
     def _make_facts(self) -> CallFacts:
-        directives, head, asked = self.directives, self.head, self._what_was_asked()
+        directives, asked = self.directives, self._what_was_asked()
         target, base = self._where()
+        said: dict[str, Any] = {} if directives is NOTHING else _said(directives)
+        if self.prompt_inputs and not directives.omit_request:
+            said["prompt_inputs"] = self.prompt_inputs
+        if self.spends:
+            said["spends"] = self.spends
         return CallFacts(
             call_id=self.call_id,
             request_id=self.request_id,
@@ -314,20 +355,10 @@ class Recording:
             path=target,
             target_url=base + target,
             model=asked.model,
-            model_override=directives.model_override,
             stream=asked.stream or b"alt=sse" in self.target,
             user_id=directives.user_id or asked.user,
-            session_id=directives.session_id,
-            session_name=directives.session_name,
-            session_path=directives.session_path,
-            properties=directives.properties,
-            prompt_id=directives.prompt_id,
-            prompt_version=directives.prompt_version,
-            prompt_inputs={} if directives.omit_request else self.prompt_inputs,
-            traceparent=head.traceparent,
-            omit_request=directives.omit_request,
-            omit_response=directives.omit_response,
-            spends=self.spends,
+            traceparent=self.head.traceparent,
+            **said,
         )
 
     def _where(self) -> tuple[str, str]:
