@@ -121,6 +121,8 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The model asked for, from the request body."""
     model_override: str | None = None
     """`Helicone-Model-Override`: the name to price and show the call by."""
+    cost_override: dict[str, str] = {}
+    """`Helicone-Cost-Override`: rates of the caller's own, USD for a million tokens (`request`: for a call), in plain digits."""
     stream: bool = False
     """The request asked for a stream."""
     user_id: str | None = None

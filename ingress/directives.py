@@ -57,6 +57,7 @@ class Directives(Struct, frozen=True, kw_only=True):
     """Among the properties too."""
     prompt_mode: Mode | None = None
     model_override: str | None = None
+    cost_override: Mapping[str, str] = {}
     omit_request: bool = False
     omit_response: bool = False
     retry_enabled: bool = False

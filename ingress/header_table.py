@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from eventlog.own_rates import EXAMPLE as RATES_EXAMPLE
+from eventlog.own_rates import UNITS, parse_rates
 from ingress.cache import MOST_SLOTS, parse_ignored
 from ingress.errors import BadDirective
 from ingress.fallbacks import EXAMPLE as FALLBACKS_EXAMPLE
@@ -62,6 +64,13 @@ def _fallbacks(_name: str, value: str) -> tuple[Fallback, ...]:
 
 def _ignored(name: str, value: str) -> tuple[str, ...]:
     return parse_ignored(shown(name), value)
+
+
+def _rates(name: str, value: str) -> dict[str, str]:
+    try:
+        return parse_rates(value)
+    except ValueError as error:
+        raise BadDirective(f"{shown(name)} {error}; an example: {RATES_EXAMPLE}", field=shown(name)) from None
 
 
 def _policy(_name: str, value: str) -> Policy:
@@ -139,6 +148,14 @@ HEADERS = (
         "a model's name",
         "gpt-4o",
         "The name that the call is shown and priced by; the request stays as it is.",
+    ),
+    Header(
+        "Helicone-Cost-Override",
+        "cost_override",
+        _rates,
+        f"`NAME=AMOUNT`, separated by commas: {', '.join(f'`{name}`' for name in UNITS)}",
+        RATES_EXAMPLE,
+        "What this call costs, in USD for a million tokens (`request`: for a call), whatever any price list says.",
     ),
     Header("Helicone-Omit-Request", "omit_request", _flag, FLAG, "true", "The request's body is not kept."),
     Header("Helicone-Omit-Response", "omit_response", _flag, FLAG, "true", "The answer's body is not kept; its tokens are counted."),

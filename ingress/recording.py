@@ -137,6 +137,7 @@ def _said(directives: Directives) -> dict[str, object]:
     """What headers said of the call's facts, but whose it is."""
     return {
         "model_override": directives.model_override,
+        "cost_override": dict(directives.cost_override),
         "session_id": directives.session_id,
         "session_name": directives.session_name,
         "session_path": directives.session_path,

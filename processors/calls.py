@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from eventlog.codec import Batch
 from eventlog.events import CallFacts, CallPriced, Outcome, ResponseCompleted, TokenUsage
+from eventlog.own_rates import told
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
@@ -122,6 +123,8 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
 
 def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None, rates: RateBook) -> Price:
     call = event.call
+    if call.cost_override and event.outcome in ANSWERED:
+        return _own_price(call, reading, event.outcome, rates)
     if call.provider in LOCAL and dialect is not None and event.outcome in ANSWERED:
         return Price(Decimal(0), f"runs locally: {call.provider} bills nobody")
     if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
@@ -143,6 +146,15 @@ def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, 
         target_url=call.target_url,
         context=reading.context,
     )
+
+
+def _own_price(call: CallFacts, reading: Reading, outcome: Outcome, rates: RateBook) -> Price:
+    """By the rates that the call itself stated. What an error or a broken answer without usage costs, nobody knows."""
+    if reading.refused is not None:
+        return unpriced(f"usage refused, {reading.refused}")
+    if reading.usage is None and outcome is not Outcome.COMPLETED:
+        return unpriced(f"no usage reported, {outcome}")
+    return rates.price_by(call.cost_override, reading.usage, source=f"Helicone-Cost-Override: {told(call.cost_override)}")
 
 
 def _search_beside(call: CallFacts) -> str | None:

@@ -13,6 +13,7 @@ from genai_prices.data_units import unit_data
 from genai_prices.units import UnitDef, UnitRegistry
 from msgspec import Struct, structs
 
+from eventlog.own_rates import REQUEST, OwnRates
 from processors.usage import Usage
 
 UNITS = UnitRegistry(unit_data)
@@ -162,6 +163,35 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         prices_tokens=not lines or any(line.key != SECONDS for line in lines),
         prices_seconds=SECONDS in tokens,
     )
+
+
+OWN_KEYS = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "request": "requests_kcount",
+}
+"""Names of rates that people state, and the price list's."""
+
+
+def own_card(own: OwnRates, source: str) -> Card:
+    """`own` as `eventlog.own_rates` checks it."""
+    if "cache_write_1h" in own:
+        own = {"cache_write": own["input"]} | dict(own)  # the price list knows no rate for an hour without one for the rest
+    amounts = {OWN_KEYS[name]: Decimal(amount) for name, amount in own.items()}
+    if REQUEST in own:
+        amounts[OWN_KEYS[REQUEST]] *= 1000
+    if own.keys() == {REQUEST}:
+        fixed = Decimal(own[REQUEST])
+        return Card(
+            name=source, source=source, lines=(), gaps=(), fixed=fixed, steps=(), prices_audio=True, prices_tokens=True, prices_seconds=True
+        )
+    card = card_of(listed.ModelPrice(**amounts), name=source, source=source, uniform_audio=True)
+    assert isinstance(card, Card)  # noqa: S101 - a rate of the prompt and one of the answer are sound whatever they are
+    return card
 
 
 def _rates(prices: listed.ModelPrice) -> dict[str, Rate] | None:

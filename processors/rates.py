@@ -17,7 +17,8 @@ from genai_prices import types as listed
 from genai_prices.data import providers as bundled_providers
 from msgspec import Struct
 
-from processors.cards import Card, Unpriced, card_of
+from eventlog.own_rates import OwnRates
+from processors.cards import Card, Unpriced, card_of, own_card
 from processors.usage import Usage
 
 NAMES = {
@@ -79,6 +80,7 @@ class RateBook:
         self._version = version
         self._listings: dict[tuple[str, str, str], Listing | Unpriced] = {}
         self._cards: dict[tuple[str, str, str, int, PriceContext, tuple[bool, ...]], Card | Unpriced] = {}
+        self._own: dict[tuple[str, tuple[tuple[str, str], ...]], Card] = {}
 
     @classmethod
     def bundled(cls) -> "RateBook":
@@ -104,6 +106,19 @@ class RateBook:
         if isinstance(cost, Unpriced):
             return unpriced(cost.reason)
         return Price(cost, card.source_of(usage.input))
+
+    def price_by(self, own: OwnRates, usage: Usage | None, *, source: str) -> Price:
+        """What `usage` cost by rates that somebody stated; parts without a rate cost what the whole does. A call's alone needs no usage."""
+        key = (source, tuple(own.items()))
+        card = self._own.get(key)
+        if card is None:
+            if len(self._own) >= MEMO_LIMIT:
+                self._own.clear()
+            card = self._own[key] = own_card(own, source)
+        if usage is None:
+            return Price(card.fixed, card.source) if not card.lines else unpriced("no usage reported")
+        cost = card.cost_of(usage)
+        return unpriced(cost.reason) if isinstance(cost, Unpriced) else Price(cost, card.source)
 
     def _card(self, provider: str, place: str, model: str, at: datetime, context: PriceContext) -> Card | Unpriced:
         listing = self._listing(provider, place, model)

@@ -150,6 +150,18 @@ CASES: dict[str, tuple[Said, Sequence[str]]] = {
         ["", "prod", "true", "production,testing"],
     ),
     "Helicone-Model-Override": TEXT,
+    "Helicone-Cost-Override": (
+        [
+            ("input=2.5,output=10", {"input": "2.5", "output": "10"}),
+            (" output = 0 , input = 0.000000001 ", {"input": "0.000000001", "output": "0"}),
+            ("request=1000000", {"request": "1000000"}),
+            ("cache_read=1,input=2,output=3", {"input": "2", "output": "3", "cache_read": "1"}),
+        ],
+        [
+            *("", "2.5", "input=2.5", "output=1", "input=1,output=2,", "input=1,output=-2", "input=1,output=1e3", "input=1,output=nan"),
+            *("input=1,input=1,output=2", "prompt=1,output=2", "request=1000001", "input=1.0000000001,output=1", "input=,output=1"),
+        ],
+    ),
     "Helicone-Omit-Request": FLAG,
     "Helicone-Omit-Response": FLAG,
     "Helicone-Retry-Enabled": FLAG,

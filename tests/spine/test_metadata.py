@@ -1,6 +1,7 @@
 """What a caller says about a call by headers is what SQL answers about it."""
 
 import json
+from decimal import Decimal
 from uuid import uuid4
 
 import httpx
@@ -86,6 +87,15 @@ def test_a_model_override_prices_the_call(stack: Stack) -> None:
     row = stack.row(f"request_id = '{request_id}'")
     assert (row["model"], row["request_model"]) == ("gpt-4o", "my-deployment")
     assert row["cost_usd"] > 0
+
+
+def test_a_cost_override_prices_a_call_that_no_list_knows(stack: Stack) -> None:
+    request_id, rates = str(uuid4()), "input=2,output=8,request=0.01"
+    ask(stack, {"Helicone-Request-Id": request_id, "Helicone-Cost-Override": rates}, BODY | {"model": "nobody-knows-1"})
+    row = stack.row(f"request_id = '{request_id}'")
+    tokens = Decimal(row["prompt_tokens"] * 2 + row["completion_tokens"] * 8) / 1_000_000
+    assert Decimal(str(row["cost_usd"])) == tokens + Decimal("0.01")
+    assert row["price_source"] == "Helicone-Cost-Override: input=2,output=8,request=0.01"
 
 
 def test_an_unknown_model_has_no_cost(stack: Stack) -> None:

@@ -1,0 +1,58 @@
+"""Rates that somebody states for their own calls, in the place of a price list's: `input=2.5,output=10`."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+UNITS: Mapping[str, str] = {
+    "input": "the prompt",
+    "output": "the answer",
+    "cache_read": "of the prompt, what was read from the provider's cache; else as the prompt",
+    "cache_write": "of the prompt, what was written there; else as the prompt",
+    "cache_write_1h": "of that, what is kept for an hour; else as the rest of it",
+    "reasoning": "of the answer, reasoning; else as the answer",
+    "request": "each call, whatever its size",
+}
+"""What a rate may be of. In USD for a million tokens; that of `request` in USD for a call."""
+REQUEST = "request"
+EXAMPLE = "input=2.5,output=10"
+LARGEST = Decimal(1_000_000)
+_AMOUNT = re.compile(r"\d{1,7}(\.\d{1,9})?", re.ASCII)
+
+OwnRates = Mapping[str, str]
+"""By name as in `UNITS`, in plain digits."""
+
+
+def parse_rates(text: str) -> dict[str, str]:
+    """`name=amount`, separated by commas, in the order of `UNITS`. Raises ValueError that says what is wrong, less what it is about."""
+    said: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, amount = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in UNITS:
+            raise ValueError(f"has {part.strip()[:40]!r} where NAME=AMOUNT is expected; names are {', '.join(UNITS)}")
+        if name in said:
+            raise ValueError(f"says {name} twice")
+        said[name] = amount
+    return checked_rates(said)
+
+
+def checked_rates(said: OwnRates) -> dict[str, str]:
+    """In the order of `UNITS`. Raises ValueError, as `parse_rates` does."""
+    for name, amount in said.items():
+        if name not in UNITS:
+            raise ValueError(f"has no rate named {name[:40]!r}; names are {', '.join(UNITS)}")
+        if _AMOUNT.fullmatch(amount) is None or Decimal(amount) > LARGEST:
+            raise ValueError(
+                f"has {amount[:40]!r} for {name}: an amount is plain digits in USD, 0 to {LARGEST:,}, at most nine behind the point"
+            )
+    if not said:
+        raise ValueError("says no rate")
+    tokens = said.keys() - {REQUEST}
+    if tokens and not {"input", "output"} <= tokens:
+        raise ValueError("needs both input and output where tokens cost something: what is not said would be free")
+    return {name: said[name] for name in UNITS if name in said}
+
+
+def told(rates: OwnRates) -> str:
+    """As `parse_rates` reads it."""
+    return ",".join(f"{name}={amount}" for name, amount in rates.items())
