@@ -5,7 +5,7 @@ from functools import partial
 
 from ingress.attempts import Attempts, Target, TimeSpent, whole_of
 from ingress.beside import beside
-from ingress.cache import CACHE_CONTROL, Asked, CacheWish, heeding, key_of, ttl_of
+from ingress.cache import CACHE_CONTROL, Asked, CacheWish, changes_something, heeding, key_of, ttl_of
 from ingress.caching import Cache
 from ingress.call import Call
 from ingress.config import AttemptLimits, IngressConfig
@@ -130,6 +130,9 @@ class Asking:
         """An answer that was given before, where that is wished. Raises BadDirective."""
         recording, wish = call.recording, call.recording.directives.cache
         if wish is None:
+            return None
+        if changes_something(call.exchange.method, recording.target):
+            recording.warn("Helicone-Cache-Enabled is not obeyed: the call is no question to a model")
             return None
         if not recording.kept:
             recording.warn("Helicone-Cache-Enabled is not obeyed: the call has no good Heliograph key")

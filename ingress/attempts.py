@@ -78,7 +78,7 @@ class Attempts:
             answer, error, failed = await self._try(target, send)
             step = GiveUp() if failed is None else self._step(failed, target, made)
             if isinstance(step, GiveUp):
-                return _given_up(answer, error, failed, moved=bool(target.index))
+                return _given_up(answer, error, failed, again=len(self.tries) > 1)
             _let_go(answer)  # before the pause: a client that leaves in it must leave no connection behind
             if isinstance(step, Again):
                 await asyncio.sleep(step.pause_s)
@@ -138,12 +138,12 @@ class Attempts:
         )
 
 
-def _given_up(answer: Answer | None, error: UpstreamError | None, failed: Failed | None, *, moved: bool) -> Chosen:
-    """`moved`: others were asked before. Whoever began anew would ask all of them again."""
+def _given_up(answer: Answer | None, error: UpstreamError | None, failed: Failed | None, *, again: bool) -> Chosen:
+    """`again`: the same target, or another, was asked before. Whoever began anew would ask all of them again."""
     if answer is None:
         raise error or AssertionError
     spent = failed is not None and failed.retryable
-    return Chosen(answer=answer, gave_up=spent or (moved and answer.status >= FAILURES))
+    return Chosen(answer=answer, gave_up=spent or (again and answer.status >= FAILURES))
 
 
 def _let_go(answer: Answer | None) -> None:

@@ -32,6 +32,9 @@ VARYING = frozenset(
         b"accept",
         b"accept-encoding",
         b"accept-language",
+        b"content-encoding",
+        b"x-http-method-override",
+        b"groq-model-version",
         b"anthropic-version",
         b"anthropic-beta",
         b"x-anthropic-beta",
@@ -50,8 +53,10 @@ VARYING = frozenset(
 Sources (read 2026-11): API references of OpenAI, Anthropic, OpenRouter and Azure AI model inference; Google, "System parameters" and
 "Provisioned Throughput"; Azure, "Image generation tool".
 """
-VARYING_PREFIXES = (b"x-amzn-bedrock-", b"x-amzn-sagemaker-")
-"""Guardrails, traces, service tiers; variants of an endpoint. (Amazon, API references of InvokeModel and InvokeEndpoint, read 2026-11.)"""
+VARYING_PREFIXES = (b"x-amzn-bedrock-", b"x-amzn-sagemaker-", b"ai-")
+"""Guardrails, traces, service tiers; variants of an endpoint. (Amazon, API references of InvokeModel and InvokeEndpoint, read 2026-11.)
+Vercel's gateway is told the model, and whether to stream, by headers that begin with `ai-`.
+"""
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
 _NO_CREDENTIALS = frozenset({b"idempotency-key", b"x-idempotency-key"})
 _SHORT_LIVED = b"ya29."
@@ -59,9 +64,16 @@ _SHORT_LIVED = b"ya29."
 _SIGNED = re.compile(rb"AWS4-[A-Z0-9-]+ .*?Credential=([^/,\s]+)")
 """Amazon's signatures, new for every request; the access key's id stays."""
 _PERSONAL = re.compile(
-    rb"set-cookie2?|.*ratelimit.*|openai-organization|openai-project|www-authenticate|retry-after|x-should-retry|helicone-.*"
+    rb"set-cookie2?|.*ratelimit.*|.*-organization(-id)?|.*-project(-id)?|www-authenticate|retry-after|x-should-retry|helicone-.*"
 )
 """Headers of an answer that speak of whoever received it, or of that moment."""
+_ASKING = frozenset({b"POST", b"GET"})
+_PARTS = re.compile(rb"[/:]")
+_CHANGING = frozenset(
+    b"files uploads batches threads assistants vector_stores fine_tuning fine-tuning containers conversations evals cancel"
+    b" batchpredictionjobs cachedcontents tunedmodels batchgeneratecontent async-invoke model-invocation-job skills".split()
+)
+"""Parts of a path that lead to what providers keep. (API references of OpenAI, Anthropic, Google, Amazon, Mistral, read 2026-11.)"""
 _FRESH = re.compile(r"(?:^|[,\s])(no-cache|no-store)(?=$|[,;=\s])", re.IGNORECASE)
 _MAX_AGE = re.compile(r"(?:^|[,\s])(s-maxage|max-age)\s*=\s*(\"?)([^,\s\"]*)\2", re.IGNORECASE)
 
@@ -135,6 +147,11 @@ def credential_of(value: bytes, *, known: bool) -> bytes:
     if known and value.removeprefix(b"Bearer ").removeprefix(b"bearer ").startswith(_SHORT_LIVED):
         return b"short-lived"
     return blake2b(value, digest_size=32).digest()
+
+
+def changes_something(method: bytes, target: bytes) -> bool:
+    """Whether a call does more than ask a model, or looks at what changes by itself: its answer may not be given again."""
+    return method not in _ASKING or any(part in _CHANGING for part in _PARTS.split(target.partition(b"?")[0].lower()))
 
 
 def body_that_counts(body: bytes, ignored: Sequence[str]) -> bytes:

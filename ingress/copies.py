@@ -198,9 +198,13 @@ def body_of(data: bytes, content_type: str | None, *, omitted: bool = False) -> 
 
 
 def without(secret: str, body: Body) -> Body:
-    """`body`, in which a provider may have repeated what it was sent."""
+    """`body`, in which a provider may have repeated what it was sent. One that could not be decoded is not kept: nobody can look for it."""
+    if body.undecodable is not None:
+        return replace(body, base64=None)
     text, tail = (part.replace(secret, MASK) if part is not None else None for part in (body.text, body.tail))
-    return replace(body, text=text, tail=tail)
+    raw = None if body.base64 is None else base64.b64decode(body.base64)
+    coded = body.base64 if raw is None or secret.encode() not in raw else _base64(raw.replace(secret.encode(), MASK.encode()))
+    return replace(body, text=text, tail=tail, base64=coded)
 
 
 def _through(chain: Sequence[Decoder], piece: bytes) -> Iterator[bytes]:

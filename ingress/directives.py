@@ -184,7 +184,8 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
             said[header.field] = header.read(name.decode("latin-1"), text_of(raw) if header.masked else plain_text_of(raw))
         elif name.startswith(_PROPERTY):
             if len(name) > len(_PROPERTY):
-                properties[name[len(_PROPERTY) :].decode("latin-1")] = text_of(raw)
+                named = name[len(_PROPERTY) :]
+                properties[(masked(named) if HINT in named else named).decode("latin-1")] = text_of(raw)
         elif name not in ELSEWHERE:
             strange.append(name)
     if said.get("prompt_name") is not None:

@@ -24,6 +24,9 @@ def no_key(_organization: Organization, _provider: str) -> str | None:
 
 _NAMED = {"anthropic": b"x-api-key", "google": b"x-goog-api-key"}
 """Headers that providers want their keys in (their API references); all others take a bearer token."""
+_WIDE, _NARROW = (b"x-goog-", b"x-amz-"), frozenset({b"x-goog-api-key", b"x-amz-security-token"})
+"""Of these families hardly any header says who calls; Google's packages send some with every call."""
+_NOBODYS = frozenset({b"cookie", b"x-prompt-cache-key"})
 _IN_QUERY = (b"?key=", b"&key=")
 
 
@@ -47,7 +50,14 @@ class Provided:
 
 
 def _has_credentials(headers: Headers, target: bytes) -> bool:
-    return any(is_credential(name) for name, _ in headers) or any(part in target for part in _IN_QUERY)
+    return any(_says_who(name) for name, _ in headers) or any(part in target for part in _IN_QUERY)
+
+
+def _says_who(name: bytes) -> bool:
+    """To a provider. Whoever sends such a header wants no other key filled in."""
+    if name.startswith(_WIDE):
+        return name in _NARROW
+    return name not in _NOBODYS and is_credential(name)
 
 
 def _header(provider: str, key: str) -> tuple[bytes, bytes]:

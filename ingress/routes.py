@@ -4,6 +4,7 @@ Deciding once per (Host, first path segment) is enough, since nothing else of th
 remembered in bounded tables.
 """
 
+import re
 from enum import StrEnum
 
 from msgspec import Struct
@@ -62,6 +63,10 @@ class _Crossing(Struct, frozen=True):
 _V1 = _Crossing(None)
 
 
+_UPWARDS = re.compile(rb"^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\?#;]|%2f|%5c|$)", re.IGNORECASE)
+"""A part of a path that is `.` or `..`, however it is spelled: whoever was let in below an address must not leave it."""
+
+
 class Router:
     """The routes of one configuration."""
 
@@ -88,6 +93,8 @@ class Router:
         rest = target[crossing.cut :] if crossing.cut else target
         if rest[:1] != b"/":
             rest = b"/" + rest
+        if place.prefix and _UPWARDS.search(rest) is not None:
+            raise BadRequest("The path may not lead upwards (..) where the upstream's address has a path of its own.", field="path")
         return Route(place, place.prefix + rest if place.prefix else rest)
 
     def route_to(self, header: str, url: str, target: bytes) -> Route:

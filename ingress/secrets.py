@@ -94,13 +94,15 @@ def presented(headers: Sequence[tuple[bytes, bytes]], target: bytes = b"") -> st
     if (HINT in path or b"%" in path) and (key := our_key_in(path)):
         return key
     for name in _BEARERS:
-        value = found.get(name)
-        if value is not None and (key := our_key_in(_plain(value))):
+        value = found.get(name, b"")
+        if name == b"authorization":
+            value = _plain(value)
+        if HINT in value and (key := our_key_in(value)):  # a key in disguise would not be known again when the call goes on
             return key
     return None
 
 
-_BEARERS = (b"authorization", b"x-api-key", b"api-key")
+_BEARERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 
 
 def _plain(authorization: bytes) -> bytes:
@@ -114,8 +116,8 @@ def _plain(authorization: bytes) -> bytes:
 
 
 def without_our_keys(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
-    """`headers` less those that hold one of our keys."""
-    return [pair for pair in headers if HINT not in pair[1] or not holds_our_key(pair[1])]
+    """`headers` less those that hold one of our keys, as their name or in their value."""
+    return [(name, value) for name, value in headers if HINT not in name and (HINT not in value or not holds_our_key(value))]
 
 
 def without_our_key(authorization: bytes) -> bytes | None:

@@ -76,6 +76,14 @@ async def test_no_answer_at_all() -> None:
         assert (response.outcome, response.attempts) == (Outcome.INTERRUPTED_BY_PROVIDER, 3)
 
 
+@pytest.mark.parametrize("status", [b"409 Conflict", b"408 Request Timeout", b"401 Unauthorized"])
+async def test_who_was_asked_again_is_not_asked_anew(status: bytes) -> None:
+    async with running(script(BROKEN, sized(b"{}", status=status))) as world:
+        answer = await world.post(body=BODY, headers=FAST)
+        assert (status_of(answer), len(world.provider.requests)) == (int(status[:3]), 2)
+        assert b"x-should-retry: false\r\n" in answer
+
+
 async def test_never_after_the_first_byte() -> None:
     async with running(streamed(end=False)) as world:
         client = asyncio.create_task(world.post(body=BODY, headers=FAST))

@@ -14,6 +14,7 @@ from ingress.cache import (
     Asked,
     CacheWish,
     body_that_counts,
+    changes_something,
     credential_of,
     heeding,
     kept_headers,
@@ -67,6 +68,11 @@ OTHER = {
             b"azureml-model-deployment",
             b"extra-parameters",
             b"x-ms-oai-image-generation-deployment",
+            b"ai-language-model-id",
+            b"ai-language-model-streaming",
+            b"groq-model-version",
+            b"x-http-method-override",
+            b"content-encoding",
         )
     },
     "another kind of key": with_header(b"x-api-key", b"Bearer sk-a"),
@@ -231,8 +237,34 @@ def test_what_is_personal_is_not_kept() -> None:
         "x-ratelimit-remaining-requests",
         "anthropic-ratelimit-tokens-limit",
         "OpenAI-Organization",
+        "anthropic-organization-id",
         "Helicone-Id",
         "Retry-After",
     ]
     plain = [(b"Content-Type", b"a"), (b"x-request-id", b"b"), (b"content-encoding", b"gzip")]
     assert kept_headers([*((name.encode(), b"x") for name in personal), *plain]) == plain
+
+
+CHANGING = {
+    (b"DELETE", b"/v1/chat/completions"),
+    (b"POST", b"/v1/files"),
+    (b"POST", b"/v1/threads/t/runs"),
+    (b"POST", b"/v1/responses/r/cancel"),
+    (b"GET", b"/v1/batches/b?x=1"),
+    (b"GET", b"/v1/fine_tuning/jobs/j"),
+    (b"POST", b"/v1beta/models/gemini:batchGenerateContent"),
+    (b"POST", b"/v1/messages/batches"),
+}
+ASKING = {
+    (b"POST", b"/v1/chat/completions"),
+    (b"POST", b"/v1/agents/completions"),
+    (b"POST", b"/v1/profiles/x"),
+    (b"GET", b"/v1/models?batches"),
+    (b"POST", b"/v1beta/models/gemini:generateContent"),
+    (b"POST", b"/model/m/converse"),
+}
+
+
+def test_what_changes_something_is_told_from_a_question() -> None:
+    assert all(changes_something(*asked) for asked in CHANGING)
+    assert not any(changes_something(*asked) for asked in ASKING)

@@ -297,6 +297,15 @@ async def test_what_is_wrong_is_told_before_anything_is_sent(cache: SharedCache)
         assert world.provider.requests == []
 
 
+@pytest.mark.parametrize("asked", [b"DELETE /v1/files/f", b"POST /v1/responses/r/cancel", b"GET /v1/batches/b"])
+async def test_what_changes_something_is_never_given_again(asked: bytes, cache: SharedCache) -> None:
+    async with running(numbered(), cache=cache) as world:
+        request = asked + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n" + CACHED + b"\r\n"
+        answers = [await world.talk(request) for _ in range(2)]
+        assert [number_in(answer) for answer in answers] == [1, 2]
+        assert all(b"Helicone-Warning: Helicone-Cache-Enabled is not obeyed" in answer for answer in answers)
+
+
 async def test_a_get_is_kept_too(cache: SharedCache) -> None:
     async with running(numbered(), cache=cache) as world:
         request = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + CACHED + b"\r\n"

@@ -23,6 +23,9 @@ PLACES = {
     "in the provider's place": (CHAT, f"Authorization: Bearer {KEY}\r\n", None),
     "beside the provider's": (CHAT, f"Authorization: Bearer sk-theirs, Bearer {KEY}\r\n", b"Bearer sk-theirs"),
     "as Anthropic's": (CHAT, f"x-api-key: {KEY}\r\n", None),
+    "as Google's": (CHAT, f"x-goog-api-key: {KEY}\r\n", None),
+    "as a header's name": (CHAT, f"Helicone-Auth: Bearer {KEY}\r\n{KEY}: 1\r\n", None),
+    "as a property's name": (CHAT, f"Helicone-Auth: Bearer {KEY}\r\nHelicone-Property-{KEY}: 1\r\n", None),
     "as Azure's": (CHAT, f"api-key: {KEY}\r\n", None),
     "a password": (CHAT, f"Authorization: Basic {BASIC}\r\n", None),
     "its own header wins": (f"/{STRANGER}{CHAT}", f"Helicone-Auth: Bearer {KEY}\r\nx-api-key: {STRANGER}\r\n", None),
@@ -43,12 +46,15 @@ async def test_found_and_not_forwarded(path: str, headers: str, forwarded: bytes
         assert line in sent.lower().replace(b"bearer sk", b"Bearer sk")
         assert (b"authorization" in sent.lower()) is (forwarded is not None)
         assert KEY[12:].encode() not in sent
+        assert KEY[12:] not in f"{request}{response}"
 
 
 REFUSED = {
     "no key": ("", 401, "key_missing"),
     "a provider's key alone": ("Authorization: Bearer sk-theirs\r\n", 401, "key_missing"),
     "a stranger's": (f"Helicone-Auth: Bearer {STRANGER}\r\n", 401, "key_unknown"),
+    "a key in disguise": (f"x-api-key: Basic {BASIC}\r\n", 401, "key_missing"),
+    "a key in another disguise": (f"Authorization: Bearer {KEY.replace('-', '%2D')}\r\n", 401, "key_missing"),
     "no key at all": ("Helicone-Auth: Bearer\r\n", 401, "key_unknown"),
     "a wrong one beside a good one": (f"Helicone-Auth: Bearer x\r\nAuthorization: Bearer {KEY}\r\n", 401, "key_unknown"),
     "one that may only ask": (f"Helicone-Auth: Bearer {READER}\r\n", 403, "scope_missing"),

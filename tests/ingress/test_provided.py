@@ -21,7 +21,11 @@ from tests.fakes.keyring import key, keyring
 from tests.fakes.provider import Peer, sized
 
 KEYS = keyring(key("sk-helicone-a", Scope.WRITE), key("sk-helicone-c", Scope.WRITE, organization="globex"))
-PROVIDED = {("acme", "openai"): "sk-kept", ("acme", "anthropic"): "sk-ant-kept", ("globex", "openai"): "sk-globex"}
+PROVIDED = {
+    ("acme", "openai"): "sk-kept",
+    ("acme", "anthropic"): "sk-ant-kept",
+    ("globex", "openai"): "sk-globex",
+}
 
 
 def key_for(organization: Organization, provider: str) -> str | None:
@@ -52,6 +56,16 @@ FILLED = {
     "our key in the provider's place": (
         "/v1/chat/completions",
         b"Authorization: Bearer sk-helicone-a\r\n",
+        ["authorization: Bearer sk-kept"],
+    ),
+    "headers that say nothing of who calls": (
+        "/v1/chat/completions",
+        by("a", "x-goog-api-client: google-genai-sdk/1.50.0\r\ncookie: a=b\r\n"),
+        ["authorization: Bearer sk-kept", "x-goog-api-client: google-genai-sdk/1.50.0"],
+    ),
+    "our key in Google's place": (
+        "/v1/chat/completions",
+        b"x-goog-api-key: sk-helicone-a\r\n",
         ["authorization: Bearer sk-kept"],
     ),
     "our key in the other provider's place": ("/v1/messages", b"x-api-key: sk-helicone-a\r\n", ["x-api-key: sk-ant-kept"]),
@@ -114,7 +128,7 @@ async def test_retries_have_it_too() -> None:
 
 
 ORGANIZATIONS, PROVIDERS = ("acme", "globex", "initech"), ("openai", "anthropic", "groq", "google")
-HEADERS = ("content-type", "authorization", "x-api-key", "cookie", "x-my-token")
+HEADERS = ("content-type", "authorization", "x-api-key", "cookie", "x-my-token", "x-goog-api-client")
 ROUTER = Router(IngressConfig(upstreams={name: f"http://{name}.example" for name in PROVIDERS}))
 
 
@@ -164,7 +178,7 @@ def added(call: Sent) -> list[str]:
 def test_no_organization_sends_another_s_key(one: Sent, other: Sent) -> None:
     """Of any two calls: each sends its own organization's key for the provider at whose origin it goes, or none."""
     for call in (one, other):
-        own = call.headers <= {"content-type"} and call.query != b"?key=mine"
+        own = call.headers <= {"content-type", "cookie", "x-goog-api-client"} and call.query != b"?key=mine"
         may = call.known and call.everybody_known and own and (call.trusted or call.fallback)
         assert added(call) == ([f"kept-{call.organization}-{call.provider}"] if may else [])
     if (one.organization, one.provider) != (other.organization, other.provider):

@@ -68,6 +68,14 @@ def test_routes(router: Router, path: str, host: bytes, anthropic: bool, provide
         assert route.place.trusted
 
 
+@pytest.mark.parametrize("rest", ["/../b", "/x/..", "/%2e%2E/b", "/.%2e/b", "/a%2f..%2fb", "/./b", "/x\\..\\b", "/..?x=1"])
+def test_below_an_address_nobody_leads_upwards(rest: str) -> None:
+    router = Router(IngressConfig(upstreams={"groq": "http://h/tenant-a"}))
+    with pytest.raises(BadRequest, match="upwards"):
+        router.route(f"/groq{rest}".encode(), b"localhost", anthropic=False)
+    assert url(router.route(b"/groq/v1/a..b/.x/x.?p=/../", b"localhost", anthropic=False)) == "http://h/tenant-a/v1/a..b/.x/x.?p=/../"
+
+
 def test_every_provider_has_a_route(router: Router) -> None:
     for name, origin in ORIGINS.items():
         route = router.route(f"/{name}/v1/x".encode(), LOCAL, anthropic=False)

@@ -6,6 +6,7 @@ import pytest
 
 from ingress.copies import Copy
 from ingress.soundness import ERROR_BYTES, is_sound
+from tests.processors.frames import chunk, event, exception
 
 SSE, JSON, LINES = "text/event-stream; charset=utf-8", "application/json", "application/x-ndjson"
 CHUNK = b'data: {"choices":[{"delta":{"content":"Hel"}}]}\n\n'
@@ -30,7 +31,17 @@ SOUND: dict[str, tuple[str | None, bytes]] = {
     "cohere": (SSE, b'event: message-end\ndata: {"type":"message-end","delta":{"finish_reason":"COMPLETE"}}\n\n'),
     "a text about an error": (SSE, b'data: {"choices":[{"delta":{"content":"{\\"error\\":1}"}}]}\n\n' + DONE),
     "ollama": (LINES, b'{"message":{"content":"Hi"},"done":false}\n{"done":true}\n'),
+    "gemini's list": (JSON, b'[{"candidates":[{"content":{}}]},{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{}}]'),
+    "a list of something else": (JSON, b'[{"a":1},2]'),
     "lines of something else": (LINES, b'{"a":1}\n{"a":2}'),
+}
+FRAMES = "application/vnd.amazon.eventstream"
+DELTA, STOP = event("contentBlockDelta", {"delta": {"text": "Hi"}}), event("messageStop", {"stopReason": "end_turn"})
+USAGE = event("metadata", {"usage": {"inputTokens": 1}})
+LAST_CHUNK = chunk({"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 1}})
+SOUND |= {
+    "a conversation of bedrock": (FRAMES, DELTA + STOP + USAGE),
+    "an invocation of bedrock": (FRAMES, chunk({"type": "message_start"}) + LAST_CHUNK),
 }
 UNSOUND: dict[str, tuple[str | None, bytes]] = {
     "an error in json": (JSON, b'{"error":{"message":"Provider returned error","code":502}}'),
@@ -42,6 +53,12 @@ UNSOUND: dict[str, tuple[str | None, bytes]] = {
     "an error": (SSE, CHUNK + b'data: {"error":{"message":"server had an error"}}\n\n'),
     "an error, and the end": (SSE, b'data: { "error" : {"code":502}}\n\n' + DONE),
     "an error of messages": (SSE, b'event: error\ndata: {"type":"error"}\n\n'),
+    "an error behind other fields": (SSE, b'data: {"id":"1","error":{"code":502},"choices":[]}\n\n' + DONE),
+    "a choice that failed": (SSE, b'data: {"choices":[{"finish_reason":"error"}]}\n\n' + DONE),
+    "a choice with an error": (JSON, b'{"choices":[{"error":{"code":502},"finish_reason":"error"}]}'),
+    "a response under way": (JSON, b'{"status":"in_progress"}'),
+    "gemini's list with an error": (JSON, b'[{"candidates":[{}]},{"error":{"code":503}}]'),
+    "gemini's list that broke off": (JSON, b'[{"candidates":[{"content":{}}]}]'),
     "a response that failed": (SSE, b"event: response.failed\ndata: {}\n\n"),
     "gemini that broke off": (SSE, b'data: {"candidates":[{"content":{}}]}\n\n'),
     "no events": (SSE, b""),
@@ -49,8 +66,26 @@ UNSOUND: dict[str, tuple[str | None, bytes]] = {
     "ollama's error": (LINES, b'{"message":{"content":"He"},"done":false}\n{"error":"an error was encountered"}\n'),
     "a line that broke off": (LINES, b'{"a":1}\n{"a'),
     "no lines": (LINES, b""),
+    "frames that broke off": (FRAMES, DELTA + STOP[:-5]),
+    "frames without an end": (FRAMES, DELTA + DELTA),
+    "chunks without an end": (FRAMES, chunk({"type": "message_start"})),
+    "a damaged frame": (FRAMES, DELTA[:-1] + b"x" + STOP + USAGE),
+    "an exception": (FRAMES, DELTA + STOP + exception("modelStreamErrorException", {"message": "no"})),
+    "no frames": (FRAMES, b""),
 }
-ENDED_BY_ITSELF = {"json", "json without an error", "another json", "chat", "messages", "responses", "a text about an error"}
+ENDED_BY_ITSELF = {
+    "gemini's list",
+    "a list of something else",
+    "json",
+    "json without an error",
+    "another json",
+    "chat",
+    "messages",
+    "responses",
+    "a text about an error",
+    "a conversation of bedrock",
+    "an invocation of bedrock",
+}
 """Though the connection's end was all there was."""
 
 

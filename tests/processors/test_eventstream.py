@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.dialects.eventstream import EventStreamDecoder, Frame
+from eventlog.eventstream import EventStreamDecoder, Frame
 from tests.processors import frames
 
 STREAM = [
