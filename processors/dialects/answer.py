@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.events import Body
-from processors.dialects.eventstream import CONTENT_TYPE, EventStreamDecoder, begins_framed, event_of
+from eventlog.eventstream import CONTENT_TYPE, EventStreamDecoder, begins_framed
+from processors.dialects.eventstream import event_of
 from processors.dialects.sse import ServerSentEvent, SSEDecoder
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
