@@ -44,6 +44,8 @@ class Frame(Struct, frozen=True):
     payload: bytes
     message: str = ""
     """An `error` has no payload, but words."""
+    headers: bytes = b""
+    """As they came."""
 
 
 class EventStreamDecoder:
@@ -127,7 +129,7 @@ def _frame_of(data: bytes) -> Frame | None:
     begin = PRELUDE + _prelude(data[:PRELUDE])[1]
     headers = data[PRELUDE:begin]
     kind, name, message = _remembered(headers) if len(headers) <= MEMO_LIMIT else _meaning(headers)
-    return Frame(kind, name, data[begin:-4], message)
+    return Frame(kind, name, data[begin:-4], message, headers)
 
 
 def _meaning(headers: bytes) -> tuple[str, str, str]:
@@ -160,3 +162,10 @@ def _strings_in(headers: bytes) -> dict[str, str]:
 def begins_framed(data: bytes) -> bool:
     """Whether a body begins with a frame, whatever its content type says."""
     return _is_prelude(data[:PRELUDE])
+
+
+def written(headers: bytes, payload: bytes) -> bytes:
+    """A frame as it travels: its lengths and both checksums are made anew."""
+    lengths = struct.pack(">II", LEAST + len(headers) + len(payload), len(headers))
+    whole = b"".join((lengths, zlib.crc32(lengths).to_bytes(4, "big"), headers, payload))
+    return whole + zlib.crc32(whole).to_bytes(4, "big")

@@ -2,8 +2,9 @@
 
 A text that is streamed is cut anywhere, so its pieces are read as one: those of the same event type, of the same choice or block, in the
 same field. Shapes: the streaming guides of OpenAI (chat, completions, responses), Anthropic (messages), Google (generateContent) and
-Ollama (read 2026-11). Any other stream with such fields is read in the same way. All is read as it is asked for: a body of 8 MB may have
-millions of events. No step takes all of a large body at once, since that would hold up the event loop.
+Ollama, and Bedrock's API reference (Converse, Titan, Llama; read 2026-11). Any other stream with such fields is read in the same way. All
+is read as it is asked for: a body of 8 MB may have millions of events. No step takes all of a large body at once, since that would hold
+up the event loop.
 """
 
 import re
@@ -22,9 +23,10 @@ from ingress.views import Span
 PIECED = frozenset(
     {"content", "text", "arguments", "partial_json", "thinking", "reasoning", "reasoning_content", "reasoning_text", "refusal", "delta"}
     | {"input", "transcript", "response", "completion", "summary", "output_text", "code", "generated_text", "token"}
+    | {"outputText", "generation"}
 )
 """Fields that hold a piece of a text. Whatever else there is in an event is said whole."""
-PLACES = ("index", "output_index", "content_index", "summary_index")
+PLACES = ("index", "output_index", "content_index", "summary_index", "contentBlockIndex")
 """Fields that tell which of several texts a piece belongs to."""
 OF_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl", "application/jsonlines")
 NDJSON_LINES, SAMPLED_LINES = 2, 32

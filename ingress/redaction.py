@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from eventlog.events import Body
 from ingress.budget import Budget, seconds_for
 from ingress.detectors import CUT, Found, Rule, masked, merged
+from ingress.framed import BadFrames, is_framed, sheets_of
 from ingress.framing import Framing, Text, events_of, framing_of, is_json, leaves, logprobs_of, texts_of_events, whole_events
 from ingress.prompts import LONGEST_INPUT
 from ingress.views import DEPTH, View, found_in, may_be_in
@@ -56,14 +57,17 @@ def redacted_body(body: Body, rule: Rule, budget: Budget | None = None) -> Redac
     if body.undecodable is not None:
         return Redacted(unsearched(body, f"{body.undecodable}; {NOT_SEARCHED}"), {})
     counts: Counter[str] = Counter()
-    search = Search(rule, budget or Budget(seconds_for(body.size)), counts)
+    budget = budget or Budget(seconds_for(body.size))
+    search = Search(rule, budget, counts)
+    raw = (body.text or "").encode() if body.base64 is None else base64.b64decode(body.base64)
+    if is_framed(raw, body.content_type):
+        return _redacted_frames(body, raw, search, counts, budget)
     if body.base64 is not None:
-        raw = base64.b64decode(body.base64)
         data = search.redacted(raw, framing_of(raw, body.content_type), _cut_of(body))
         return Redacted(replace(body, base64=base64.b64encode(data).decode()), counts)
     if body.text is None:
         return Redacted(body, counts)
-    head, tail = body.text.encode(), None if body.tail is None else body.tail.encode()
+    head, tail = raw, None if body.tail is None else body.tail.encode()
     framing = framing_of(head, body.content_type)
     if tail is not None and body.size == len(head) + len(tail):  # nothing is missing between them
         text = _text(search.redacted(head + tail, framing, Cut.NOWHERE))
@@ -73,6 +77,16 @@ def redacted_body(body: Body, rule: Rule, budget: Budget | None = None) -> Redac
         return Redacted(replace(body, text=text), counts)
     after = search.redacted(tail, framing, Cut.BEGINNING)
     return Redacted(replace(body, text=text, tail=_text(after)), counts)
+
+
+def _redacted_frames(body: Body, raw: bytes, search: "Search", counts: Counts, budget: Budget) -> Redacted:
+    """Of a stream of frames that was cut, those that were not."""
+    try:
+        sheets = sheets_of(raw, budget)
+        data = sheets.with_lines(search.redacted(sheets.lines, Framing.LINES, _cut_of(body)))
+    except BadFrames as error:
+        return Redacted(unsearched(body, f"{error}; {NOT_SEARCHED}"), {})
+    return Redacted(replace(body, text=None, base64=base64.b64encode(data).decode(), tail=None), counts)
 
 
 def redacted_inputs(inputs: Mapping[str, str], rule: Rule, counts: Counter[str], budget: Budget | None = None) -> dict[str, str]:
@@ -100,7 +114,7 @@ def is_clean(body: Body, rule: Rule, budget: Budget) -> bool:
     if body.undecodable is not None or body.truncated or body.base64 is not None:
         return False
     data = (body.text or "").encode()
-    few = data.count(b"\\") <= MOST_ESCAPES
+    few = data.count(b"\\") <= MOST_ESCAPES and not is_framed(data, body.content_type)
     return few and rule.by_part and framing_of(data, body.content_type) is Framing.NONE and not may_be_in(data, rule, budget)
 
 

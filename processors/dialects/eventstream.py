@@ -1,4 +1,4 @@
-"""Frames of AWS's event streams, as dialects see events."""
+"""Frames of AWS event streams as dialects see events."""
 
 import msgspec
 

@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventlog.eventstream import EventStreamDecoder, Frame
+from eventlog.eventstream import EventStreamDecoder, Frame, written
 from tests.processors import frames
 
 STREAM = [
@@ -64,7 +64,14 @@ def test_headers_of_every_type() -> None:
     named = b"\x0b:event-type\x07\x00\x04ping\x0d:message-type\x07\x00\x05event"
     for before, name in ((values, "ping"), (values + b"\x01j\x0a", "")):
         data = _with_headers(before + named)
-        assert decoded(data) == ([Frame("event" if name else "", name, b"{}")], False, False)
+        assert decoded(data) == ([Frame("event" if name else "", name, b"{}", headers=before + named)], False, False)
+
+
+def test_what_is_written_is_what_was_read() -> None:
+    assert b"".join(written(frame.headers, frame.payload) for frame in decoded(WHOLE)[0]) == WHOLE
+    buffer = EventStreamBuffer()
+    buffer.add_data(written(decoded(WHOLE)[0][1].headers, b"another, and longer than it was before" * 3))
+    assert next(buffer).payload == b"another, and longer than it was before" * 3
 
 
 def _with_headers(coded: bytes) -> bytes:
