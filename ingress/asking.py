@@ -36,7 +36,8 @@ def check(directives: Directives, limits: AttemptLimits) -> None:
     retries = directives.retries
     if retries is not None and retries.more > limits.retries:
         raise BadDirective(
-            f"Helicone-Retry-Num may be at most {limits.retries} here (HELIOGRAPH_ATTEMPTS__RETRIES).", field="Helicone-Retry-Num"
+            f"Helicone-Retry-Num may be at most {limits.retries} here (HELIOGRAPH_ATTEMPTS__RETRIES), such as {min(3, limits.retries)}.",
+            field="Helicone-Retry-Num",
         )
     if len(directives.fallbacks) > limits.fallbacks:
         raise BadDirective(
@@ -110,7 +111,7 @@ class Asking:
                 await began
             return kept
         await self._windows.pass_(recording)
-        if recording.directives.moderate and is_moderated(recording.target):
+        if recording.directives.moderate:
             await self._moderate(call, target)
         retries = recording.directives.retries
         if retries is None and not target.following:
@@ -146,6 +147,10 @@ class Asking:
     async def _moderate(self, call: Call, target: Target) -> None:
         """Raises Flagged. A provider without such an endpoint, or one that does not answer, stands in nobody's way; the caller is told."""
         recording, place = call.recording, target.route.place
+        if not is_moderated(recording.target):
+            if call.exchange.method == b"POST":
+                recording.warn(f"{NAME} is not obeyed: only chats are moderated")
+            return
         body = target.body or b""
         question = await beside(len(body), question_of, body)
         if place.provider != "openai":

@@ -57,7 +57,8 @@ VARYING_PREFIXES = (b"x-amzn-bedrock-", b"x-amzn-sagemaker-", b"ai-")
 """Guardrails, traces, service tiers; variants of an endpoint. (Amazon, API references of InvokeModel and InvokeEndpoint, read 2026-11.)
 Vercel's gateway is told the model, and whether to stream, by headers that begin with `ai-`.
 """
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"})
+COOKIE = b"cookie"
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", COOKIE})
 _NO_CREDENTIALS = frozenset({b"idempotency-key", b"x-idempotency-key"})
 _SHORT_LIVED = b"ya29."
 """Google's access tokens, new every hour."""
@@ -119,12 +120,18 @@ def key_of(wish: CacheWish, asked: Asked) -> bytes:
         asked.elsewhere,
         body_that_counts(asked.body, wish.ignored),
     ]
-    parts += [part for name, value in sorted(asked.headers) for part in _counting(name, value, known=asked.known)]
+    parts += [part for name, value in _that_count(asked.headers) for part in _counting(name, value, known=asked.known)]
     digest = sha256()
     for part in parts:
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.digest()
+
+
+def _that_count(headers: Headers) -> Headers:
+    """Sorted. Cookies count where nothing else says who calls: balancers give a client another one with every answer."""
+    named = any(name != COOKIE and is_credential(name) for name, _ in headers)
+    return sorted(pair for pair in headers if pair[0] != COOKIE or not named)
 
 
 def _counting(name: bytes, value: bytes, *, known: bool) -> tuple[bytes, ...]:

@@ -71,8 +71,9 @@ class Directives(Struct, frozen=True, kw_only=True):
     token_limit: Handler | None = None
     rate_limit: Policy | None = None
     cache_enabled: bool = False
-    cache_read: bool = False
-    cache_save: bool = False
+    cache_read: bool | None = None
+    cache_save: bool | None = None
+    """As `cache_enabled` says, where nothing is said of them."""
     cache_slots: int = 1
     cache_seed: str | None = None
     cache_ignored: tuple[str, ...] = ()
@@ -103,7 +104,10 @@ class Directives(Struct, frozen=True, kw_only=True):
         if self.retry_min_ms is None:
             least_s = min(least_s, most_s)
         if least_s > most_s:
-            raise BadDirective("Helicone-Retry-Min-Timeout is longer than Helicone-Retry-Max-Timeout", field="Helicone-Retry-Min-Timeout")
+            raise BadDirective(
+                "Helicone-Retry-Min-Timeout is longer than Helicone-Retry-Max-Timeout; an example: 1000, and 10000",
+                field="Helicone-Retry-Min-Timeout",
+            )
         return Retries(
             more=usual.more if self.retry_num is None else self.retry_num,
             factor=usual.factor if self.retry_factor is None else self.retry_factor,
@@ -114,11 +118,13 @@ class Directives(Struct, frozen=True, kw_only=True):
     @property
     def cache(self) -> CacheWish | None:
         """None where the cache is left alone."""
-        if not (self.cache_enabled or self.cache_read or self.cache_save):
+        read = self.cache_enabled if self.cache_read is None else self.cache_read
+        save = self.cache_enabled if self.cache_save is None else self.cache_save
+        if not (read or save):
             return None
         return CacheWish(
-            read=self.cache_enabled or self.cache_read,
-            save=self.cache_enabled or self.cache_save,
+            read=read,
+            save=save,
             slots=self.cache_slots,
             seed=self.cache_seed or "",
             ignored=self.cache_ignored,

@@ -176,7 +176,14 @@ HEADERS = (
         "true",
         "OpenAI's moderation endpoint is asked about the user's newest message; a call whose message it flags is not made.",
     ),
-    Header("Helicone-Retry-Num", "retry_num", _whole(0, MOST_RETRIES), f"0 to {MOST_RETRIES}", "3", "So many tries after the first; 5."),
+    Header(
+        "Helicone-Retry-Num",
+        "retry_num",
+        _whole(0, MOST_RETRIES),
+        f"0 to {MOST_RETRIES}",
+        "3",
+        "So many tries after the first, at most as the operator allows (HELIOGRAPH_ATTEMPTS__RETRIES); 5.",
+    ),
     Header("Helicone-Retry-Factor", "retry_factor", _factor, "1 to 100", "2", "Each pause is so many times the one before; 2."),
     Header(
         "Helicone-Retry-Min-Timeout",

@@ -65,7 +65,9 @@ def question_of(body: bytes) -> bytes | None:
         messages = msgspec.json.decode(body, type=_Chat).messages
         newest = msgspec.json.decode(messages[-1], type=_Message) if messages else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadDirective(f"{NAME} needs a JSON body with `messages`", field=NAME) from None
+        raise BadDirective(
+            f"{NAME} needs a JSON body with messages, such as {{'messages': [{{'role': 'user', 'content': 'Hi'}}]}}", field=NAME
+        ) from None
     if newest is None or newest.role != "user":
         return None
     content = newest.content

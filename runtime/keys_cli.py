@@ -230,7 +230,10 @@ def _defaults(said: list[str]) -> dict[str, str]:
         except BadDirective as error:
             raise Misconfigured(f"--default: {error}") from None
         found[known] = value.strip()
-    together = parse_directives([(name.lower().encode(), value.encode()) for name, value in found.items()])
+    if "Helicone-Request-Id" in found:
+        raise Misconfigured("--default Helicone-Request-Id: every call would have the same. Leave it to those who call.")
+    tried = {"Helicone-Retry-Enabled": "true"} | found if any(name.startswith("Helicone-Retry-") for name in found) else found
+    together = parse_directives([(name.lower().encode(), value.encode()) for name, value in tried.items()])
     if any(fallback.headers for fallback in together.fallbacks):
         raise Misconfigured(
             "--default Helicone-Fallbacks: its headers would lie in clear text where keys are kept. `heliograph provider-keys set` keeps"

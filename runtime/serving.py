@@ -31,11 +31,15 @@ async def serve_asgi(
     drain_s: float,
     limits: ClientLimits = ClientLimits(),  # noqa: B008 frozen
     before_end: Callable[[], Awaitable[None]] | None = None,
+    protocol: type[asyncio.Protocol] | None = None,
 ) -> None:
-    """Serves an ASGI app until `stop` is set; requests in flight have `drain_s` to end. `before_end` may hurry them."""
+    """Serves an ASGI app until `stop` is set; requests in flight have `drain_s` to end. `before_end` may hurry them.
+
+    `protocol`: another than ours, which would know `limits`.
+    """
     config = uvicorn.Config(
         app,
-        http=_protocol_for(limits),
+        http=protocol or _protocol_for(limits),
         log_config=None,
         access_log=False,
         ws="none",

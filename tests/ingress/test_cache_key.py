@@ -17,6 +17,7 @@ from ingress.cache import (
     changes_something,
     credential_of,
     heeding,
+    is_credential,
     kept_headers,
     key_of,
     parse_ignored,
@@ -45,13 +46,14 @@ SAME = {
     "another name of what the body is": with_header(b"content-type", b"text/json"),
     "another idempotency key": with_header(b"idempotency-key", b"1"),
     "another time to live": with_header(b"cache-control", b"max-age=5"),
+    "another cookie, beside a key": with_header(b"cookie", b"AWSALB=1"),
 }
 OTHER = {
     "another organization": replace(ASKED, organization=Organization("globex")),
     "another provider's key": with_header(b"authorization", b"Bearer sk-b"),
     **{
         f"another {name.decode()}": with_header(name, b"z")
-        for name in (b"cookie", b"xi-api-key", b"x-auth-token", b"ocp-apim-subscription-key", b"accept-language")
+        for name in (b"xi-api-key", b"x-auth-token", b"ocp-apim-subscription-key", b"accept-language")
     },
     **{
         f"another {name.decode()}": with_header(name, b"z")
@@ -268,3 +270,9 @@ ASKING = {
 def test_what_changes_something_is_told_from_a_question() -> None:
     assert all(changes_something(*asked) for asked in CHANGING)
     assert not any(changes_something(*asked) for asked in ASKING)
+
+
+def test_a_cookie_counts_where_nothing_else_says_who_calls() -> None:
+    nameless = [pair for pair in ASKED.headers if not is_credential(pair[0])]
+    one, other = (key_of(WISH, replace(ASKED, headers=[*nameless, (b"cookie", said)])) for said in (b"a=1", b"a=2"))
+    assert one != other

@@ -81,6 +81,7 @@ async def test_reading_and_saving_apart(cache: SharedCache) -> None:
     async with running(numbered(), cache=cache) as world:
         assert await numbers(world, read, read, save, save, read, CACHED) == [1, 2, 3, 4, 3, 3]
         assert "helicone-cache" not in headers_of(await world.post(body=BODY, headers=save))
+        assert await numbers(world, CACHED + read.replace(b"true", b"false"), CACHED + save.replace(b"true", b"false"), CACHED) == [6, 3, 3]
 
 
 async def test_buckets(cache: SharedCache) -> None:

@@ -113,7 +113,9 @@ async def test_another_provider() -> None:
 async def test_what_is_no_chat_passes(path: str) -> None:
     """A client's default goes everywhere."""
     async with running(provider_of(said(True))) as world:
-        assert (await world.post(path, body=b'{"input":"x"}', headers=MODERATED)).startswith(b"HTTP/1.1 200 ")
+        answer = await world.post(path, body=b'{"input":"x"}', headers=MODERATED)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"Helicone-Warning: Helicone-Moderations-Enabled is not obeyed: only chats are moderated" in answer
         assert len(world.provider.requests) == 1
 
 

@@ -87,6 +87,13 @@ def test_a_default_that_could_not_be_obeyed_is_refused(typed: Typed) -> None:
         assert told in f"{refused.output}{refused.exception}"
 
 
+@pytest.mark.parametrize("default", ["Helicone-Retry-Num: 11", "Helicone-Request-Id: 0190a0b0-1111-4222-8333-444455556666"])
+def test_a_default_that_would_spoil_every_call_is_refused_by_itself(typed: Typed, default: str) -> None:
+    typed("create", "one")
+    assert typed("set", "one", "--default", default).exit_code != 0
+    assert typed("defaults", "acme", "--default", default).exit_code != 0
+
+
 def test_a_name_that_is_taken_is_told(typed: Typed) -> None:
     assert "already" not in typed("create", "one").output
     assert "There is a key called 'one' already" in typed("create", "one").output
