@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from eventlog.codec import Batch
 from eventlog.events import CallFacts, CallPriced, Outcome, ResponseCompleted, TokenUsage
-from eventlog.own_rates import told
+from eventlog.own_rates import checked_rates, told
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
@@ -154,6 +154,10 @@ def _own_price(call: CallFacts, reading: Reading, outcome: Outcome, rates: RateB
         return unpriced(f"usage refused, {reading.refused}")
     if reading.usage is None and outcome is not Outcome.COMPLETED:
         return unpriced(f"no usage reported, {outcome}")
+    try:
+        checked_rates(call.cost_override)
+    except ValueError as error:  # a caller is told at once; an event may come from elsewhere
+        return unpriced(f"Helicone-Cost-Override {error}")
     return rates.price_by(call.cost_override, reading.usage, source=f"Helicone-Cost-Override: {told(call.cost_override)}")
 
 

@@ -67,6 +67,14 @@ def test_counts_that_cannot_be_true_have_no_price() -> None:
     assert found.price_source.startswith("unpriced: usage refused")
 
 
+@pytest.mark.parametrize("rates", [{"input": "x", "output": "1"}, {"prompt": "1"}, {"input": "1"}, {"request": "-1"}])
+def test_an_event_of_somebody_else_may_state_what_is_no_rate(rates: dict[str, str]) -> None:
+    found = row_of(completed(COUNTED, facts=call(cost_override=rates)))
+    assert found.cost_usd is None
+    assert found.price_source is not None
+    assert found.price_source.startswith("unpriced: Helicone-Cost-Override ")
+
+
 def test_every_rate_that_may_be_said_is_priced() -> None:
     assert OWN_KEYS.keys() == UNITS.keys()
 
