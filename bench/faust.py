@@ -33,7 +33,7 @@ from eventlog.kafka_config import KafkaConfig
 from eventlog.topics import CALLS, RESPONSES
 from processors.calls import understand
 from processors.feedback import Held, JoinLimits
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from processors.worker import app_of
 from tests.fakes import kafka
 from tests.processors.events import AT, EPOCH

@@ -13,7 +13,7 @@ from eventlog.codec import Batch, BatchId
 from eventlog.events import Body, CallFacts, CallId, Outcome, RequestId, ResponseCompleted
 from processors.assembled import assemble
 from processors.calls import understand
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 
 AT = datetime(2026, 11, 24, 3, 30, tzinfo=UTC)
 BATCH = 50

@@ -261,8 +261,51 @@ class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the prompt: audio."""
     audio_output: int | None = None
     """Of the answer: audio."""
+    cache_write_5m: int | None = None
+    """Of what was written to the cache: kept for five minutes."""
+    cache_write_1h: int | None = None
+    """Of what was written to the cache: kept for an hour."""
+    audio_cache_read: int | None = None
+    """Of what was read from the cache: audio."""
+    image_input: int | None = None
+    """Of the prompt: images."""
+    image_output: int | None = None
+    """Of the answer: images."""
+    video_input: int | None = None
+    """Of the prompt: video."""
+    video_output: int | None = None
+    """Of the answer: video."""
+    citations: int | None = None
+    """Of the answer: what the model read of its sources, where that is billed apart."""
+    audio_seconds: str | None = None
+    """Sound that is billed by its length, exact decimal text. No tokens."""
+    web_searches: int | None = None
+    """Searches that are billed one by one. No tokens."""
     source: UsageSource = UsageSource.PROVIDER
     """Who counted."""
+
+
+class PriceBasis(StrEnum):
+    """What a call's cost rests on, or that it is not known."""
+
+    LIST = "list"
+    """The price list that came with the program."""
+    OWN = "own"
+    """Rates that were set for the organization, in `prices.toml` or by `heliograph prices set`."""
+    CALL = "call"
+    """Rates that the call itself stated: `Helicone-Cost-Override`."""
+    STATED = "stated"
+    """The provider says what it charged."""
+    LOCAL = "local"
+    """It ran on hardware of one's own, and nobody bills it."""
+    FREE = "free"
+    """Providers bill no call of its kind."""
+    ELSEWHERE = "elsewhere"
+    """What it tells is billed with another call."""
+    CACHE = "cache"
+    """Answered from our own cache."""
+    UNKNOWN = "unknown"
+    """Nobody knows what it cost; `price_source` says why."""
 
 
 class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="call-priced"):
@@ -292,6 +335,16 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """Exact decimal text; None when not known."""
     price_source: str | None = None
     """Where the price came from, or why there is none."""
+    price_basis: PriceBasis = PriceBasis.UNKNOWN
+    """What the cost rests on."""
+    rates: dict[str, str] = {}
+    """The rates in force for this call, USD in plain digits: `input_mtok` for a million tokens of the prompt, and so on."""
+    price_context: dict[str, str] = {}
+    """What beside the model decided the price, such as `service_tier`."""
+    stated_cost_usd: str | None = None
+    """What the provider says it charged, exact decimal text, whether or not that was taken."""
+    price_note: str | None = None
+    """What the call and its answer say against any list's price: why nothing is billed, or why tokens do not tell it all."""
     cost_saved_usd: str | None = None
     """What the answer from our cache would have cost, exact decimal text."""
     finish_reason: str | None = None

@@ -7,39 +7,24 @@ A provider's error without usage has neither tokens nor cost: providers do not s
 An answer from our own cache has no tokens and cost 0, for the provider was not asked; what it would have cost is `cost_saved_usd`.
 """
 
-from decimal import Decimal
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from eventlog.codec import Batch
-from eventlog.events import CallFacts, CallPriced, Outcome, ResponseCompleted, TokenUsage
-from eventlog.own_rates import checked_rates, told
+from eventlog.events import CallFacts, CallPriced, Outcome, PriceBasis, ResponseCompleted, TokenUsage
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
-from processors.rates import Price, RateBook, unpriced
+from processors.pricing.bill import Bill, price_of
+from processors.pricing.cards import plain
+from processors.pricing.rates import RateBook
 from processors.usage import Usage
 
 ANSWERED = frozenset(
     {Outcome.COMPLETED, Outcome.PROVIDER_ERROR, Outcome.INTERRUPTED_BY_PROVIDER, Outcome.INTERRUPTED_BY_CLIENT, Outcome.TIMED_OUT}
 )
 """Outcomes whose body, if there is one, came from the provider."""
-
-STATES_ITS_PRICE = {
-    "openrouter": "stated by openrouter",
-    "openrouter.ai": "stated by openrouter.ai",
-    "perplexity": "stated by perplexity",
-    "x": "stated by x",
-    "deepinfra": "estimated by deepinfra",
-}
-"""Providers who report what they charge, in USD, and in what words we say so. Others use the same fields for other things.
-
-DeepInfra calls its figure an estimate, and nobody else has a better one.
-"""
-
-LOCAL = frozenset({"ollama", "vllm", "lmstudio", "llamacpp", "localai"})
-"""Servers that run on hardware of one's own and bill nobody. The name of the configured upstream decides, not its address."""
 
 NOTHING = Reading()
 NO_TOKENS = TokenUsage(prompt=0, completion=0)
@@ -91,8 +76,9 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
 def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
     call = event.call
     model = word(call.model_override or (reading.model or call.model if dialect is None else dialect.model_of(call, reading)))
-    price = _price(event, dialect, reading, model, rates)
-    hit, cost = event.cache_hit, _money(price.cost)
+    bill = _bill(event, dialect, reading, model)
+    price = price_of(bill, rates)
+    hit, cost = event.cache_hit, None if price.cost is None else plain(price.cost)
     return CallPriced(
         call=call,
         completed_at=event.completed_at,
@@ -106,6 +92,11 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         usage=NO_TOKENS if hit else _travelling(reading.usage),
         cost_usd="0" if hit else cost,
         price_source="cache hit" if hit else price.source,
+        price_basis=PriceBasis.CACHE if hit else price.basis,
+        rates=price.rates,
+        price_context=dict(reading.context),
+        stated_cost_usd=None if bill.stated_cost is None else plain(bill.stated_cost),
+        price_note=_note(bill),
         cost_saved_usd=cost if hit else None,
         finish_reason=reading.finish_reason,
         request_bytes=event.request_bytes,
@@ -121,44 +112,27 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
     )
 
 
-def _price(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None, rates: RateBook) -> Price:
-    call = event.call
-    if call.cost_override and event.outcome in ANSWERED:
-        return _own_price(call, reading, event.outcome, rates)
-    if call.provider in LOCAL and dialect is not None and event.outcome in ANSWERED:
-        return Price(Decimal(0), f"runs locally: {call.provider} bills nobody")
-    if reading.stated_cost is not None and call.provider in STATES_ITS_PRICE:
-        return Price(reading.stated_cost, STATES_ITS_PRICE[call.provider])
-    if reading.free is not None:
-        return Price(Decimal(0), f"free: {reading.free}")
-    reason = reading.unpriced or _search_beside(call)
-    if reason is not None and reading.refused is None:
-        return unpriced(reason)
-    if reading.usage is None:
-        return unpriced(_why_no_usage(event, dialect, reading))
-    if model is None:
-        return unpriced("neither request nor answer names a model")
-    return rates.price(
-        reading.usage,
+def _bill(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, model: str | None) -> Bill:
+    call, answered = event.call, event.outcome in ANSWERED
+    return Bill(
+        organization=call.organization,
         provider=call.provider,
         model=model,
         at=call.created_at,
         target_url=call.target_url,
+        usage=reading.usage,
+        missing="" if reading.usage is not None else _why_no_usage(event, dialect, reading),
+        refused=reading.refused is not None,
+        answered=answered,
+        known=answered and dialect is not None,
+        completed=event.outcome is Outcome.COMPLETED,
         context=reading.context,
+        call_rates=call.cost_override,
+        stated_cost=reading.stated_cost,
+        free=reading.free,
+        elsewhere=reading.elsewhere,
+        beside=reading.unpriced or _search_beside(call),
     )
-
-
-def _own_price(call: CallFacts, reading: Reading, outcome: Outcome, rates: RateBook) -> Price:
-    """By the rates that the call itself stated. What an error or a broken answer without usage costs, nobody knows."""
-    if reading.refused is not None:
-        return unpriced(f"usage refused, {reading.refused}")
-    if reading.usage is None and outcome is not Outcome.COMPLETED:
-        return unpriced(f"no usage reported, {outcome}")
-    try:
-        checked_rates(call.cost_override)
-    except ValueError as error:  # a caller is told at once; an event may come from elsewhere
-        return unpriced(f"Helicone-Cost-Override {error}")
-    return rates.price_by(call.cost_override, reading.usage, source=f"Helicone-Cost-Override: {told(call.cost_override)}")
 
 
 def _search_beside(call: CallFacts) -> str | None:
@@ -186,23 +160,31 @@ def _problem(event: ResponseCompleted, reading: Reading) -> str | None:
     return reading.problem.code if event.response.omitted else str(reading.problem)
 
 
-def _money(cost: Decimal | None) -> str | None:
-    """Plain digits, exact, without trailing zeros."""
-    if cost is None:
-        return None
-    text = f"{cost:f}"
-    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+def _note(bill: Bill) -> str | None:
+    """What the call and its answer say against any list's price."""
+    return bill.free or bill.elsewhere or bill.beside or (bill.missing if bill.refused else None)
 
 
 def _travelling(usage: Usage | None) -> TokenUsage | None:
-    if usage is None or (usage.audio_seconds is not None and not usage.input + usage.output):
+    if usage is None:
         return None
+    by_length = usage.audio_seconds is not None and not usage.input + usage.output
     return TokenUsage(
-        prompt=usage.input,
-        completion=usage.output,
+        prompt=None if by_length else usage.input,
+        completion=None if by_length else usage.output,
         cache_read=usage.cache_read,
         cache_write=usage.cache_write,
         reasoning=usage.reasoning,
         audio_input=usage.audio_input,
         audio_output=usage.audio_output,
+        cache_write_5m=usage.cache_write_5m,
+        cache_write_1h=usage.cache_write_1h,
+        audio_cache_read=usage.audio_cache_read,
+        image_input=usage.image_input,
+        image_output=usage.image_output,
+        video_input=usage.video_input,
+        video_output=usage.video_output,
+        citations=usage.citations,
+        audio_seconds=None if usage.audio_seconds is None else plain(usage.audio_seconds),
+        web_searches=usage.web_searches,
     )

@@ -13,7 +13,7 @@ from eventlog.port import Log, LogReader, LogWriter
 from eventlog.topics import RESPONSES
 from processors import telemetry
 from processors.patience import Patience
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from processors.steps import step_of
 
 GROUP = "calls"

@@ -15,7 +15,7 @@ from eventlog.events import CallPriced, DeadLetter, ResponseCompleted
 from eventlog.letters import bounded, in_one, letter_of, payload_of, without_payloads
 from eventlog.topics import CALLS, DEAD_LETTERS
 from processors.calls import Poison, Understood, understand
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 
 
 class Step(Struct, frozen=True):

@@ -41,8 +41,8 @@ from processors.joins import READS, Joined, Joins
 from processors.lane import Lane
 from processors.looking import Looking, shorter
 from processors.patience import Patience
+from processors.pricing.rates import RateBook
 from processors.publishing import publish
-from processors.rates import RateBook
 from processors.standing import Standing
 from processors.steps import fitted, step_of
 

@@ -16,7 +16,7 @@ from eventlog.waiting import stopped_within
 from processors.assembled import assemble
 from processors.inline import run_calls
 from processors.inline_join import keep_joining
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from runtime.lags import EVERY_S, Lags
 from runtime.lakes import lake_opened
 from runtime.settings import Settings

@@ -8,7 +8,7 @@ from eventlog.kafka import KafkaLog
 from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
 from eventlog.topics import RESPONSES
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from processors.worker import WorkerConfig, run_worker
 from runtime.cluster import kafka_config, open_log
 from runtime.health import Membership, health_served

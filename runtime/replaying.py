@@ -21,7 +21,7 @@ from eventlog.port import Log, LogReader, LogWriter, Place, Span
 from eventlog.replay import Replays, revision_of
 from eventlog.retained import PATIENCE, Beginning, retained
 from eventlog.topics import FEEDBACK, REQUESTS, RESPONSES
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from processors.steps import step_of
 from storage.lake import Lake
 

@@ -4,6 +4,7 @@ The proxy died halfway. Each becomes an amendment of revision -1, which any row 
 because it lay in a spill, replaces it by being there.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -69,7 +70,8 @@ def write_abandoned(lake: Lake, window: Window) -> int:
     found = abandoned(lake, window)
     if not found:
         return 0
-    table = calls_table([_row(facts) for facts in found], revision=REVISION, unknown=UNKNOWN)
+    now = datetime.fromtimestamp(time.time(), UTC)
+    table = calls_table([_row(facts) for facts in found], revision=REVISION, unknown=UNKNOWN, amended_at=now)
     try:
         append(amendments, table, CommitProperties(max_commit_retries=0))
     except CommitFailedError as error:

@@ -6,6 +6,7 @@ that position is, and leaves its own marks in `amendments`: a message that comes
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -55,7 +56,8 @@ class Amendments:
             return True
         began = time.monotonic()
         marks = {Mark(each.batch_id.epoch, *each.place) for each in new}
-        table = amendments_table((each.revision, call) for each in new for call in each.calls)
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        table = amendments_table(((each.revision, call) for each in new for call in each.calls), now)
         try:
             properties = CommitProperties(app_transactions=seen.transactions((), marks, now=self._clock()), max_commit_retries=5)
             append(snapshot, table, properties)
@@ -65,12 +67,12 @@ class Amendments:
         return True
 
 
-def amendments_table(rows: Iterable[tuple[int, CallPriced]]) -> pa.Table:
+def amendments_table(rows: Iterable[tuple[int, CallPriced]], amended_at: datetime) -> pa.Table:
     """Calls with the revision of each."""
     by_revision: dict[int, list[CallPriced]] = {}
     for revision, call in rows:
         by_revision.setdefault(revision, []).append(call)
-    return pa.concat_tables([calls_table(calls, revision) for revision, calls in by_revision.items()])
+    return pa.concat_tables([calls_table(calls, revision, amended_at=amended_at) for revision, calls in by_revision.items()])
 
 
 def newest_revision(lake: Lake) -> int:

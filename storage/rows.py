@@ -22,6 +22,9 @@ PICO = Decimal("1e-12")
 MONEY_LIMIT = Decimal(10) ** 6
 """A million dollars for one call is a fault, not a price: such a figure is not known."""
 
+NANO = Decimal("1e-9")
+SECONDS_LIMIT = Decimal(10) ** 9
+
 Assemble = Callable[[ResponseCompleted], str | None]
 
 
@@ -40,11 +43,13 @@ class BodyRow:
             self.assembled = None if self.body.omitted else assemble(event)
 
 
-def calls_table(events: Sequence[CallPriced], revision: int = 0, unknown: Iterable[str] = ()) -> pa.Table:
-    """Rows of `calls`, or of `amendments` with another revision. The columns `unknown` are NULL, whatever the events say."""
+def calls_table(
+    events: Sequence[CallPriced], revision: int = 0, unknown: Iterable[str] = (), amended_at: datetime | None = None
+) -> pa.Table:
+    """Rows of `calls`, or of `amendments` with another revision and the time. The columns `unknown` are NULL, whatever the events say."""
     ordered = sorted(events, key=lambda event: (event.call.organization, event.call.created_at))
     calls, usages = [event.call for event in ordered], [event.usage or NOT_COUNTED for event in ordered]
-    own = CALL_GETTERS | {"revision": lambda _: revision} | dict.fromkeys(unknown, _nothing)
+    own = CALL_GETTERS | {"revision": lambda _: revision, "amended_at": lambda _: amended_at} | dict.fromkeys(unknown, _nothing)
     return _table(schema.CALLS, (FACTS_GETTERS, calls), (USAGE_GETTERS, usages), (own, ordered))
 
 
@@ -90,6 +95,14 @@ def money(text: str | None) -> Decimal | None:
     return value.quantize(PICO, ROUND_HALF_EVEN) if abs(value) < MONEY_LIMIT else None
 
 
+def seconds(text: str | None) -> Decimal | None:
+    """To the billionth; None when not known, or longer than any sound."""
+    if text is None:
+        return None
+    length = Decimal(text)
+    return length.quantize(NANO, ROUND_HALF_EVEN) if abs(length) < SECONDS_LIMIT else None
+
+
 NOT_COUNTED = TokenUsage()
 """In the place of a call's usage, where that is not known. Nobody counted: its source means nothing."""
 
@@ -114,7 +127,9 @@ def _content(get: Callable[[Body], Any]) -> Callable[[BodyRow], Any]:
 
 
 CALL_GETTERS: Getters = {
-    **_fields("completed_at", "dialect", "model", "response_model", "status", "latency_ms", "ttft_ms", "price_source", "cache_hit"),
+    **_fields(
+        "completed_at", "dialect", "model", "response_model", "status", "latency_ms", "ttft_ms", "price_source", "price_note", "cache_hit"
+    ),
     **_fields("cache_reference_id", "attempts", "fallback_index", "request_bytes", "response_bytes", "truncated", "finish_reason", "error"),
     "outcome": attrgetter("outcome._value_"),
     "usage_source": lambda event: None if event.usage is None else event.usage.source._value_,
@@ -123,6 +138,10 @@ CALL_GETTERS: Getters = {
     "redactions": lambda event: _pairs(event.redactions),
     "cost_usd": lambda event: money(event.cost_usd),
     "cost_saved_usd": lambda event: money(event.cost_saved_usd),
+    "stated_cost_usd": lambda event: money(event.stated_cost_usd),
+    "price_basis": attrgetter("price_basis._value_"),
+    "price_context": lambda event: _pairs(event.price_context),
+    "rates": lambda event: _pairs(event.rates),
 }
 
 FACTS_GETTERS: Getters = {
@@ -145,6 +164,16 @@ USAGE_GETTERS: Getters = {
     "reasoning_tokens": attrgetter("reasoning"),
     "audio_input_tokens": attrgetter("audio_input"),
     "audio_output_tokens": attrgetter("audio_output"),
+    "audio_cache_read_tokens": attrgetter("audio_cache_read"),
+    "cache_write_5m_tokens": attrgetter("cache_write_5m"),
+    "cache_write_1h_tokens": attrgetter("cache_write_1h"),
+    "image_input_tokens": attrgetter("image_input"),
+    "image_output_tokens": attrgetter("image_output"),
+    "video_input_tokens": attrgetter("video_input"),
+    "video_output_tokens": attrgetter("video_output"),
+    "citation_tokens": attrgetter("citations"),
+    "audio_seconds": lambda usage: seconds(usage.audio_seconds),
+    "web_searches": attrgetter("web_searches"),
     "total_tokens": total_of,
 }
 

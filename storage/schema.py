@@ -8,12 +8,13 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
-VERSION = 4
+VERSION = 5
 VERSION_KEY = "heliograph.schema_version"
 
 TEXT = pa.string()
 COUNT = pa.int64()
 MONEY = pa.decimal128(18, 12)
+SECONDS = pa.decimal128(18, 9)
 TIME = pa.timestamp("us")
 MILLISECONDS = pa.float32()
 PROPERTIES = pa.map_(pa.string(), pa.string())
@@ -61,10 +62,25 @@ CALLS = pa.schema(
         ("reasoning_tokens", COUNT),
         ("audio_input_tokens", COUNT),
         ("audio_output_tokens", COUNT),
+        ("audio_cache_read_tokens", COUNT),
+        ("cache_write_5m_tokens", COUNT),
+        ("cache_write_1h_tokens", COUNT),
+        ("image_input_tokens", COUNT),
+        ("image_output_tokens", COUNT),
+        ("video_input_tokens", COUNT),
+        ("video_output_tokens", COUNT),
+        ("citation_tokens", COUNT),
+        ("audio_seconds", SECONDS),
+        ("web_searches", COUNT),
         ("total_tokens", COUNT),
         ("usage_source", TEXT),
         ("cost_usd", MONEY),
         ("price_source", TEXT),
+        ("price_basis", TEXT),
+        ("price_context", PROPERTIES),
+        ("price_note", TEXT),
+        ("rates", PROPERTIES),
+        ("stated_cost_usd", MONEY),
         ("cache_hit", pa.bool_()),
         ("cache_reference_id", TEXT),
         ("cost_saved_usd", MONEY),
@@ -79,6 +95,7 @@ CALLS = pa.schema(
         ("finish_reason", TEXT),
         ("error", TEXT),
         ("source", TEXT),
+        ("amended_at", TIME),
         ("day", pa.date32()),
     ]
 )

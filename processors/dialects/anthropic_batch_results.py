@@ -58,7 +58,7 @@ def claims(path: str) -> bool:
 
 def of_json(answer: Answer) -> Reading:
     if '"custom_id"' in answer.text[:64]:
-        return Reading(unpriced=CUT) if answer.tail is not None and not answer.adjoins else _results(answer.text + (answer.tail or ""))
+        return Reading(elsewhere=CUT) if answer.tail is not None and not answer.adjoins else _results(answer.text + (answer.tail or ""))
     if answer.tail is not None:
         return reading_of(outline_of_pieces(answer), lambda _: None)
     said = _batch.decode(answer.text)
@@ -80,7 +80,7 @@ def _results(text: str) -> Reading:
             refused = str(error) if isinstance(error, UsageRefused) else "a result of the batch cannot be read"
     model = models.pop() if len(models) == 1 else None
     usage = whole if refused is None else None
-    return Reading(usage=usage, model=model, context=(("processing", "batch"),), unpriced=BILLED_ONCE, refused=refused)
+    return Reading(usage=usage, model=model, context=(("processing", "batch"),), elsewhere=BILLED_ONCE, refused=refused)
 
 
 def _used(said: object) -> Usage:

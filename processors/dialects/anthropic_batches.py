@@ -36,7 +36,7 @@ def of_json(answer: Answer) -> Reading:
     reading = reading_of(said, lambda _: None)
     if not isinstance(said, Batch) or said.type != "message_batch":
         return reading
-    return structs.replace(reading, finish_reason=word(said.processing_status), unpriced=BILLED_LATER)
+    return structs.replace(reading, finish_reason=word(said.processing_status), elsewhere=BILLED_LATER)
 
 
 def of_stream(_events: Events) -> Reading:

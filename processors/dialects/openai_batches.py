@@ -50,9 +50,9 @@ def of_json(answer: Answer) -> Reading:
     if batch.object != "batch" or reading.refused is not None:
         return reading
     if batch.status == "validating":
-        return structs.replace(reading, usage=None, unpriced=BILLED_LATER)
+        return structs.replace(reading, usage=None, elsewhere=BILLED_LATER)
     if word(batch.status) in ENDED:
-        return structs.replace(reading, stated_cost=None, unpriced=BILLED_ONCE)
+        return structs.replace(reading, stated_cost=None, elsewhere=BILLED_ONCE)
     return free(reading, STILL_RUNNING)
 
 

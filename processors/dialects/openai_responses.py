@@ -120,7 +120,7 @@ def _reading(response: Plain) -> Reading:
         problem=problem_of(response.error) or problem_of(response.detail) or _bare_message(response),
         context=context_of(response.service_tier),
         stated_cost=stated_cost(response.usage),
-        unpriced=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
+        elsewhere=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
         refused=refused,
     )
 

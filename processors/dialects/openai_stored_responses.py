@@ -42,7 +42,7 @@ def _reading(reading: Reading, response: Plain | None) -> Reading:
         return free(reading, BILLED_BEFORE)
     if response.background is True and word(response.status) in RUNNING and reading.usage is None and reading.refused is None:
         return free(reading, STILL_RUNNING)
-    return structs.replace(reading, stated_cost=None, unpriced=BILLED_ONCE if response.background is True else PERHAPS_BACKGROUND)
+    return structs.replace(reading, stated_cost=None, elsewhere=BILLED_ONCE if response.background is True else PERHAPS_BACKGROUND)
 
 
 def message_of(events: Events) -> Message | None:

@@ -40,6 +40,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """USD, where the provider reports the price itself."""
     free: str | None = None
     """Why the call costs nothing, where the provider bills none of its kind."""
+    elsewhere: str | None = None
+    """Why what the answer tells is not billed with this call, but with another: a batch's results may be fetched often."""
     unpriced: str | None = None
     """Why the price list cannot tell what it cost, whatever tokens were counted: something else is billed, or at a price of its own."""
     refused: str | None = None
@@ -50,7 +52,9 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 def free(reading: Reading, why: str) -> Reading:
     """The same of a call that no model was asked in, or none that is billed: no tokens, and cost 0."""
-    return structs.replace(reading, usage=Usage(input=0, output=0), context=(), stated_cost=None, free=why, unpriced=None, refused=None)
+    return structs.replace(
+        reading, usage=Usage(input=0, output=0), context=(), stated_cost=None, free=why, elsewhere=None, unpriced=None, refused=None
+    )
 
 
 def word(value: object) -> str | None:

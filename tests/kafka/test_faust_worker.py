@@ -24,7 +24,7 @@ from eventlog.events import CallId, CallPriced, CallScored, DeadLetter, Feedback
 from eventlog.port import LogUnavailable, Place
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, HELD, RESPONSES, SCORED_CALLS
 from processors.looking import LOOK_EVERY_S
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from processors.worker import WATCH_EVERY_S, Changelog, Worker, WorkerConfig
 from tests.fakes import kafka
 from tests.fakes.worker import Cluster, Workers, cluster

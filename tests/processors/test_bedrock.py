@@ -17,7 +17,7 @@ from processors.dialects.bedrock_converse import DIALECT as CONVERSE
 from processors.dialects.bedrock_invoke import DIALECT as INVOKE
 from processors.dialects.bedrock_usage import model_in
 from processors.dialects.dialect import Dialect
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from tests.processors import frames
 from tests.processors.events import batch, call, completed
 

@@ -10,7 +10,8 @@ from processors.assembled import assemble, assembled
 from processors.calls import Poison, understand
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
-from processors.rates import RateBook
+from processors.pricing.bill import LOCAL
+from processors.pricing.rates import RateBook
 from tests.processors.events import ANSWER, AT, batch, call, completed
 
 RATES = RateBook.bundled()
@@ -99,7 +100,7 @@ def test_a_dialect_claims_by_the_provider_where_the_path_is_everybodys(provider:
     assert (None if dialect is None else dialect.name) == name
 
 
-@pytest.mark.parametrize("provider", sorted(calls.LOCAL))
+@pytest.mark.parametrize("provider", sorted(LOCAL))
 def test_what_runs_locally_costs_nothing_and_says_so(provider: str) -> None:
     row = row_of(completed(facts=call(provider)))
     assert (row.cost_usd, row.price_source) == ("0", f"runs locally: {provider} bills nobody")

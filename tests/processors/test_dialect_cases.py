@@ -2,6 +2,8 @@
 
 import json
 from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from processors.calls import understand
 from processors.dialects import DIALECTS, dialect_for
 from processors.dialects.dialect import path_of
 from processors.dialects.reading import Reading
-from processors.rates import RateBook
+from processors.pricing.invoice import invoice_of, usage_of_tokens
+from processors.pricing.rates import RateBook
 from processors.usage import Usage
 from tests.processors.events import batch, call, completed
 from tests.processors.frames import stream_of
@@ -120,13 +123,39 @@ def test_tokens_are_conserved(case: Case) -> None:
     usage = case.expected["reading"].get("usage")
     if row.cache_hit:
         usage = {"input": 0, "output": 0}
-    if usage is None or "audio_seconds" in usage:
+    if usage is None:
         assert row.usage is None
         return
     assert row.usage is not None
-    assert (row.usage.prompt, row.usage.completion) == (usage["input"], usage["output"])
-    assert (row.usage.cache_read, row.usage.cache_write) == (usage.get("cache_read"), usage.get("cache_write"))
-    assert row.usage.reasoning == usage.get("reasoning")
+    by_length = "audio_seconds" in usage and not usage["input"] + usage["output"]
+    assert (row.usage.prompt, row.usage.completion) == ((None, None) if by_length else (usage["input"], usage["output"]))
+    for name in set(Usage.__struct_fields__) - {"input", "output", "audio_seconds"}:
+        assert getattr(row.usage, name) == usage.get(name), name
+    assert Decimal(row.usage.audio_seconds or 0) == Decimal(usage.get("audio_seconds", 0))
+    assert usage_of_tokens(row.usage) == usage_of(usage)
+
+
+def test_the_invoice_adds_up(case: Case) -> None:
+    """From nothing but the row, to the last digit."""
+    (row,) = understand(batch(case.event), RATES).calls.events
+    if row.cache_hit or row.cost_usd is None:
+        return
+    invoice = invoice_of(row)
+    assert invoice.total == Decimal(row.cost_usd)
+    assert sum((line.amount for line in invoice.lines), Decimal(0)) == invoice.total
+    expected = case.expected.get("invoice")
+    if expected is not None:
+        by_hand = _summed((line.get("count", line.get("seconds")), amount_of(line)) for line in expected)
+        assert by_hand == _summed((line.count, line.amount) for line in invoice.lines)
+
+
+def _summed(lines: Iterable[tuple[Any, Decimal]]) -> dict[Decimal, Decimal]:
+    """Counts and amounts, by the rate; what comes to nothing is left out."""
+    found: dict[Decimal, Decimal] = defaultdict(Decimal)
+    for count, amount in lines:
+        if amount:
+            found[amount / Decimal(count)] += amount
+    return found
 
 
 def test_assembled_message(case: Case) -> None:

@@ -12,7 +12,7 @@ from processors.calls import understand
 from processors.dialects import DIALECTS
 from processors.dialects.answer import answer_of, events_of
 from processors.dialects.dialect import Dialect
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from tests.processors.events import batch, call, completed
 from tests.processors.mutations import BODIES, BY_NAME, CASES, attempt, try_mutations
 

@@ -13,7 +13,7 @@ from eventlog.letters import PAYLOAD_LIMIT
 from eventlog.port import LogUnavailable, OffsetOutOfRange
 from eventlog.topics import CALLS, DEAD_LETTERS, RESPONSES
 from processors.inline import GROUP, run_calls
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from tests.fakes.memory_log import MemoryLog
 from tests.processors.events import EPOCH, call, completed
 

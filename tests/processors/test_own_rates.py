@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from eventlog.events import CallPriced, Outcome
 from eventlog.own_rates import UNITS, checked_rates, parse_rates, told
-from processors.cards import OWN_KEYS
-from processors.rates import RateBook
+from processors.pricing.cards import OWN_KEYS
+from processors.pricing.rates import RateBook
 from processors.usage import Usage
 from tests.processors.events import call, completed
 from tests.processors.test_calls import row_of

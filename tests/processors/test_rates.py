@@ -11,8 +11,8 @@ from genai_prices.data import providers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.cards import KEYS, counts_of
-from processors.rates import MEMO_LIMIT, OWN_AUDIO, RateBook
+from processors.pricing.cards import KEYS, counts_of
+from processors.pricing.rates import MEMO_LIMIT, OWN_AUDIO, RateBook
 from processors.usage import LIMIT, Usage, UsageRefused, count, seconds
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)

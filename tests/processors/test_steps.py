@@ -5,7 +5,7 @@ import pytest
 from eventlog.codec import NO_BATCH, BatchId, Message, decode, message_of, message_of_lines, record_of
 from eventlog.events import DeadLetter, ResponseCompleted
 from eventlog.topics import DEAD_LETTERS, RESPONSES
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from processors.steps import fitted, size_of, step_of
 from tests.processors.events import AT, EPOCH, call, completed
 

@@ -16,7 +16,7 @@ from eventlog.letters import PAYLOAD_LIMIT
 from eventlog.replay import Replays
 from eventlog.topics import DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.inline import run_calls
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from runtime.replaying import Finder, Letter, Selection, Sent, replay_calls, replay_letters
 from storage.lake import Lake
 from tests.fakes.facts import BEGAN, completed, facts, received

@@ -11,7 +11,7 @@ from eventlog.codec import Batch, BatchId, message_of
 from eventlog.events import CallId, CallPriced, RequestId, ResponseCompleted
 from eventlog.topics import CALLS
 from processors.calls import understand
-from processors.rates import RateBook
+from processors.pricing.rates import RateBook
 from storage.api import create_api
 from storage.config import StorageConfig
 from storage.lake import Lake

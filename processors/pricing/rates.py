@@ -8,17 +8,20 @@ Source of the arithmetic: genai-prices 0.2.3, `ModelPrice.calc_price` and `decom
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import prod
 
 import genai_prices
 from genai_prices import types as listed
 from genai_prices.data import providers as bundled_providers
 from msgspec import Struct
 
+from eventlog.events import Organization, PriceBasis
+from eventlog.own_prices import OwnPrice
 from eventlog.own_rates import OwnRates
-from processors.cards import Card, Unpriced, card_of, own_card
+from processors.pricing.cards import ONE, Card, Unpriced, card_of, own_card
 from processors.usage import Usage
 
 NAMES = {
@@ -50,12 +53,25 @@ Source: Anthropic docs, "Data residency", section on pricing (read 2026-11-24)."
 
 PriceContext = tuple[tuple[str, str], ...]
 
+NO_RATES: dict[str, str] = {}
+
 
 class Price(Struct, frozen=True):
     """`cost` in USD, exact; None when not known, and then `source` begins with `unpriced:` and says why."""
 
     cost: Decimal | None
     source: str
+    basis: PriceBasis = PriceBasis.UNKNOWN
+    rates: dict[str, str] = NO_RATES
+    """By which it was worked out, by the price list's names."""
+
+
+OwnPriceFor = Callable[[Organization, str, str, datetime], OwnPrice | None]
+"""The rates that were set for an organization, a provider, a model, and a time; None where none were."""
+
+
+def no_own_price(_organization: Organization, _provider: str, _model: str, _at: datetime) -> OwnPrice | None:
+    return None
 
 
 class Listing(Struct, frozen=True):
@@ -74,7 +90,8 @@ def unpriced(reason: str) -> Price:
 class RateBook:
     """Prices of many calls. Not shared between threads."""
 
-    def __init__(self, providers: Iterable[listed.Provider], version: str) -> None:
+    def __init__(self, providers: Iterable[listed.Provider], version: str, own_price_for: OwnPriceFor = no_own_price) -> None:
+        self.own_price_for = own_price_for
         self._providers = list(providers)
         self._by_id = {provider.id: provider for provider in self._providers}
         self._version = version
@@ -83,9 +100,9 @@ class RateBook:
         self._own: dict[tuple[str, tuple[tuple[str, str], ...]], Card] = {}
 
     @classmethod
-    def bundled(cls) -> "RateBook":
-        """The list that came with the installed package."""
-        return cls(bundled_providers, genai_prices.__version__)
+    def bundled(cls, own_price_for: OwnPriceFor = no_own_price) -> "RateBook":
+        """The list that came with the installed package, and the prices that were set besides."""
+        return cls(bundled_providers, genai_prices.__version__, own_price_for)
 
     def price(self, usage: Usage, *, provider: str, model: str, at: datetime, target_url: str = "", context: PriceContext = ()) -> Price:
         """What `usage` cost at the time `at` (aware). `provider` is our name for it or a host; `context` as in `Reading.context`."""
@@ -105,9 +122,9 @@ class RateBook:
         cost = card.cost_of(usage)
         if isinstance(cost, Unpriced):
             return unpriced(cost.reason)
-        return Price(cost, card.source_of(usage.input))
+        return Price(cost, card.source_of(usage.input), PriceBasis.LIST, card.rates_for(usage.input))
 
-    def price_by(self, own: OwnRates, usage: Usage | None, *, source: str) -> Price:
+    def price_by(self, own: OwnRates, usage: Usage | None, *, source: str, basis: PriceBasis = PriceBasis.CALL) -> Price:
         """What `usage` cost by rates that somebody stated; parts without a rate cost what the whole does. A call's alone needs no usage."""
         key = (source, tuple(own.items()))
         card = self._own.get(key)
@@ -116,9 +133,9 @@ class RateBook:
                 self._own.clear()
             card = self._own[key] = own_card(own, source)
         if usage is None:
-            return Price(card.fixed, card.source) if not card.lines else unpriced("no usage reported")
+            return Price(card.fixed, card.source, basis, card.in_force[-1]) if not card.lines else unpriced("no usage reported")
         cost = card.cost_of(usage)
-        return unpriced(cost.reason) if isinstance(cost, Unpriced) else Price(cost, card.source)
+        return unpriced(cost.reason) if isinstance(cost, Unpriced) else Price(cost, card.source, basis, card.in_force[-1])
 
     def _card(self, provider: str, place: str, model: str, at: datetime, context: PriceContext) -> Card | Unpriced:
         listing = self._listing(provider, place, model)
@@ -147,12 +164,8 @@ class RateBook:
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
             identity.insert(1, f"since {since}")
-        card = card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO)
-        for key, value in context:
-            times = SURCHARGES.get((provider.id, key, value))
-            if times is not None and isinstance(card, Card):
-                card = card.dearer(times)
-        return card
+        times = prod((SURCHARGES.get((provider.id, *pair), ONE) for pair in context), start=ONE)
+        return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO, times=times)
 
     def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
         key = (provider, place, model)

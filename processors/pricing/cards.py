@@ -11,7 +11,7 @@ from operator import attrgetter
 from genai_prices import types as listed
 from genai_prices.data_units import unit_data
 from genai_prices.units import UnitDef, UnitRegistry
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from eventlog.own_rates import REQUEST, OwnRates
 from processors.usage import Usage
@@ -50,6 +50,19 @@ SELDOM_SAID = frozenset({"cache_audio_read_tokens", "output_image_tokens", "outp
 ANSWERS_KIND = frozenset({"output_image_tokens", "output_video_tokens"})
 """Any token of an answer may be one of these, at ten times the price of text."""
 
+OWN_KEYS = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "reasoning": "output_reasoning_mtok",
+    REQUEST: "requests_kcount",
+}
+"""Names of rates that people state, and the price list's."""
+
+REQUESTS = OWN_KEYS[REQUEST]
+ONE = Decimal(1)
 SECONDS = "audio_seconds"
 AUDIO = frozenset({"input_audio_tokens", "output_audio_tokens"})
 
@@ -75,14 +88,23 @@ class Line(Struct, frozen=True):
     per: int = 1
     """A rate by the hour is divided last, or it would be no exact number."""
 
-    def dearer(self, times: Decimal) -> "Line":
-        return structs.replace(self, rate=self.rate * times, steps=tuple((above, rate * times) for above, rate in self.steps))
-
     def rate_of(self, prompt: int) -> Decimal:
         for above, rate in self.steps:
             if prompt > above:
                 return rate
         return self.rate
+
+    def amount_in(self, usage: Usage) -> int | Decimal:
+        """So many of its units; below 0 where the parts exceed the whole."""
+        amount: int | Decimal = 0
+        for field, times in self.terms:
+            if count := getattr(usage, field):
+                amount += count * times
+        return amount
+
+    def price_of(self, amount: int | Decimal, prompt: int) -> Decimal:
+        price = amount * (self.rate_of(prompt) if self.steps else self.rate)
+        return price if self.per == 1 else price / self.per
 
 
 class Gap(Struct, frozen=True):
@@ -112,6 +134,8 @@ class Card(Struct, frozen=True, kw_only=True):
     """False where audio tokens would be billed as text, though they are not."""
     prices_tokens: bool
     prices_seconds: bool
+    in_force: tuple[dict[str, str], ...]
+    """For prompts above each of `steps`, and last for all shorter ones: all its rates by the price list's names, USD in plain digits."""
 
     def cost_of(self, usage: Usage) -> Decimal | Unpriced:
         """USD, exact."""
@@ -120,78 +144,93 @@ class Card(Struct, frozen=True, kw_only=True):
                 return Unpriced(f"the provider does not report {gap.key}, which {self.name} prices apart")
         cost, prompt = self.fixed, usage.input
         for line in self.lines:
-            amount: int | Decimal = 0
-            for field, times in line.terms:
-                if count := getattr(usage, field):
-                    amount += count * times
+            amount = line.amount_in(usage)
             if amount:
                 if amount < 0:
                     return Unpriced(f"the parts of {line.key} exceed it")
-                price = amount * (line.rate_of(prompt) if line.steps else line.rate)
-                cost += price if line.per == 1 else price / line.per
+                cost += line.price_of(amount, prompt)
         return cost
-
-    def dearer(self, times: Decimal) -> "Card":
-        """The same with every token's rate multiplied. What is no token costs what it did."""
-        return structs.replace(self, lines=tuple(line.dearer(times) if _is_tokens(line.key) else line for line in self.lines))
 
     def source_of(self, prompt: int) -> str:
         """Names the package, its version, the price, and the step of prompt length."""
         step = next((above for above in self.steps if prompt > above), None)
         return self.source if step is None else f"{self.source}, prompts over {step}"
 
+    def rates_for(self, prompt: int) -> dict[str, str]:
+        """The rates in force for a prompt of so many tokens."""
+        for above, rates in zip(self.steps, self.in_force, strict=False):
+            if prompt > above:
+                return rates
+        return self.in_force[-1]
+
 
 Rate = Decimal | listed.TieredPrices
 
 
-def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio: bool) -> Card | Unpriced:
+def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio: bool, times: Decimal = ONE) -> Card | Unpriced:
+    """`times` is what the rate of every token is multiplied by. What is no token costs what it did."""
     rates = _rates(prices)
     if rates is None:
         return Unpriced(f"the price list's entry for {name} is not sound")
+    if times != ONE:
+        rates = {key: _dearer(rate, times) if _is_tokens(key) else rate for key, rate in rates.items()}
     tokens = {key: rate for key, rate in rates.items() if key != "requests"}
     lines = tuple(_line(key, rate, _terms(key, tokens)) for key, rate in sorted(tokens.items()) if _terms(key, tokens))
     if not lines and not (FREE in name and not rates):
         return Unpriced(f"{name} is not priced by tokens")
+    steps = tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True))
     return Card(
         name=name,
         source=source,
         lines=lines,
         gaps=tuple(_gaps(key for key in sorted(tokens) if key not in KEYS or key in SELDOM_SAID)),
         fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
-        steps=tuple(sorted({above for line in lines for above, _ in line.steps}, reverse=True)),
+        steps=steps,
+        in_force=tuple(_told(rates, prompt) for prompt in (*(above + 1 for above in steps), 0)),
         prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
         prices_tokens=not lines or any(line.key != SECONDS for line in lines),
         prices_seconds=SECONDS in tokens,
     )
 
 
-OWN_KEYS = {
-    "input": "input_mtok",
-    "output": "output_mtok",
-    "cache_read": "cache_read_mtok",
-    "cache_write": "cache_write_mtok",
-    "cache_write_1h": "cache_write_1h_mtok",
-    "reasoning": "output_reasoning_mtok",
-    "request": "requests_kcount",
-}
-"""Names of rates that people state, and the price list's."""
-
-
 def own_card(own: OwnRates, source: str) -> Card:
     """`own` as `eventlog.own_rates` checks it."""
     if "cache_write_1h" in own:
         own = {"cache_write": own["input"]} | dict(own)  # the price list knows no rate for an hour without one for the rest
-    amounts = {OWN_KEYS[name]: Decimal(amount) for name, amount in own.items()}
-    if REQUEST in own:
-        amounts[OWN_KEYS[REQUEST]] *= 1000
-    if own.keys() == {REQUEST}:
-        fixed = Decimal(own[REQUEST])
+    return stated_card(own_keys(own), source)
+
+
+def own_keys(own: OwnRates) -> dict[str, str]:
+    """The same rates by the price list's names, whose requests go by the thousand."""
+    return {OWN_KEYS[name]: plain(Decimal(amount) * 1000) if name == REQUEST else amount for name, amount in own.items()}
+
+
+def stated_card(rates: Mapping[str, str], source: str) -> Card:
+    """Of rates by the price list's names, such as a call's row keeps."""
+    amounts = {key: Decimal(amount) for key, amount in rates.items()}
+    if amounts.keys() == {REQUESTS}:
         return Card(
-            name=source, source=source, lines=(), gaps=(), fixed=fixed, steps=(), prices_audio=True, prices_tokens=True, prices_seconds=True
+            name=source,
+            source=source,
+            lines=(),
+            gaps=(),
+            fixed=_per_unit(amounts[REQUESTS], "requests"),
+            steps=(),
+            prices_audio=True,
+            prices_tokens=True,
+            prices_seconds=True,
+            in_force=(dict(rates),),
         )
     card = card_of(listed.ModelPrice(**amounts), name=source, source=source, uniform_audio=True)
-    assert isinstance(card, Card)  # noqa: S101 - a rate of the prompt and one of the answer are sound whatever they are
+    if isinstance(card, Unpriced):
+        raise ValueError(card.reason)
     return card
+
+
+def plain(amount: Decimal) -> str:
+    """Plain digits, exact, without trailing zeros."""
+    text = f"{amount:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 def _rates(prices: listed.ModelPrice) -> dict[str, Rate] | None:
@@ -210,6 +249,21 @@ def _line(key: str, rate: Rate, terms: tuple[tuple[str, int], ...]) -> Line:
     steps = rate.tiers if isinstance(rate, listed.TieredPrices) else []
     downwards = tuple((step.start, _per_unit(step.price, key)) for step in reversed(steps))
     return Line(key, terms, _per_unit(_base(rate), key), downwards)
+
+
+def _dearer(rate: Rate, times: Decimal) -> Rate:
+    if isinstance(rate, Decimal):
+        return rate * times
+    return listed.TieredPrices(base=rate.base * times, tiers=[listed.Tier(step.start, step.price * times) for step in rate.tiers])
+
+
+def _told(rates: Mapping[str, Rate], prompt: int) -> dict[str, str]:
+    return {UNITS.units[key].price_key: plain(_at(rate, prompt)) for key, rate in sorted(rates.items())}
+
+
+def _at(rate: Rate, prompt: int) -> Decimal:
+    steps = rate.tiers if isinstance(rate, listed.TieredPrices) else []
+    return next((step.price for step in reversed(steps) if prompt > step.start), _base(rate))
 
 
 def _base(rate: Rate) -> Decimal:

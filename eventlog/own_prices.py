@@ -1,0 +1,159 @@
+"""Prices that people set for calls of theirs, in the place of a price list's: by organization, provider, model and time.
+
+Of several that fit a call the most specific counts. Two that are equally specific, fit the same calls and hold at the same time
+contradict each other, and are refused.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from msgspec import Struct
+
+from eventlog.events import Instant, Organization
+from eventlog.own_rates import checked_rates, told
+
+EVERY = "*"
+LONGEST = 256
+"""Characters of a name or a pattern."""
+STARS = 4
+"""How often a pattern may have `*`: each more multiplies what a hostile name costs to be compared with it."""
+MEMO_LIMIT = 4096
+"""Callers choose model names, so there is no end of them."""
+
+
+class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="own-price"):
+    """Rates, and which calls they are for."""
+
+    organization: Organization | None = None
+    """None: of every organization."""
+    provider: str | None = None
+    """Lower-case name, or a host; None: of every provider."""
+    model: str = EVERY
+    """A model's name, or a pattern: `*` stands for any text, `?` for one character. Upper and lower case are one."""
+    since: Instant | None = None
+    """Calls that began then or later."""
+    until: Instant | None = None
+    """Calls that began before."""
+    rates: dict[str, str]
+    """As `eventlog.own_rates` has them."""
+
+    def fits(self, organization: Organization, provider: str, model: str) -> bool:
+        whose = self.organization in {None, organization} and self.provider in {None, provider}
+        return whose and _expression(self.model).fullmatch(model[:LONGEST]) is not None
+
+    def holds_at(self, at: datetime) -> bool:
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+    @property
+    def specificity(self) -> tuple[bool, bool, int, bool]:
+        """More is more specific: an organization's own, then a whole name before a pattern, a long pattern, a provider's own."""
+        fixed = sum(1 for each in self.model if each not in "*?")
+        return self.organization is not None, fixed == len(self.model), fixed, self.provider is not None
+
+    @property
+    def key(self) -> str:
+        """What a later setting has to share to take its place."""
+        begin = "" if self.since is None else self.since.isoformat()
+        return f"{self.organization or EVERY}/{self.provider or EVERY}/{self.model.lower()}/{begin}"
+
+    @property
+    def name(self) -> str:
+        """For people: which calls it is for."""
+        span = [f"from {_short(self.since)}"] if self.since is not None else []
+        span += [f"until {_short(self.until)}"] if self.until is not None else []
+        whose = f" of {self.organization}" if self.organization is not None else ""
+        return " ".join([f"{self.provider or EVERY}/{self.model}{whose}", *span])
+
+    @property
+    def source(self) -> str:
+        return f"own price for {self.name}: {told(self.rates)}"
+
+
+def checked_price(price: OwnPrice) -> OwnPrice:
+    """As it is kept. Raises ValueError that names the field and what is expected."""
+    model = re.sub(r"\*+", EVERY, price.model.strip().lower())
+    if not model or len(model) > LONGEST or any(each.isspace() for each in model):
+        raise ValueError(f"model is a name or a pattern of 1 to {LONGEST} characters without blanks, such as gpt-4o*")
+    if model.count(EVERY) > STARS:
+        raise ValueError(f"model has more than {STARS} times *, which no pattern needs")
+    provider = None if price.provider in {None, EVERY} else str(price.provider).strip().lower()
+    if provider is not None and (not provider or len(provider) > LONGEST):
+        raise ValueError("provider is a lower-case name such as openai, or a host; leave it out for all")
+    if price.since is not None and price.until is not None and price.since >= price.until:
+        raise ValueError("from has to lie before until")
+    organization = None if price.organization in {None, EVERY} else price.organization
+    if organization == "":
+        raise ValueError("organization is a name; leave it out for all")
+    try:
+        rates = checked_rates(price.rates)
+    except ValueError as error:
+        raise ValueError(f"rates: the price {error}") from None
+    return OwnPrice(organization=organization, provider=provider, model=model, since=price.since, until=price.until, rates=rates)
+
+
+def contradiction(prices: Sequence[OwnPrice]) -> tuple[OwnPrice, OwnPrice] | None:
+    """Two of which nobody could say which counts."""
+    alike: dict[tuple[object, ...], list[OwnPrice]] = {}
+    for price in prices:
+        others = alike.setdefault((price.organization, price.provider, price.specificity), [])
+        for other in others:
+            if _hold_together(price, other) and both_match(price.model, other.model):
+                return other, price
+        others.append(price)
+    return None
+
+
+class OwnPrices:
+    """All that were set. A later source counts before an earlier one where they are equally specific. Not shared between threads."""
+
+    def __init__(self, *sources: Iterable[OwnPrice]) -> None:
+        ranked = [(price.specificity, rank, price) for rank, prices in enumerate(sources) for price in prices]
+        self.all = tuple(price for *_, price in sorted(ranked, key=lambda each: each[:2], reverse=True))
+        """The most specific first."""
+        self._fitting: dict[tuple[str, str, str], tuple[OwnPrice, ...]] = {}
+
+    def find(self, organization: Organization, provider: str, model: str, at: datetime) -> OwnPrice | None:
+        """The one that counts for such a call, which began at `at` (aware)."""
+        if not self.all:
+            return None
+        key = (organization, provider, model)
+        fitting = self._fitting.get(key)
+        if fitting is None:
+            if len(self._fitting) >= MEMO_LIMIT:
+                self._fitting.clear()
+            fitting = self._fitting[key] = tuple(price for price in self.all if price.fits(organization, provider, model))
+        return next((price for price in fitting if price.holds_at(at)), None)
+
+
+@lru_cache(maxsize=65_536)
+def both_match(one: str, other: str) -> bool:
+    """Whether some text matches both patterns."""
+    if not one or not other:
+        return not (one or other).strip(EVERY)
+    if one[0] == EVERY:
+        return both_match(one[1:], other) or both_match(one, other[1:])
+    if other[0] == EVERY:
+        return both_match(other, one)
+    return (one[0] == other[0] or "?" in {one[0], other[0]}) and both_match(one[1:], other[1:])
+
+
+def _hold_together(one: OwnPrice, other: OwnPrice) -> bool:
+    """Whether there is a moment at which both hold."""
+    begins = [each.since for each in (one, other) if each.since is not None]
+    ends = [each.until for each in (one, other) if each.until is not None]
+    return not begins or not ends or max(begins) < min(ends)
+
+
+@lru_cache(maxsize=1024)
+def _expression(pattern: str) -> re.Pattern[str]:
+    pieces = (".*" if each == EVERY else "." if each == "?" else re.escape(each) for each in pattern)
+    return re.compile("".join(pieces), re.DOTALL | re.IGNORECASE)
+
+
+def _short(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    at = at.astimezone(UTC)
+    return f"{at:%Y-%m-%d}" if (at.hour, at.minute, at.second, at.microsecond) == (0, 0, 0, 0) else at.isoformat().replace("+00:00", "Z")
