@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
 from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
+from eventlog.own_prices import OwnPrice
 from eventlog.port import Log
 from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 
-Decision = ApiKey | KeyEnd | ProviderKey | Redaction | Revocation | OrganizationDefaults
+Decision = ApiKey | KeyEnd | OwnPrice | ProviderKey | Redaction | Revocation | OrganizationDefaults
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -40,6 +41,8 @@ def key_of(decision: Decision) -> str:
             return f"api-key/{id_}"
         case ProviderKey(organization=organization, provider=provider):
             return f"provider-key/{provider}/{organization}"
+        case OwnPrice():
+            return f"own-price/{decision.key}"
         case Redaction(organization=organization):
             return f"redaction/{organization}"
         case Revocation(id=id_):
@@ -63,6 +66,7 @@ class Decided:
         self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
         """By organization and provider."""
         self.redactions: Mapping[Organization, Redaction] = {}
+        self.own_prices: tuple[OwnPrice, ...] = ()
 
     @property
     def decisions(self) -> list[Decision]:
@@ -96,6 +100,7 @@ class Decided:
             self.keys_in_effect = {digest: self._in_effect(key) for digest, key in self.keys.items()}
             kept = [each for each in known.values() if isinstance(each, ProviderKey)]
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
+            self.own_prices = tuple(each for each in known.values() if isinstance(each, OwnPrice))
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
 
     def _in_effect(self, key: ApiKey) -> ApiKey:

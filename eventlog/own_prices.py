@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -23,7 +24,7 @@ MEMO_LIMIT = 4096
 """Callers choose model names, so there is no end of them."""
 
 
-class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="own-price"):
+class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="decision", tag="own-price"):
     """Rates, and which calls they are for."""
 
     organization: Organization | None = None
@@ -59,6 +60,11 @@ class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         return f"{self.organization or EVERY}/{self.provider or EVERY}/{self.model.lower()}/{begin}"
 
     @property
+    def id(self) -> str:
+        """What it is named by where it is shown, and taken away."""
+        return f"price-{sha256(self.key.encode()).hexdigest()[:10]}"
+
+    @property
     def name(self) -> str:
         """For people: which calls it is for."""
         span = [f"from {_short(self.since)}"] if self.since is not None else []
@@ -91,6 +97,23 @@ def checked_price(price: OwnPrice) -> OwnPrice:
     except ValueError as error:
         raise ValueError(f"rates: the price {error}") from None
     return OwnPrice(organization=organization, provider=provider, model=model, since=price.since, until=price.until, rates=rates)
+
+
+def joined(prices: Iterable[OwnPrice], more: OwnPrice) -> tuple[OwnPrice, ...]:
+    """With `more`, in the place of the one of the same key. Raises ValueError where it and another contradict each other."""
+    together = (*(price for price in prices if price.key != more.key), more)
+    checked_together(together)
+    return together
+
+
+def checked_together(prices: Sequence[OwnPrice]) -> None:
+    """Raises ValueError that names two which contradict each other."""
+    if (found := contradiction(prices)) is not None:
+        one, other = found
+        raise ValueError(
+            f"{one.name} and {other.name} are equally specific and hold for the same calls at the same time. End one before the other"
+            " begins (until, from), make one more specific, or take one away."
+        )
 
 
 def contradiction(prices: Sequence[OwnPrice]) -> tuple[OwnPrice, OwnPrice] | None:

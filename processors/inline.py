@@ -63,5 +63,5 @@ async def _take(
     await patience.with_log(lambda: writer.append(messages))
     reached = {record.place: record.offset + 1 for record in records}
     await patience.with_log(lambda: reader.commit(reached))
-    telemetry.count_calls(event.dialect for step in steps for event in step.events)
+    telemetry.count_calls([event for step in steps for event in step.events])
     telemetry.count_dead_letters(letter.reason for step in steps for letter in step.letters)

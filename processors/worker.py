@@ -207,7 +207,7 @@ class Worker:
             steps.append(fitted(step_of(record, self._rates, self._identities[RESPONSES.name]), record, self._limit))
             await asyncio.sleep(0)  # a large batch takes milliseconds, and faust shares this loop
         await publish(self._writer, [message for step in steps for message in step.messages], self._patience)
-        telemetry.count_calls(event.dialect for step in steps for event in step.events)
+        telemetry.count_calls([event for step in steps for event in step.events])
         telemetry.count_dead_letters(letter.reason for step in steps for letter in step.letters)
 
     async def _join(self, records: Sequence[Record]) -> None:

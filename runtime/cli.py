@@ -24,6 +24,7 @@ from runtime.demo import serve
 from runtime.keys_cli import ALL
 from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
+from runtime.prices_cli import app as prices_app
 from runtime.provider_keys_cli import app as provider_keys_app
 from runtime.redaction_cli import app as redaction_app
 from runtime.replaying import Selection
@@ -57,6 +58,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(provider_keys_app, name="provider-keys")
 app.add_typer(redaction_app, name="redaction")
 app.add_typer(cache_app, name="cache")
+app.add_typer(prices_app, name="prices")
 app.command("lag")(lag)
 app.command("tail")(tail)
 

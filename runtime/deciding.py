@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from eventlog.following import Following
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_errors import TopicsUnfit
 from eventlog.keys import Keys
+from eventlog.own_prices import OwnPrice
 from eventlog.port import Log, LogUnavailable
 from eventlog.redaction import Redaction, Unheard
 from eventlog.topics import CALLS, CONTROL
@@ -36,7 +38,7 @@ class Control:
         self._chosen = chosen
         self._vault = vault_of(chosen)
         self._opened_keys: dict[ProviderKey, str | None] = {}
-        self._following = Following(self.opened, chosen.data_dir / "decided.json")
+        self._following = Following(self.opened, copy_of(chosen))
         self.admission = Admission(chosen.auth, self.keys, beyond=not chosen.loopback_only)
 
     def keys(self) -> Keys | None:
@@ -90,22 +92,36 @@ class Control:
                 " `heliograph keys create NAME`, or say HELIOGRAPH_AUTH=open if everybody may come in."
             )
 
-    @contextlib.asynccontextmanager
-    async def opened(self) -> AsyncIterator[Log]:
-        """The log, anew. Raises LogUnavailable."""
-        chosen = self._chosen
-        opened: Log
-        try:
-            if chosen.on_kafka:
-                opened = await KafkaLog.open(kafka_config(chosen), needs=FOLLOWED)
-            else:
-                opened = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
-        except TopicsUnfit as error:
-            raise LogUnavailable(str(error)) from error
-        try:
-            yield opened
-        finally:
-            await opened.close()
+    def opened(self) -> contextlib.AbstractAsyncContextManager[Log]:
+        """The log, anew. Entering raises LogUnavailable."""
+        return opened_log(self._chosen)
+
+    @property
+    def own_prices(self) -> tuple[OwnPrice, ...]:
+        """Those that were set on the control topic."""
+        return self._following.decided.own_prices
+
+
+def copy_of(chosen: Settings) -> Path:
+    """Where what was decided is kept for the time when the log is away."""
+    return chosen.data_dir / "decided.json"
+
+
+@contextlib.asynccontextmanager
+async def opened_log(chosen: Settings) -> AsyncIterator[Log]:
+    """The log, opened for the control topic. Raises LogUnavailable."""
+    opened: Log
+    try:
+        if chosen.on_kafka:
+            opened = await KafkaLog.open(kafka_config(chosen), needs=FOLLOWED)
+        else:
+            opened = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
+    except TopicsUnfit as error:
+        raise LogUnavailable(str(error)) from error
+    try:
+        yield opened
+    finally:
+        await opened.close()
 
 
 def vault_of(chosen: Settings) -> Vault | None:

@@ -19,6 +19,7 @@ from processors.inline_join import keep_joining
 from processors.pricing.rates import RateBook
 from runtime.lags import EVERY_S, Lags
 from runtime.lakes import lake_opened
+from runtime.prices import followed_prices
 from runtime.settings import Settings
 from storage.lake import Lake
 from storage.memory import frugal
@@ -45,10 +46,10 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
     with lake_opened():
         lake = await asyncio.to_thread(Lake.open, config)
     understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
-    ready()
     try:
-        async with asyncio.TaskGroup() as group:
-            calls = group.create_task(run_calls(events, RateBook.bundled(), stop=stop, clock=time.time))
+        async with followed_prices(chosen) as prices, asyncio.TaskGroup() as group:
+            ready()
+            calls = group.create_task(run_calls(events, RateBook.bundled(prices.find), stop=stop, clock=time.time))
             calls.add_done_callback(lambda _: understood.set())
             group.create_task(keep_joining(events, chosen.join_limits(), stop=understood, clock=time.time))
             sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))

@@ -12,6 +12,7 @@ from processors.pricing.rates import RateBook
 from processors.worker import WorkerConfig, run_worker
 from runtime.cluster import kafka_config, open_log
 from runtime.health import Membership, health_served
+from runtime.prices import followed_prices
 from runtime.settings import Settings
 
 LOOK_EVERY_S = 2.0
@@ -39,7 +40,8 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         ready()
         looking = asyncio.create_task(keep_looking(events, member.outage))
         try:
-            await run_worker(config, events, RateBook.bundled(), stop=stop, on_change=member.hear)
+            async with followed_prices(chosen) as prices:
+                await run_worker(config, events, RateBook.bundled(prices.find), stop=stop, on_change=member.hear)
         finally:
             looking.cancel()
             await events.close()

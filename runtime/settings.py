@@ -283,6 +283,10 @@ class Settings(BaseSettings):
         None,
         description="Redis or Valkey, where cache and limits of several machines are one: `redis://:PASSWORD@HOST:6379/0`, `rediss://…`.",
     )
+    prices_file: Path | None = Field(
+        None,
+        description="Prices of your own, which count before the price list's (TOML). Unset: `prices.toml` in the data directory, if any.",
+    )
     redis: Sharing = Field(Sharing(), description="How Redis is used.")
     emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
     sink: Sinking = Field(Sinking(), description="When rows are committed to the lake.")

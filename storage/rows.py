@@ -1,6 +1,6 @@
 """Events as rows: one Arrow column after the other, in the declared types."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from operator import attrgetter
@@ -10,7 +10,17 @@ import msgspec
 import pyarrow as pa
 from msgspec import to_builtins
 
-from eventlog.events import Body, CallPriced, DeadLetter, FeedbackGiven, Outcome, RequestReceived, ResponseCompleted, TokenUsage
+from eventlog.events import (
+    Body,
+    CallPriced,
+    DeadLetter,
+    FeedbackGiven,
+    Outcome,
+    RequestReceived,
+    ResponseCompleted,
+    TokenUsage,
+    UsageSource,
+)
 from storage import schema
 
 E = TypeVar("E")
@@ -156,26 +166,41 @@ FACTS_GETTERS: Getters = {
     "day": lambda call: _day(call.created_at),
 }
 
+COUNT_COLUMNS = {
+    "prompt_tokens": "prompt",
+    "completion_tokens": "completion",
+    "cache_read_tokens": "cache_read",
+    "cache_write_tokens": "cache_write",
+    "reasoning_tokens": "reasoning",
+    "audio_input_tokens": "audio_input",
+    "audio_output_tokens": "audio_output",
+    "audio_cache_read_tokens": "audio_cache_read",
+    "cache_write_5m_tokens": "cache_write_5m",
+    "cache_write_1h_tokens": "cache_write_1h",
+    "image_input_tokens": "image_input",
+    "image_output_tokens": "image_output",
+    "video_input_tokens": "video_input",
+    "video_output_tokens": "video_output",
+    "citation_tokens": "citations",
+    "web_searches": "web_searches",
+}
+"""What was counted, by the column that has it."""
+
 USAGE_GETTERS: Getters = {
-    "prompt_tokens": attrgetter("prompt"),
-    "completion_tokens": attrgetter("completion"),
-    "cache_read_tokens": attrgetter("cache_read"),
-    "cache_write_tokens": attrgetter("cache_write"),
-    "reasoning_tokens": attrgetter("reasoning"),
-    "audio_input_tokens": attrgetter("audio_input"),
-    "audio_output_tokens": attrgetter("audio_output"),
-    "audio_cache_read_tokens": attrgetter("audio_cache_read"),
-    "cache_write_5m_tokens": attrgetter("cache_write_5m"),
-    "cache_write_1h_tokens": attrgetter("cache_write_1h"),
-    "image_input_tokens": attrgetter("image_input"),
-    "image_output_tokens": attrgetter("image_output"),
-    "video_input_tokens": attrgetter("video_input"),
-    "video_output_tokens": attrgetter("video_output"),
-    "citation_tokens": attrgetter("citations"),
+    **{column: attrgetter(field) for column, field in COUNT_COLUMNS.items()},
     "audio_seconds": lambda usage: seconds(usage.audio_seconds),
-    "web_searches": attrgetter("web_searches"),
     "total_tokens": total_of,
 }
+
+
+def usage_in(row: Mapping[str, Any]) -> TokenUsage | None:
+    """The other way: what was counted, of a row of the lake, or of a view. None where nobody counted."""
+    if row["usage_source"] is None:
+        return None
+    length = row["audio_seconds"]
+    counts = {field: row[column] for column, field in COUNT_COLUMNS.items()}
+    return TokenUsage(**counts, audio_seconds=None if length is None else str(length), source=UsageSource(row["usage_source"]))
+
 
 BODY_GETTERS: Getters = {
     "call_id": lambda row: row.call.call_id,

@@ -32,9 +32,11 @@ LABELS: Mapping[str, str] = {
     "web_searches": "web searches",
     "requests": "each call",
 }
-"""What a line is for, by the price list's name of the unit."""
+"""What a line is for, by the price list's name of the unit; in the order of an invoice."""
 
-PER = {1_000_000: "million tokens", 1_000: "thousand", 3_600: "hour", 1: "call"}
+ORDER = {key: at for at, key in enumerate(LABELS)}
+
+PER = {1_000_000: "million {}", 1_000: "thousand {}", 3_600: "hour"}
 NO_LINES: dict[PriceBasis, str] = {
     PriceBasis.STATED: "as the provider stated it",
     PriceBasis.LOCAL: "on hardware of your own",
@@ -65,17 +67,33 @@ class NotExplained(Exception):
     """The row does not keep what its cost was worked out from. The message says why, and what helps."""
 
 
-def invoice_of(call: CallPriced) -> Invoice:
+class Booked(Struct, frozen=True, kw_only=True):
+    """What a call's row keeps of its cost."""
+
+    cost: Decimal | None
+    """USD."""
+    source: str | None
+    basis: PriceBasis | None
+    """None in a row that was written before it was kept."""
+    rates: dict[str, str]
+    usage: TokenUsage | None
+
+
+def booked(call: CallPriced) -> Booked:
+    cost = None if call.cost_usd is None else Decimal(call.cost_usd)
+    return Booked(cost=cost, source=call.price_source, basis=call.price_basis, rates=call.rates, usage=call.usage)
+
+
+def invoice_of(row: Booked) -> Invoice:
     """Raises NotExplained for a call without a cost, and for one whose row was written before its rates were kept."""
-    if call.cost_usd is None:
-        raise NotExplained(call.price_source or "the cost is not known")
-    if call.price_basis in NO_LINES:
-        cost = Decimal(call.cost_usd)
-        line = InvoiceLine(label=NO_LINES[call.price_basis], count=1, unit="call", rate=cost, per="call", amount=cost)
-        return Invoice(lines=(line,), total=cost)
-    if call.price_basis in {PriceBasis.UNKNOWN, PriceBasis.ELSEWHERE}:
-        raise NotExplained(f"its row was written before rates were kept with a call: {call.price_source}")
-    lines = tuple(lines_of(call.rates, usage_of_tokens(call.usage)))
+    if row.cost is None:
+        raise NotExplained(row.source or "unpriced: the cost is not known")
+    if row.basis in NO_LINES:
+        line = InvoiceLine(label=NO_LINES[row.basis], count=1, unit="calls", rate=row.cost, per="call", amount=row.cost)
+        return Invoice(lines=(line,), total=row.cost)
+    if row.basis is None:
+        raise NotExplained("the row was written by an earlier version, which kept no rates with it. `heliograph replay` writes it anew.")
+    lines = tuple(lines_of(row.rates, usage_of_tokens(row.usage)))
     return Invoice(lines=lines, total=sum((line.amount for line in lines), Decimal(0)))
 
 
@@ -84,7 +102,8 @@ def lines_of(rates: Mapping[str, str], usage: Usage) -> list[InvoiceLine]:
     if not rates:
         return []
     card = stated_card(rates, "")
-    found = [made for line in card.lines if (made := _line(line, usage)).amount or line.key in {"input_tokens", "output_tokens"}]
+    lines = sorted(card.lines, key=lambda line: ORDER.get(line.key, len(ORDER)))
+    found = [made for line in lines if (made := _line(line, usage)).amount or line.key in {"input_tokens", "output_tokens"}]
     if card.fixed:
         found.append(_made("requests", 1, card.fixed * 1000, card.fixed, whole=True))
     return found
@@ -100,7 +119,7 @@ def _made(key: str, count: int | Decimal, rate: Decimal, amount: Decimal, *, who
     unit = UNITS.units[key]
     family = {"tokens": "tokens", "durations": "seconds", "requests": "calls"}.get(unit.dimensions["family"], "searches")
     label = LABELS.get(key, key) if whole else f"{LABELS.get(key, key)}, the rest"
-    return InvoiceLine(label=label, count=count, unit=family, rate=rate, per=PER[unit.per], amount=amount)
+    return InvoiceLine(label=label, count=count, unit=family, rate=rate, per=PER[unit.per].format(family), amount=amount)
 
 
 def usage_of_tokens(counted: TokenUsage | None) -> Usage:

@@ -17,7 +17,7 @@ from processors.calls import understand
 from processors.dialects import DIALECTS, dialect_for
 from processors.dialects.dialect import path_of
 from processors.dialects.reading import Reading
-from processors.pricing.invoice import invoice_of, usage_of_tokens
+from processors.pricing.invoice import booked, invoice_of, usage_of_tokens
 from processors.pricing.rates import RateBook
 from processors.usage import Usage
 from tests.processors.events import batch, call, completed
@@ -140,7 +140,7 @@ def test_the_invoice_adds_up(case: Case) -> None:
     (row,) = understand(batch(case.event), RATES).calls.events
     if row.cache_hit or row.cost_usd is None:
         return
-    invoice = invoice_of(row)
+    invoice = invoice_of(booked(row))
     assert invoice.total == Decimal(row.cost_usd)
     assert sum((line.amount for line in invoice.lines), Decimal(0)) == invoice.total
     expected = case.expected.get("invoice")

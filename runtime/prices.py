@@ -1,0 +1,63 @@
+"""The prices that were set, by a file and by `heliograph prices set`, as whoever prices calls knows them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+import structlog
+
+from eventlog.events import Organization
+from eventlog.following import Following
+from eventlog.own_prices import OwnPrice, OwnPrices
+from runtime.deciding import PATIENCE_S, beside, copy_of, opened_log
+from runtime.price_file import BadPrices, PriceFile
+from runtime.settings import Misconfigured, Settings
+
+FILE = "prices.toml"
+
+log = structlog.get_logger()
+
+
+def price_file(chosen: Settings) -> PriceFile:
+    """Read. Raises Misconfigured."""
+    path = chosen.prices_file or chosen.data_dir / FILE
+    file = PriceFile(path, must_exist=chosen.prices_file is not None)
+    try:
+        file.read()
+    except BadPrices as error:
+        raise Misconfigured(f"{path}: {error}. `heliograph prices check` reads it without starting anything.") from None
+    return file
+
+
+class Prices:
+    """What was set counts from the moment that it is read. Of equally specific prices, those set by command count before the file's."""
+
+    def __init__(self, file: PriceFile, decided: Callable[[], tuple[OwnPrice, ...]]) -> None:
+        self._file, self._decided = file, decided
+        self._made_of: tuple[tuple[OwnPrice, ...], tuple[OwnPrice, ...]] = ((), ())
+        self._known = OwnPrices()
+
+    @property
+    def known(self) -> OwnPrices:
+        sources = (self._file.prices, self._decided())
+        if sources[0] is not self._made_of[0] or sources[1] is not self._made_of[1]:
+            self._known, self._made_of = OwnPrices(*sources), sources
+        return self._known
+
+    def find(self, organization: Organization, provider: str, model: str, at: datetime) -> OwnPrice | None:
+        return self.known.find(organization, provider, model, at)
+
+
+@contextlib.asynccontextmanager
+async def followed_prices(chosen: Settings) -> AsyncIterator[Prices]:
+    """Followed for as long as the block runs. Raises Misconfigured."""
+    file = await asyncio.to_thread(price_file, chosen)
+    chosen.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    following = Following(lambda: opened_log(chosen), copy_of(chosen))
+    async with beside(following.run(), "prices"), beside(file.follow(), "prices_file"):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(following.known.wait(), PATIENCE_S)
+        if not following.known.is_set():
+            log.warning("prices_unknown", reason="the control topic is not reached, and there is no copy of it here")
+        yield Prices(file, lambda: following.decided.own_prices)
