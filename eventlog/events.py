@@ -198,6 +198,8 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """Bytes of the request's body on the wire."""
     response: Body = Body()
     """The answer's body."""
+    request: Body = Body()
+    """The request's body once more, where the answer does not tell what was used: tokens are counted from both then. Not stored."""
     request_truncated: bool = False
     """The request's body was longer than what is kept."""
     attempts: int = 1
@@ -283,6 +285,8 @@ class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Searches that are billed one by one. No tokens."""
     source: UsageSource = UsageSource.PROVIDER
     """Who counted."""
+    method: str | None = None
+    """How we counted."""
 
 
 class PriceBasis(StrEnum):

@@ -89,6 +89,7 @@ def checked_price(price: OwnPrice) -> OwnPrice:
         raise ValueError("provider is a lower-case name such as openai, or a host; leave it out for all")
     if price.since is not None and price.until is not None and price.since >= price.until:
         raise ValueError("from has to lie before until")
+    since, until = (None if at is None else at.astimezone(UTC) for at in (price.since, price.until))
     organization = None if price.organization in {None, EVERY} else price.organization
     if organization == "":
         raise ValueError("organization is a name; leave it out for all")
@@ -96,7 +97,7 @@ def checked_price(price: OwnPrice) -> OwnPrice:
         rates = checked_rates(price.rates)
     except ValueError as error:
         raise ValueError(f"rates: the price {error}") from None
-    return OwnPrice(organization=organization, provider=provider, model=model, since=price.since, until=price.until, rates=rates)
+    return OwnPrice(organization=organization, provider=provider, model=model, since=since, until=until, rates=rates)
 
 
 def joined(prices: Iterable[OwnPrice], more: OwnPrice) -> tuple[OwnPrice, ...]:

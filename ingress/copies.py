@@ -91,6 +91,18 @@ class Copy:
         if content_encoding:
             self._open(content_encoding)
 
+    @property
+    def limit(self) -> int:
+        return self._limit
+
+    def mentions(self, words: Sequence[bytes], *, ending: int) -> bool:
+        """Whether one of them stands in the first bytes, or in the last, so many of each."""
+        kept = self._decoded
+        if kept.size <= 2 * ending and not kept.truncated:
+            return any(word in kept.head for word in words)
+        first, last = bytes(kept.head[:ending]), kept.ending(ending)
+        return any(word in first or word in last for word in words)
+
     def of(self, data: bytes) -> "Copy":
         """A copy, within the same limit, of what is sent instead: a whole body, not encoded."""
         other = Copy(self._limit)

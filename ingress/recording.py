@@ -43,9 +43,19 @@ _DIGITS = 19
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 _WHOLE = frozenset({Outcome.COMPLETED, Outcome.PROVIDER_ERROR})
 _NOT_ASKED = frozenset({Outcome.REJECTED, Outcome.RATE_LIMITED})
+_UNCOUNTED = _NOT_ASKED | {Outcome.PROVIDER_ERROR, Outcome.UNREACHABLE, Outcome.ABANDONED}
 _HEAD_SEARCHED = 1 << 20
 
 
+USAGE = (b'"usage', b"Token", b"eval_count")
+"""How providers begin to tell what was used: `usage`, `usageMetadata`, `inputTextTokenCount`, `prompt_eval_count`."""
+USAGE_SEARCHED = 64 << 10
+"""Bytes of an answer's end that are searched for it, beside its beginning."""
+COUNTED_BYTES = 1 << 20
+"""A longer request is not sent along to be counted."""
+MODELS_IN_PATH = (b":generateContent", b":streamGenerateContent", b"/converse", b"/deployments/")
+"""Of calls that name the model in their path, not in their body."""
+NO_BODY = Body()
 NO_WORDS: Mapping[str, str] = {}
 NO_COUNTS: Mapping[str, int] = {}
 
@@ -187,6 +197,7 @@ class Recording:
         "saving",
         "spends",
         "status",
+        "stored_request",
         "target",
         "tries",
         "ttft_ms",
@@ -240,6 +251,8 @@ class Recording:
         """A body of it is being searched, or was, for what is to be redacted."""
         self.redactions: Mapping[str, int] = NO_COUNTS
         """How often something was replaced in the request's stored body, by its name."""
+        self.stored_request: Body | None = None
+        """The request's body as it was written down, where something of it was to be redacted."""
         self._asked: Asked | None = None
         self._facts: CallFacts | None = None
 
@@ -309,10 +322,22 @@ class Recording:
             ttft_ms=self.ttft_ms,
             request_bytes=self.request_bytes,
             response=self._response_body(broken_off=outcome not in _WHOLE),
+            request=self._request_body() if self._tells_no_usage(outcome) else NO_BODY,
             request_truncated=self.copy is not None and self.copy.truncated,
             error=error,
             **({} if self._asked_once(outcome) else self._tried(outcome)),
         )
+
+    def _tells_no_usage(self, outcome: Outcome) -> bool:
+        """The answer of a model does not say what was used: it broke off, or nobody asked for that. Both bodies go on together then."""
+        answer = self.answer
+        if answer is None or not answer.size or self.directives.omit_request or outcome in _UNCOUNTED or (self.status or 0) >= 400:
+            return False
+        if outcome is Outcome.COMPLETED and answer.mentions(USAGE, ending=USAGE_SEARCHED):
+            return False
+        if not 0 < self.request_bytes <= COUNTED_BYTES or self.request_bytes + answer.size > answer.limit:
+            return False
+        return self._what_was_asked().model is not None or any(path in self.target for path in MODELS_IN_PATH)
 
     def _asked_once(self, outcome: Outcome) -> bool:
         """The provider was, as in most calls, and there was no other way."""

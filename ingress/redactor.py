@@ -18,7 +18,7 @@ from eventlog.redaction import Redaction, Unheard
 from ingress.budget import SLOW, Budget, GivenUp, seconds_for
 from ingress.detectors import BadPattern, Rule
 from ingress.emitter import Emitter
-from ingress.recording import Recording
+from ingress.recording import NO_BODY, Recording
 from ingress.redaction import Counts, Redacted, is_clean, redacted_body, redacted_inputs, unsearched
 from ingress.search_thread import SearchThread, Work
 from ingress.telemetry import Telemetry
@@ -250,9 +250,10 @@ def _with(event: Event, found: Redacted, recording: Recording) -> Event:
     """The event as it is stored. Of the answer's, the request's counts are part."""
     facts = replace(event.call, prompt_inputs=dict(found.inputs)) if event.call.prompt_inputs else event.call
     if isinstance(event, RequestReceived):
-        recording.redactions = dict(found.counts)
+        recording.redactions, recording.stored_request = dict(found.counts), found.body
         return replace(event, call=facts, request=found.body, redactions=recording.redactions)
-    return replace(event, call=facts, response=found.body, redactions=_sum(recording.redactions, found.counts))
+    again = event.request if event.request == NO_BODY else recording.stored_request or NO_BODY
+    return replace(event, call=facts, response=found.body, request=again, redactions=_sum(recording.redactions, found.counts))
 
 
 def _sum(one: Counts, other: Counts) -> dict[str, int]:

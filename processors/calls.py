@@ -10,16 +10,17 @@ An answer from our own cache has no tokens and cost 0, for the provider was not 
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog.codec import Batch
-from eventlog.events import CallFacts, CallPriced, Outcome, PriceBasis, ResponseCompleted, TokenUsage
+from eventlog.events import Body, CallFacts, CallPriced, Outcome, PriceBasis, ResponseCompleted, TokenUsage, UsageSource
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
+from processors.estimates.estimate import NotEstimated, estimate
 from processors.pricing.bill import Bill, price_of
 from processors.pricing.cards import plain
 from processors.pricing.rates import RateBook
-from processors.usage import Usage
 
 ANSWERED = frozenset(
     {Outcome.COMPLETED, Outcome.PROVIDER_ERROR, Outcome.INTERRUPTED_BY_PROVIDER, Outcome.INTERRUPTED_BY_CLIENT, Outcome.TIMED_OUT}
@@ -27,6 +28,7 @@ ANSWERED = frozenset(
 """Outcomes whose body, if there is one, came from the provider."""
 
 NOTHING = Reading()
+NO_BODY = Body()
 NO_TOKENS = TokenUsage(prompt=0, completion=0)
 
 
@@ -65,12 +67,30 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
         reading = dialect.read(event.response)
     except Exception as error:  # noqa: BLE001  a fault of ours in one dialect must cost neither this call's row nor the next calls
         return _Call(_row(event, dialect, NOTHING, rates), "dialect_failed", f"{dialect.name}: {type(error).__name__}")
+    if _may_be_estimated(event, reading):
+        reading = _estimated(event, dialect, reading)
     row = _row(event, dialect, reading, rates)
     if reading.refused is not None:
         return _Call(row, "usage_refused", reading.refused)
     if reading.unreadable is not None and event.outcome is Outcome.COMPLETED:
         return _Call(row, "body_unreadable", reading.unreadable)
     return _Call(row)
+
+
+def _may_be_estimated(event: ResponseCompleted, reading: Reading) -> bool:
+    """The provider said nothing of what was used, and both bodies are here. A hit of our own cache was counted when it was made."""
+    if reading.usage is not None or event.request == NO_BODY or event.cache_hit or (event.status or 0) >= 400:
+        return False
+    return all(said is None for said in (reading.refused, reading.free, reading.elsewhere, reading.unpriced, reading.stated_cost))
+
+
+def _estimated(event: ResponseCompleted, dialect: Dialect, reading: Reading) -> Reading:
+    model = event.call.model_override or dialect.model_of(event.call, reading)
+    found = estimate(event.request, event.response, dialect=dialect, provider=event.call.provider, model=model)
+    if isinstance(found, NotEstimated):
+        return replace(reading, uncounted=found.reason)
+    method = found.method if event.outcome is Outcome.COMPLETED else f"{found.method}; of an answer that broke off, as far as it came"
+    return replace(reading, usage=found.usage, estimated=method)
 
 
 def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, rates: RateBook) -> CallPriced:
@@ -89,7 +109,7 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         dialect=None if dialect is None else dialect.name,
         model=model,
         response_model=reading.model,
-        usage=NO_TOKENS if hit else _travelling(reading.usage),
+        usage=NO_TOKENS if hit else _travelling(reading),
         cost_usd="0" if hit else cost,
         price_source="cache hit" if hit else price.source,
         price_basis=PriceBasis.CACHE if hit else price.basis,
@@ -148,9 +168,8 @@ def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Re
         return f"usage refused, {reading.refused}"
     if reading.unreadable is not None:
         return f"answer unreadable, {reading.unreadable}"
-    if event.outcome is not Outcome.COMPLETED:
-        return f"no usage reported, {event.outcome}"
-    return "no usage reported"
+    missing = "no usage reported" if event.outcome is Outcome.COMPLETED else f"no usage reported, {event.outcome}"
+    return missing if reading.uncounted is None else f"{missing}, and not estimated: {reading.uncounted}"
 
 
 def _problem(event: ResponseCompleted, reading: Reading) -> str | None:
@@ -165,7 +184,8 @@ def _note(bill: Bill) -> str | None:
     return bill.free or bill.elsewhere or bill.beside or (bill.missing if bill.refused else None)
 
 
-def _travelling(usage: Usage | None) -> TokenUsage | None:
+def _travelling(reading: Reading) -> TokenUsage | None:
+    usage = reading.usage
     if usage is None:
         return None
     by_length = usage.audio_seconds is not None and not usage.input + usage.output
@@ -187,4 +207,6 @@ def _travelling(usage: Usage | None) -> TokenUsage | None:
         citations=usage.citations,
         audio_seconds=None if usage.audio_seconds is None else plain(usage.audio_seconds),
         web_searches=usage.web_searches,
+        source=UsageSource.PROVIDER if reading.estimated is None else UsageSource.ESTIMATED,
+        method=reading.estimated,
     )

@@ -28,6 +28,7 @@ from runtime.prices_cli import app as prices_app
 from runtime.provider_keys_cli import app as provider_keys_app
 from runtime.redaction_cli import app as redaction_app
 from runtime.replaying import Selection
+from runtime.repricing import reprice
 from runtime.roles import leave
 from runtime.settings import Misconfigured, Settings, origin_of, settings, settings_by, value_of, variables
 from runtime.sockets import listen
@@ -61,6 +62,7 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(prices_app, name="prices")
 app.command("lag")(lag)
 app.command("tail")(tail)
+app.command("reprice")(reprice)
 
 DEMO_PORT = 9010
 FLUSH = "HELIOGRAPH_SINK__FLUSH_SECONDS"

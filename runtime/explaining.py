@@ -25,7 +25,18 @@ from storage.whose import EVERY
 CENTS, KEPT = 2, 12
 """Digits behind the point: at the least, and in the lake."""
 EXPLAINED = (
-    *("call_id", "organization", "created_at", "provider", "model", "outcome", "usage_source", "audio_seconds", "price_source"),
+    *(
+        "call_id",
+        "organization",
+        "created_at",
+        "provider",
+        "model",
+        "outcome",
+        "usage_source",
+        "usage_method",
+        "audio_seconds",
+        "price_source",
+    ),
     *("price_basis", "price_context", "price_note", "rates", "cache_reference_id", "revision", *COUNT_COLUMNS),
 )
 
@@ -64,7 +75,7 @@ def _print(row: dict[str, Any], seen: Booked, invoice: Invoice | None, reason: s
     if row["price_context"]:
         console.print("Context  " + ", ".join(f"{name} {value}" for name, value in row["price_context"].items()))
     if row["usage_source"] is not None:
-        console.print(f"Counted  by the {row['usage_source']}" if row["usage_source"] == "provider" else "Counted  here: an estimate")
+        console.print("Counted  by the provider" if row["usage_method"] is None else f"Counted  here, an estimate: {row['usage_method']}")
     if row["price_note"]:
         console.print(f"Note     {row['price_note']}")
     if row["revision"] > 0:

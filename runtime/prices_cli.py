@@ -25,7 +25,8 @@ from processors.pricing.rates import RateBook
 from processors.usage import Usage
 from runtime.explaining import explain
 from runtime.keys_cli import DataDir, with_control
-from runtime.price_file import BadPrices, parse_prices, time_of
+from runtime.letters_cli import moment
+from runtime.price_file import BadPrices, parse_prices
 from runtime.prices import FILE, price_file
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
@@ -137,8 +138,8 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Print what a call to a model would be priced by."""
-    when = datetime.fromtimestamp(time.time(), UTC) if at is None else _moment(at, "--at")
-    own = OwnPrices(*_sources(data_dir)).find(Organization(organization), provider.lower(), model, when)
+    when = moment(at, "--at") or datetime.fromtimestamp(time.time(), UTC)
+    own = OwnPrices(*sources_of(data_dir)).find(Organization(organization), provider.lower(), model, when)
     if own is not None:
         typer.echo(own.source)
         return
@@ -163,19 +164,11 @@ def _price(rates: str, provider: str | None, model: str, organization: str | Non
                 organization=None if organization is None else Organization(organization),
                 provider=provider,
                 model=model,
-                since=None if since is None else _moment(since, "--from"),
-                until=None if until is None else _moment(until, "--until"),
+                since=moment(since, "--from"),
+                until=moment(until, "--until"),
                 rates=said,
             )
         )
-    except ValueError as error:
-        raise Misconfigured(f"{error}.") from None
-
-
-def _moment(text: str, option: str) -> datetime:
-    """Raises Misconfigured."""
-    try:
-        return time_of(text, option)
     except ValueError as error:
         raise Misconfigured(f"{error}.") from None
 
@@ -184,13 +177,13 @@ async def _set(_log: Log, decided: Decided) -> tuple[OwnPrice, ...]:
     return decided.own_prices
 
 
-def _sources(data_dir: Path | None) -> tuple[tuple[OwnPrice, ...], tuple[OwnPrice, ...]]:
+def sources_of(data_dir: Path | None) -> tuple[tuple[OwnPrice, ...], tuple[OwnPrice, ...]]:
     """Of the file, and set."""
     return price_file(settings_by(data_dir=data_dir)).prices, with_control(data_dir, _set)
 
 
 def _listed(data_dir: Path | None) -> list[tuple[OwnPrice, str]]:
-    of_file, were_set = _sources(data_dir)
+    of_file, were_set = sources_of(data_dir)
     return [(price, SET if any(price is each for each in were_set) else "file") for price in OwnPrices(of_file, were_set).all]
 
 

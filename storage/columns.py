@@ -51,7 +51,8 @@ CALLS: Mapping[str, str] = {
     "audio_seconds": "Length of sound that is billed by its length, in seconds; no tokens are counted then.",
     "web_searches": "Searches that the provider made and bills one by one.",
     "total_tokens": "Prompt and completion.",
-    "usage_source": "Who counted the tokens: `provider`. (`estimated` is kept for counts of our own: there are none yet.)",
+    "usage_source": "Who counted the tokens: `provider`, or `estimated` where it reported none and they were counted from the text here.",
+    "usage_method": "How an estimate was made: the encoding, what was added, what is not claimed; NULL where the provider counted.",
     "cost_usd": "What the call cost, exact; NULL when not known, never 0 for that.",
     "price_source": "Where the price came from; `unpriced: …` and the reason where `cost_usd` is NULL.",
     "price_basis": "What the cost rests on: `list`, `own` (set by you), `call` (stated by its header), `stated` (by the provider), "
@@ -77,6 +78,11 @@ CALLS: Mapping[str, str] = {
     "amended_at": "When the row was put in the place of an earlier one. UTC; NULL for a row as first written.",
     "scores": "The newest value of each score given to the call's request; empty when none was.",
     "rating": "The newest rating given to the call's request; NULL when none was.",
+}
+
+COST_HISTORY: Mapping[str, str] = {
+    "revision": "0 as first booked; the highest one stands.",
+    "booked_at": "When the figure was booked. UTC.",
 }
 
 BODIES: Mapping[str, str] = {

@@ -95,9 +95,7 @@ class Snapshots:
         except (DeltaError, OSError) as error:
             log.error("lake_unreadable", table=table, error=str(error))
             raise Refused(LAKE_UNREADABLE) from error
-        folder = self._lake.uri_of(table)
-        added = snapshot.get_add_actions().column("path").to_pylist()
-        return tuple(sorted((live_file(folder, path) for path in added), key=lambda file: file.path))
+        return live_files(snapshot, self._lake.uri_of(table))
 
     def _newest(self, table: str) -> DeltaTable:
         known = self._open.pop(table, None)
@@ -108,6 +106,12 @@ class Snapshots:
                 return known
         self._open[table] = self._lake.table(table)
         return self._open[table]
+
+
+def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
+    """The files of a snapshot of the table in `folder`, oldest day first. Blocks."""
+    added = snapshot.get_add_actions().column("path").to_pylist()
+    return tuple(sorted((live_file(folder, path) for path in added), key=lambda file: file.path))
 
 
 def live_file(folder: str, path: str) -> LiveFile:

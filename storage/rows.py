@@ -189,6 +189,7 @@ COUNT_COLUMNS = {
 USAGE_GETTERS: Getters = {
     **{column: attrgetter(field) for column, field in COUNT_COLUMNS.items()},
     "audio_seconds": lambda usage: seconds(usage.audio_seconds),
+    "usage_method": attrgetter("method"),
     "total_tokens": total_of,
 }
 
@@ -199,7 +200,12 @@ def usage_in(row: Mapping[str, Any]) -> TokenUsage | None:
         return None
     length = row["audio_seconds"]
     counts = {field: row[column] for column, field in COUNT_COLUMNS.items()}
-    return TokenUsage(**counts, audio_seconds=None if length is None else str(length), source=UsageSource(row["usage_source"]))
+    return TokenUsage(
+        **counts,
+        audio_seconds=None if length is None else str(length),
+        source=UsageSource(row["usage_source"]),
+        method=row["usage_method"],
+    )
 
 
 BODY_GETTERS: Getters = {

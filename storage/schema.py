@@ -74,6 +74,7 @@ CALLS = pa.schema(
         ("web_searches", COUNT),
         ("total_tokens", COUNT),
         ("usage_source", TEXT),
+        ("usage_method", TEXT),
         ("cost_usd", MONEY),
         ("price_source", TEXT),
         ("price_basis", TEXT),

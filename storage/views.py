@@ -130,7 +130,7 @@ def _dead_letters_sql(sources: Sources, organization: Organization | None) -> st
 
 
 def _calls_sql(sources: Sources, organization: Organization | None) -> str:
-    current = _current_calls_sql(sources["calls"], sources["amendments"], organization)
+    current = current_calls_sql(sources["calls"], sources["amendments"], organization)
     feedback = sources["feedback"]
     if not feedback.files:
         return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
@@ -166,7 +166,7 @@ def _judged_sql(given: str, keys: Sequence[str]) -> str:
         FROM ({given}) GROUP BY {", ".join(keys)}"""
 
 
-def _current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:
+def current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:
     """Live rows, and in the days that have amendments those in the place of the rows they replace."""
     if not amendments.files:
         return scan_sql(calls, calls.files, organization)
@@ -177,6 +177,19 @@ def _current_calls_sql(calls: Source, amendments: Source, organization: Organiza
     clean = [file for file in calls.files if file.day is not None and file.day not in days]
     amended = _amended_sql(calls, touched, amendments, organization)
     return f"{scan_sql(calls, clean, organization)} UNION ALL BY NAME SELECT * FROM ({amended}) WHERE {_span_sql(days)}"
+
+
+def _cost_history_sql(sources: Sources, organization: Organization | None) -> str:
+    """Of each call whose figures were replaced: what was written first, and what took its place."""
+    calls, amendments = sources["calls"], sources["amendments"]
+    days = {file.day for file in amendments.files}
+    touched = calls.files if None in days else [file for file in calls.files if file.day is None or file.day in days]
+    replaced = f"SELECT * FROM ({scan_sql(amendments, amendments.files, organization)}) WHERE revision > 0"
+    return f"""
+        SELECT {", ".join(_BOOKED)}, coalesce(amended_at, completed_at) AS booked_at FROM (
+            SELECT * FROM ({scan_sql(calls, touched, organization)}) SEMI JOIN ({replaced}) replaced USING (call_id)
+            UNION ALL BY NAME {replaced}
+        )"""
 
 
 def _span_sql(days: Sequence[date]) -> str:
@@ -214,10 +227,30 @@ def _calls_view() -> View:
     return structs.replace(plain, reads=("calls", "amendments", "feedback"), sql=_calls_sql)
 
 
+_BOOKED = (
+    *("call_id", "organization", "created_at", "provider", "model", "revision"),
+    *("cost_usd", "cost_saved_usd", "price_source", "price_basis", "rates"),
+)
+
+
+def _cost_history_view() -> View:
+    types = {field.name: duckdb_type(field.type) for field in TABLES["calls"]}
+    kept = {name: types[name] for name in _BOOKED} | {"booked_at": "TIMESTAMP"}
+    docs = {**columns.CALLS, **columns.COST_HISTORY}
+    return View(
+        name="cost_history",
+        description="What was booked before, of calls whose figures were replaced: one row for each figure, the standing one too.",
+        columns=tuple(Column(name=name, type=kind, description=docs[name]) for name, kind in kept.items()),
+        reads=("calls", "amendments"),
+        sql=_cost_history_sql,
+    )
+
+
 VIEWS: Mapping[str, View] = {
     view.name: view
     for view in (
         _calls_view(),
+        _cost_history_view(),
         _view("bodies", "What was said: one row per call and side.", columns.BODIES),
         _view("feedback", "Every rating, score and property given to a request after the fact.", columns.FEEDBACK),
         structs.replace(

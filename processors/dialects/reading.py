@@ -44,6 +44,10 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Why what the answer tells is not billed with this call, but with another: a batch's results may be fetched often."""
     unpriced: str | None = None
     """Why the price list cannot tell what it cost, whatever tokens were counted: something else is billed, or at a price of its own."""
+    estimated: str | None = None
+    """How the usage was counted here, where the provider reported none."""
+    uncounted: str | None = None
+    """Why it could not be counted here either."""
     refused: str | None = None
     """Why the usage that was reported does not count."""
     unreadable: str | None = None

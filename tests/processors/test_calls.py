@@ -4,7 +4,7 @@ import time
 import msgspec
 import pytest
 
-from eventlog.events import Body, CallPriced, Outcome, ResponseCompleted, TokenUsage
+from eventlog.events import Body, CallPriced, Outcome, PriceBasis, ResponseCompleted, TokenUsage, UsageSource
 from processors import calls
 from processors.assembled import assemble, assembled
 from processors.calls import Poison, understand
@@ -178,6 +178,50 @@ def test_a_hit_of_our_own_cache_costs_nothing_and_says_what_it_saved() -> None:
     row = row_of(completed(cache_hit=True, cache_reference_id="other"))
     assert (row.cost_usd, row.cost_saved_usd, row.price_source) == ("0", "0.0035", "cache hit")
     assert (row.usage, row.cache_reference_id) == (TokenUsage(prompt=0, completion=0), "other")
+
+
+ASKED = '{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"Say hello."}]}'
+SAID = 'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"Hello there."}}]}\n\n'
+
+
+def untold(answer: str = SAID + "data: [DONE]\n\n", **more: object) -> ResponseCompleted:
+    return completed(answer, request=Body(text=ASKED, size=len(ASKED), content_type="application/json"), **more)
+
+
+def test_what_no_provider_reported_is_counted_here_and_says_so() -> None:
+    row = row_of(untold())
+    assert row.usage is not None
+    # "Say", " hello", "." and "user", 3 for the message, 3 for the answer that is begun; "Hello", " there", "."
+    assert (row.usage.prompt, row.usage.completion, row.usage.source) == (10, 3, UsageSource.ESTIMATED)
+    assert str(row.usage.method).startswith("counted by o200k_base; ")
+    assert (row.cost_usd, row.price_basis) == ("0.000055", PriceBasis.LIST)  # 10 at 2.5, 3 at 10
+
+
+def test_an_estimate_of_what_broke_off_says_so() -> None:
+    row = row_of(untold(SAID, outcome=Outcome.INTERRUPTED_BY_CLIENT))
+    assert row.usage is not None
+    assert (row.usage.prompt, row.usage.completion) == (10, 3)
+    assert str(row.usage.method).endswith("of an answer that broke off, as far as it came")
+
+
+def test_nothing_is_estimated_where_the_provider_said_anything() -> None:
+    told = SAID + 'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n'
+    assert row_of(untold(told)).usage == TokenUsage(prompt=7, completion=2)
+    refused = row_of(untold(told.replace("7", "-7")))
+    assert (refused.usage, refused.price_source) == (None, "unpriced: usage refused, prompt_tokens is negative")
+    assert row_of(untold(ANSWER)).usage == TokenUsage(prompt=1000, completion=100)
+
+
+def test_what_cannot_be_counted_says_why() -> None:
+    row = row_of(untold(facts=call(model="o3")))
+    assert (row.usage, row.cost_usd) == (None, None)
+    assert row.price_source == "unpriced: no usage reported, and not estimated: the model's reasoning is hidden, and billed"
+    assert row_of(completed(SAID)).price_source == "unpriced: no usage reported"
+
+
+def test_a_hit_of_our_own_cache_is_not_counted_again() -> None:
+    row = row_of(untold(cache_hit=True, cache_reference_id="other"))
+    assert (row.cost_usd, row.cost_saved_usd, row.usage) == ("0", None, TokenUsage(prompt=0, completion=0))
 
 
 def test_a_broken_answer_is_a_row_and_poison() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.events import Body
-from processors import estimating_openai, estimating_texts
-from processors.encodings import Chosen, Encoding, encoding_of, tokens_of
-from processors.estimating import LIMIT_BYTES, LIMIT_PIECES, Estimate, NotEstimated, estimate
+from processors.estimates import openai, texts
+from processors.estimates.encodings import Chosen, Encoding, encoding_of, tokens_of
+from processors.estimates.estimate import LIMIT_BYTES, LIMIT_PIECES, Estimate, NotEstimated, estimate
 from processors.usage import Usage
 from tests.processors.mutations import BODIES, BY_NAME
 
@@ -653,7 +653,7 @@ def test_more_parts_than_are_counted() -> None:
     assert reason(estimated("openai.embeddings", parts, {"data": []}, "text-embedding-3-small")) == "too many parts"
 
 
-NAMES = sorted({*estimating_openai.SHAPES, *estimating_texts.SHAPES})
+NAMES = sorted({*openai.SHAPES, *texts.SHAPES})
 FIELDS = (
     "messages content role name tool_calls function function_call arguments type text refusal tools functions parameters properties enum "
     "items anyOf $defs description response_format json_schema schema choices message input output instructions prompt suffix system "

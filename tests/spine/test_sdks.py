@@ -79,6 +79,18 @@ def test_a_streamed_chat_completion_keeps_its_usage_and_message(stack: Stack, ta
     assert text in json.dumps(stack.call(row["call_id"]), ensure_ascii=False)
 
 
+def test_a_stream_that_tells_no_usage_is_counted(stack: Stack, tag: str) -> None:
+    client = openai_at(stack, tag)
+    with client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, stream=True) as stream:
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    row = the_row(stack, tag)
+    assert (row["usage_source"], row["outcome"]) == ("estimated", "completed")
+    assert row["usage_method"].startswith("counted by o200k_base")
+    assert row["prompt_tokens"] > 7
+    assert row["completion_tokens"] > 0
+    assert row["cost_usd"] > 0
+
+
 def test_tools_and_structured_output(stack: Stack, tag: str) -> None:
     client = openai_at(stack, tag)
     called = client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, tools=[TOOL], tool_choice="required")

@@ -9,7 +9,7 @@ import pytest
 from storage.refusal import Refused
 from storage.sandbox import FORBIDDEN_FUNCTIONS, FORBIDDEN_PREFIXES, checked
 
-VIEWS = frozenset({"calls", "bodies", "feedback", "dead_letters"})
+VIEWS = frozenset({"calls", "cost_history", "bodies", "feedback", "dead_letters"})
 
 
 @pytest.fixture(scope="module")

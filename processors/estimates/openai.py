@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from processors.dialects.reading import part
-from processors.encodings import Encoding
-from processors.pieces import (
+from processors.estimates.encodings import Encoding
+from processors.estimates.pieces import (
     Json,
     Pieces,
     Uncountable,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from processors.estimating_blocks import (
+from processors.estimates.blocks import (
     anthropic_answer,
     anthropic_prompt,
     converse_answer,
@@ -16,7 +16,7 @@ from processors.estimating_blocks import (
     gemini_parts,
     gemini_prompt,
 )
-from processors.pieces import (
+from processors.estimates.pieces import (
     Json,
     Pieces,
     Uncountable,

@@ -5,7 +5,7 @@ Sources: the API references that the dialects of the same names cite (read 2026-
 """
 
 from processors.dialects.reading import part
-from processors.pieces import Json, Pieces, Uncountable, json_text, needed, no_text, objects, refuse, summarizes, text
+from processors.estimates.pieces import Json, Pieces, Uncountable, json_text, needed, no_text, objects, refuse, summarizes, text
 
 
 def anthropic_prompt(request: Json) -> Pieces:

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.events import Body
-from processors import estimating_openai, estimating_texts
 from processors.dialects.answer import answer_of, object_of
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import part, word
-from processors.encodings import Chosen, Encoding, base_of, encoding_of, tokens_of
-from processors.pieces import Json, Pieces, Uncountable
+from processors.estimates import openai, texts
+from processors.estimates.encodings import Chosen, Encoding, base_of, encoding_of, tokens_of
+from processors.estimates.pieces import Json, Pieces, Uncountable
 from processors.usage import Usage
 
 OPENAI = frozenset({"openai", "azure"})
@@ -67,7 +67,7 @@ def estimate(request: Body, answer: Body, *, dialect: Dialect, provider: str, mo
 
 def _estimate(request: Body, answer: Body, dialect: Dialect, provider: str, model: str | None) -> Estimate:
     own = provider in OPENAI
-    if dialect.name not in (estimating_openai.SHAPES if own else estimating_texts.SHAPES):
+    if dialect.name not in (openai.SHAPES if own else texts.SHAPES):
         raise Uncountable(f"calls of {dialect.name} are not counted by their text")
     if dialect.read(answer).problem is not None:
         raise Uncountable("the answer is an error")
@@ -75,18 +75,18 @@ def _estimate(request: Body, answer: Body, dialect: Dialect, provider: str, mode
     name = base_of(model or word(asked.get("model")) or "")
     if own:
         return _counted(asked, answer, dialect, provider, name)
-    shape = estimating_texts.SHAPES[dialect.name]
+    shape = texts.SHAPES[dialect.name]
     said = None if shape.answer is None else shape.answer(_message(asked, answer, dialect, name))
     return Estimate(_usage(shape.prompt(asked), said, Encoding.O200K), APPROXIMATION)
 
 
 def _counted(asked: Json, answer: Body, dialect: Dialect, provider: str, name: str) -> Estimate:
-    shape = estimating_openai.SHAPES[dialect.name]
+    shape = openai.SHAPES[dialect.name]
     said = None if shape.answer is None else shape.answer(_message(asked, answer, dialect, name))
     chosen = _chosen(provider, name)
     by = f"{chosen.encoding}, assumed for a model that no table has" if chosen.assumed else str(chosen.encoding)
     usage = _usage(shape.prompt(asked, chosen.encoding), said, chosen.encoding)
-    return Estimate(usage, f"counted by {by}; {estimating_openai.told(asked, shape)}")
+    return Estimate(usage, f"counted by {by}; {openai.told(asked, shape)}")
 
 
 def _chosen(provider: str, name: str) -> Chosen:

@@ -1,0 +1,188 @@
+"""The costs of stored calls, worked out anew: rows that replace rows, and nothing else about a call changed.
+
+A day is read from a snapshot and written on the same snapshot. A row whose cost stays the same is left alone, so whatever was interrupted
+is taken up again by the same command, and a row is never amended twice for one change. The figures before stay in the lake.
+"""
+
+# ruff: noqa: S608 every text that goes into the SQL passes `literal`
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError
+from msgspec import Struct
+
+from eventlog.events import PriceBasis
+from storage import schema
+from storage.engine import Engine, EngineLimits, literal
+from storage.lake import Lake
+from storage.query import live_files
+from storage.rows import COUNT_COLUMNS
+from storage.views import Source, current_calls_sql
+from storage.writing import append
+
+READ = (
+    *("call_id", "organization", "created_at", "provider", "model", "target_url", "dialect", "outcome", "revision"),
+    *("usage_source", "usage_method", "audio_seconds", *COUNT_COLUMNS),
+    *("cost_usd", "cost_saved_usd", "price_source", "price_basis", "price_context", "price_note", "stated_cost_usd", "rates"),
+    "cache_reference_id",
+)
+"""What a price is worked out from, and what was booked."""
+TOGETHER = 10_000
+"""Rows that are read at once."""
+WRITTEN_AT_ONCE = 100_000
+WRITER = "heliograph.reprice"
+"""The name under which two of these at once notice each other."""
+LIMITS = EngineLimits(memory_bytes=2 << 30, timeout_s=timedelta(days=7).total_seconds())
+
+Row = Mapping[str, Any]
+"""A call as it stands, by the columns in `READ`."""
+
+
+class Chosen(Struct, frozen=True, kw_only=True):
+    """Which calls are priced anew. Aware times."""
+
+    since: datetime
+    before: datetime | None = None
+    organization: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    """A name, or a pattern with * and ?."""
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What a call costs by today's knowledge."""
+
+    call_id: str
+    revision: int
+    cost: Decimal | None
+    saved: Decimal | None
+    source: str
+    basis: PriceBasis
+    rates: Mapping[str, str]
+
+
+class Busy(Exception):
+    """Somebody else prices calls of this lake anew at this moment. What was written until then stands; the same may be asked again."""
+
+    retryable = True
+
+
+class Repricing:
+    """Of one lake. Blocks. Close it at the end."""
+
+    def __init__(self, lake: Lake, chosen: Chosen) -> None:
+        self._lake, self._chosen = lake, chosen
+        self._engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0])
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def days(self) -> list[tuple[date, int]]:
+        """Those that hold calls of the span, and how many rows each was written with."""
+        found: dict[date, int] = {}
+        actions = self._lake.table("calls").get_add_actions(flatten=True).select(["partition.day", "num_records"])
+        for day, rows in zip(*(column.to_pylist() for column in actions.columns), strict=True):
+            if self._in_span(day):
+                found[day] = found.get(day, 0) + (rows or 0)
+        return sorted(found.items())
+
+    def _in_span(self, day: date) -> bool:
+        since, before = self._chosen.since.astimezone(UTC), self._chosen.before
+        return since.date() <= day and (before is None or datetime(day.year, day.month, day.day, tzinfo=UTC) < before)
+
+    def day(self, day: date) -> "Day":
+        """As it is now."""
+        return Day(self._lake, self._engine, self._chosen, day)
+
+
+class Day:
+    """One day's calls, of a snapshot."""
+
+    def __init__(self, lake: Lake, engine: Engine, chosen: Chosen, day: date) -> None:
+        self._engine, self._day = engine, day
+        self._amendments: DeltaTable = lake.table("amendments")
+        live = Source(schema=schema.CALLS, files=live_files(lake.table("calls"), lake.uri_of("calls")))
+        amended = Source(schema=schema.CALLS, files=live_files(self._amendments, lake.uri_of("amendments")))
+        self._whole = current_calls_sql(live, amended, None)
+        self._current = current_calls_sql(_of(live, day), _of(amended, day), None)
+        self._condition = " AND ".join(_conditions(chosen))
+
+    def rows(self) -> Iterator[list[Row]]:
+        """The calls that are chosen, some thousands at a time."""
+        yield from self._read(f"SELECT {', '.join(READ)} FROM ({self._current}) WHERE {self._condition}")
+
+    def references(self) -> dict[str, Row]:
+        """The calls whose answers were given again on this day, as they stand, on whatever day they were made."""
+        hits = f"SELECT DISTINCT cache_reference_id FROM ({self._current}) WHERE cache_reference_id IS NOT NULL AND {self._condition}"
+        found = self._read(f"SELECT {', '.join(READ)} FROM ({self._whole}) WHERE call_id IN ({hits})")
+        return {row["call_id"]: row for rows in found for row in rows}
+
+    def _read(self, sql: str) -> Iterator[list[Row]]:
+        with self._engine.connection() as connection:
+            reader: pa.RecordBatchReader = connection.sql(sql).to_arrow_reader(TOGETHER)
+            with closing(reader):
+                for batch in reader:
+                    yield batch.to_pylist()
+
+    def write(self, changes: Sequence[Change], now: datetime) -> None:
+        """In one commit. Raises Busy."""
+        with self._engine.connection() as connection:
+            connection.register("changes", _table(changes, now))
+            sql = f"""
+                SELECT live.* REPLACE (
+                    changes.cost_usd AS cost_usd, changes.cost_saved_usd AS cost_saved_usd, changes.price_source AS price_source,
+                    changes.price_basis AS price_basis, changes.rates AS rates,
+                    changes.revision AS revision, changes.amended_at AS amended_at
+                )
+                FROM ({self._current}) live JOIN changes USING (call_id) ORDER BY organization, created_at"""
+            found: pa.Table = connection.sql(sql).to_arrow_table()
+        days = pa.array([self._day] * found.num_rows, pa.date32())
+        columns = [days if field.name == "day" else found.column(field.name).cast(field.type) for field in schema.CALLS]
+        version = (self._amendments.transaction_version(WRITER) or 0) + 1
+        properties = CommitProperties(app_transactions=[Transaction(WRITER, version)], max_commit_retries=5)
+        try:
+            append(self._amendments, pa.Table.from_arrays(columns, schema=schema.CALLS), properties)
+        except CommitFailedError as error:
+            raise Busy(str(error)) from error
+
+
+def _of(source: Source, day: date) -> Source:
+    return Source(schema=source.schema, files=tuple(file for file in source.files if file.day == day))
+
+
+def _conditions(chosen: Chosen) -> Iterator[str]:
+    """A call that is known only by its request has no cost, whatever is known of prices."""
+    yield "revision >= 0"
+    yield f"created_at >= {_time(chosen.since)}"
+    if chosen.before is not None:
+        yield f"created_at < {_time(chosen.before)}"
+    for column, value in (("organization", chosen.organization), ("provider", chosen.provider)):
+        if value is not None:
+            yield f"{column} = {literal(value)}"
+    if chosen.model is not None:
+        yield f"lower(model) GLOB {literal(chosen.model.lower().replace('[', '[[]'))}"
+
+
+def _time(at: datetime) -> str:
+    return f"TIMESTAMP {literal(at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=' '))}"
+
+
+def _table(changes: Sequence[Change], now: datetime) -> pa.Table:
+    kinds = {field.name: field.type for field in schema.CALLS}
+    columns: dict[str, list[Any]] = {
+        "call_id": [change.call_id for change in changes],
+        "revision": [change.revision for change in changes],
+        "cost_usd": [change.cost for change in changes],
+        "cost_saved_usd": [change.saved for change in changes],
+        "price_source": [change.source for change in changes],
+        "price_basis": [change.basis.value for change in changes],
+        "rates": [list(change.rates.items()) for change in changes],
+        "amended_at": [now] * len(changes),
+    }
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})
