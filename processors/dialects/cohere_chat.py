@@ -48,9 +48,10 @@ def of_stream(events: Events) -> Reading:
     """The last of each; a stream has one `message-end`, unless somebody put two together."""
     usage, reason, message = None, None, None
     for event in events:
-        if b"message-end" not in event.data and b'"message":"' not in event.data and b'"message": "' not in event.data:
+        data = event.data
+        if b'"content-delta"' in data[:64] or (b"message-end" not in data and b'"message":"' not in data and b'"message": "' not in data):
             continue
-        ended = object_of(event.data) or {}
+        ended = object_of(data) or {}
         delta = ended.get("delta")
         message = _error_of(ended) or message
         if ended.get("type") == "message-end":

@@ -52,10 +52,11 @@ def of_stream(events: Events) -> Reading:
     """Of hundreds of lines the first names the model, and few others have anything that is looked for."""
     merged = Outline()
     for position, event in enumerate(events):
-        if position and b'"done_reason"' not in event.data and b'"error"' not in event.data and b"eval_count" not in event.data:
+        data = event.data
+        if position and b'"done_reason"' not in data and b'"error"' not in data and b"eval_count" not in data:
             continue
         try:
-            _merge(merged, _outline.decode(event.data))
+            _merge(merged, _outline.decode(data))
         except UNREADABLE:
             continue
     return _reading(merged)

@@ -9,7 +9,7 @@ from msgspec import Struct
 BOM = b"\xef\xbb\xbf"
 
 
-class ServerSentEvent(Struct, frozen=True):
+class ServerSentEvent(Struct, frozen=True, gc=False):
     """`data` lines joined by line feeds; `event` is empty when the stream named none."""
 
     event: str
@@ -69,12 +69,15 @@ class SSEDecoder:
     def _take(self, lines: list[bytes]) -> list[ServerSentEvent]:
         """The commonest lines come first: a stream has tens of thousands."""
         events: list[ServerSentEvent] = []
-        data, name = self._data, self._event
+        data, name, names = self._data, self._event, {b"": ""}
         for line in lines:
             if not line:
                 if data:
                     text = data[0] if len(data) == 1 else b"\n".join(data)
-                    events.append(ServerSentEvent(name.decode("utf-8", "replace") if name else "", text))
+                    known = names.get(name)
+                    if known is None:
+                        known = names[name] = name.decode("utf-8", "replace")
+                    events.append(ServerSentEvent(known, text))
                     data.clear()
                 name = b""
             elif line.startswith(b"data: "):
