@@ -20,6 +20,7 @@ from processors.dialects.reading import Reading, word
 from processors.estimates.estimate import NotEstimated, estimate
 from processors.pricing.bill import Bill, price_of
 from processors.pricing.cards import plain
+from processors.pricing.locations import location_of
 from processors.pricing.rates import RateBook
 
 ANSWERED = frozenset(
@@ -114,7 +115,7 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         price_source="cache hit" if hit else price.source,
         price_basis=PriceBasis.CACHE if hit else price.basis,
         rates=price.rates,
-        price_context=dict(reading.context),
+        price_context=dict(bill.context),
         stated_cost_usd=None if bill.stated_cost is None else plain(bill.stated_cost),
         price_note=_note(bill),
         cost_saved_usd=cost if hit else None,
@@ -146,7 +147,7 @@ def _bill(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, m
         answered=answered,
         known=answered and dialect is not None,
         completed=event.outcome is Outcome.COMPLETED,
-        context=reading.context,
+        context=reading.context + location_of(call.path, model),
         call_rates=call.cost_override,
         stated_cost=reading.stated_cost,
         free=reading.free,

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from eventlog.events import Organization, PriceBasis
 from eventlog.own_rates import OwnRates, checked_rates, told
-from processors.pricing.rates import Price, PriceContext, RateBook, unpriced
+from processors.dialects.reading import PriceContext
+from processors.pricing.rates import Price, RateBook, unpriced
 from processors.usage import Usage
 
 STATES_ITS_PRICE = {

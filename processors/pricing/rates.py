@@ -21,7 +21,9 @@ from msgspec import Struct
 from eventlog.events import Organization, PriceBasis
 from eventlog.own_prices import OwnPrice
 from eventlog.own_rates import OwnRates
+from processors.dialects.reading import PriceContext
 from processors.pricing.cards import ONE, Card, Unpriced, card_of, own_card
+from processors.pricing.locations import LOCATION
 from processors.usage import Usage
 
 NAMES = {
@@ -47,11 +49,9 @@ MEMO_LIMIT = 4096
 OWN_AUDIO = frozenset({"openai", "azure"})
 """Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
 
-SURCHARGES = {("anthropic", "inference_geo", "us"): Decimal("1.1")}
-"""What the price list leaves out: by seller and context, what the rates of all tokens are multiplied by.
-Source: Anthropic docs, "Data residency", section on pricing (read 2026-11-24)."""
-
-PriceContext = tuple[tuple[str, str], ...]
+SURCHARGES = {("anthropic", "inference_geo", "us"): Decimal("1.1"), ("google", LOCATION, None): Decimal("1.1")}
+"""What the price list leaves out: by seller and context (None: whatever it says), what the rates of all tokens are multiplied by.
+Sources: Anthropic docs, "Data residency", section on pricing (read 2026-11-24); of locations see `locations`."""
 
 NO_RATES: dict[str, str] = {}
 
@@ -156,15 +156,16 @@ class RateBook:
     def _new_card(self, listing: Listing, at: datetime, context: PriceContext) -> Card | Unpriced:
         provider, model = listing.provider, listing.model
         own = any(model is other for other in provider.models)
-        prices = model.get_prices(at, dict(context) if own else None)
+        tiers = tuple(pair for pair in context if (provider.id, pair[0], None) not in SURCHARGES)
+        prices = model.get_prices(at, dict(tiers) if own else None)
         name = f"{provider.id}/{model.id}"
-        if provider.id in LISTS_FEW_TIERS and (unlisted := _unlisted(model, at, context) if own else context):
+        if provider.id in LISTS_FEW_TIERS and (unlisted := _unlisted(model, at, tiers) if own else tiers):
             return Unpriced(f"{name} has no listed price for {', '.join(f'{key} {value}' for key, value in unlisted)}")
         since = _since(model, at)
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
             identity.insert(1, f"since {since}")
-        times = prod((SURCHARGES.get((provider.id, *pair), ONE) for pair in context), start=ONE)
+        times = prod((_surcharge(provider.id, *pair) for pair in context), start=ONE)
         return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO, times=times)
 
     def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
@@ -193,6 +194,10 @@ class RateBook:
         if known is not None or not place:
             return known
         return next((other for other in self._providers if _serves(other, place)), None)
+
+
+def _surcharge(seller: str, key: str, value: str) -> Decimal:
+    return SURCHARGES.get((seller, key, value)) or SURCHARGES.get((seller, key, None), ONE)
 
 
 def _serves(provider: listed.Provider, url: str) -> bool:
