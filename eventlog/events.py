@@ -312,6 +312,21 @@ class PriceBasis(StrEnum):
     """Nobody knows what it cost; `price_source` says why."""
 
 
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Work that goes on after the answer, such as a batch: it is billed once, and may be told of often."""
+
+    id: str
+    """The provider's id of it."""
+    cost_usd: str | None = None
+    """What it cost, exact decimal text, where the call tells what it used and that is billed with another call."""
+    price_source: str | None = None
+    """Where the price came from, or why there is none."""
+    price_basis: PriceBasis = PriceBasis.UNKNOWN
+    """What the cost rests on."""
+    rates: dict[str, str] = {}
+    """The rates in force for it, as of a call."""
+
+
 class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="call-priced"):
     """A call as it was understood: its facts, its end, its tokens and what they cost. No bodies."""
 
@@ -349,6 +364,8 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """What the provider says it charged, exact decimal text, whether or not that was taken."""
     price_note: str | None = None
     """What the call and its answer say against any list's price: why nothing is billed, or why tokens do not tell it all."""
+    job: Job | None = None
+    """The work that the call began or asked after, where that is billed once."""
     cost_saved_usd: str | None = None
     """What the answer from our cache would have cost, exact decimal text."""
     finish_reason: str | None = None

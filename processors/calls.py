@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.codec import Batch
-from eventlog.events import Body, CallFacts, CallPriced, Outcome, PriceBasis, ResponseCompleted, TokenUsage, UsageSource
+from eventlog.events import Body, CallFacts, CallPriced, Job, Outcome, PriceBasis, ResponseCompleted, TokenUsage, UsageSource
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
@@ -118,6 +118,7 @@ def _row(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, ra
         price_context=dict(bill.context),
         stated_cost_usd=None if bill.stated_cost is None else plain(bill.stated_cost),
         price_note=_note(bill),
+        job=None if dialect is None else _job(dialect.job_of(call, reading), bill, rates),
         cost_saved_usd=cost if hit else None,
         finish_reason=reading.finish_reason,
         request_bytes=event.request_bytes,
@@ -178,6 +179,17 @@ def _problem(event: ResponseCompleted, reading: Reading) -> str | None:
     if reading.problem is None:
         return None
     return reading.problem.code if event.response.omitted else str(reading.problem)
+
+
+def _job(id: str | None, bill: Bill, rates: RateBook) -> Job | None:  # noqa: A002 the field's name
+    """Of work that is billed with another call, what that one will cost, where its tokens are known by now."""
+    if id is None:
+        return None
+    if bill.elsewhere is None or bill.usage is None:
+        return Job(id=id)
+    price = price_of(replace(bill, elsewhere=None), rates)
+    cost = None if price.cost is None else plain(price.cost)
+    return Job(id=id, cost_usd=cost, price_source=price.source, price_basis=price.basis, rates=price.rates)
 
 
 def _note(bill: Bill) -> str | None:

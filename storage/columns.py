@@ -60,6 +60,8 @@ CALLS: Mapping[str, str] = {
     "price_context": "What beside the model decided the price: `price_context['service_tier']`.",
     "price_note": "What the call and its answer say against any list's price: why nothing is billed, or why tokens do not tell it all.",
     "rates": "The rates in force for the call, USD in plain digits: `rates['input_mtok']` for a million tokens of the prompt, and so on.",
+    "job": "Work that is billed once and may be told of often, such as a batch or a background response: `job.id`, and where the call told "
+    "what it used its cost, which is booked with one call of all that are about it. NULL for all other calls.",
     "stated_cost_usd": "What the provider says it charged, whether or not that was taken.",
     "cache_hit": "Answered from Heliograph's own cache; the provider was not called.",
     "cache_reference_id": "The call whose answer was given again.",

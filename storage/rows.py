@@ -15,6 +15,7 @@ from eventlog.events import (
     CallPriced,
     DeadLetter,
     FeedbackGiven,
+    Job,
     Outcome,
     RequestReceived,
     ResponseCompleted,
@@ -123,6 +124,16 @@ def total_of(usage: TokenUsage) -> int | None:
     return usage.prompt + (usage.completion or 0)
 
 
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "cost_usd": money(job.cost_usd),
+        "price_source": job.price_source,
+        "price_basis": job.price_basis._value_,
+        "rates": _pairs(job.rates),
+    }
+
+
 def _pairs(mapping: dict[str, Any]) -> list[tuple[str, Any]]:
     return list(mapping.items())
 
@@ -150,6 +161,7 @@ CALL_GETTERS: Getters = {
     "cost_saved_usd": lambda event: money(event.cost_saved_usd),
     "stated_cost_usd": lambda event: money(event.stated_cost_usd),
     "price_basis": attrgetter("price_basis._value_"),
+    "job": lambda event: None if event.job is None else _job(event.job),
     "price_context": lambda event: _pairs(event.price_context),
     "rates": lambda event: _pairs(event.rates),
 }

@@ -20,6 +20,7 @@ MILLISECONDS = pa.float32()
 PROPERTIES = pa.map_(pa.string(), pa.string())
 SCORES = pa.map_(pa.string(), pa.float64())
 COUNTS = pa.map_(TEXT, COUNT)
+JOB = pa.struct([("id", TEXT), ("cost_usd", MONEY), ("price_source", TEXT), ("price_basis", TEXT), ("rates", PROPERTIES)])
 TRIES = pa.list_(
     pa.struct([("origin", TEXT), ("status", pa.int32()), ("failure", TEXT), ("began_ms", pa.float64()), ("took_ms", pa.float64())])
 )
@@ -82,6 +83,7 @@ CALLS = pa.schema(
         ("price_note", TEXT),
         ("rates", PROPERTIES),
         ("stated_cost_usd", MONEY),
+        ("job", JOB),
         ("cache_hit", pa.bool_()),
         ("cache_reference_id", TEXT),
         ("cost_saved_usd", MONEY),

@@ -3,7 +3,7 @@
 Source: Anthropic docs, "Batch processing"; API reference, "Message Batches": "Retrieve Message Batch results" (read 2026-11-24, checked
 against the types of the `anthropic` package 2.10). The results are lines of JSON, each with a message and its usage, at half the price;
 what failed, expired or was cancelled is not billed. Results are billed once and may be fetched often; one row cannot know whether it is
-the first. It has their tokens and no cost.
+the first. So they are booked later, once (`storage/jobs.py`).
 """
 
 import re
@@ -21,6 +21,7 @@ from processors.usage import Usage, UsageRefused
 
 AFTERWARDS = re.compile(r"/messages/batches(/[^/]+(/cancel|/results)?)?$")
 
+RESULTS = re.compile(r"/messages/batches/([^/]+)/results$")
 BILLED_ONCE = "the results of a batch are billed once, however often they are fetched: this row cannot know whether it is the first"
 CUT = "the results of a batch were longer than what is kept"
 ASKED_AFTER = "asking after a batch is not billed"
@@ -54,6 +55,12 @@ _line = msgspec.json.Decoder(Line)
 
 def claims(path: str) -> bool:
     return AFTERWARDS.search(path) is not None
+
+
+def job_in(path: str) -> str | None:
+    """The answer does not name its batch."""
+    found = RESULTS.search(path)
+    return None if found is None else found[1]
 
 
 def of_json(answer: Answer) -> Reading:
@@ -100,4 +107,5 @@ DIALECT = Dialect(
     methods=frozenset({"GET", "POST"}),
     of_json=of_json,
     of_stream=of_stream,
+    job_in=job_in,
 )

@@ -20,6 +20,7 @@ BILLED_LATER = "a batch is billed as it is worked off; its results tell their to
 class Batch(Outline):
     """Top-level fields of any kind."""
 
+    id: Any = None
     type: Any = None
     processing_status: Any = None
 
@@ -36,7 +37,7 @@ def of_json(answer: Answer) -> Reading:
     reading = reading_of(said, lambda _: None)
     if not isinstance(said, Batch) or said.type != "message_batch":
         return reading
-    return structs.replace(reading, finish_reason=word(said.processing_status), elsewhere=BILLED_LATER)
+    return structs.replace(reading, finish_reason=word(said.processing_status), job=word(said.id), elsewhere=BILLED_LATER)
 
 
 def of_stream(_events: Events) -> Reading:

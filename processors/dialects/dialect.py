@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from eventlog.events import Body, CallFacts
 from processors.dialects.answer import UNREADABLE, Answer, answer_of, events_of
-from processors.dialects.reading import Reading
+from processors.dialects.reading import Reading, word
 from processors.dialects.sse import ServerSentEvent
 
 Events = Sequence[ServerSentEvent]
@@ -25,7 +25,7 @@ def path_of(call: CallFacts) -> str:
     return call.path.partition("?")[0].rstrip("/")
 
 
-def _no_model(_path: str) -> str | None:
+def _nothing(_path: str) -> str | None:
     return None
 
 
@@ -50,8 +50,10 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """Whose calls it claims, where others use the same path for other things; empty when the path alone decides."""
     pieces: Callable[[Answer], Events | None] | None = None
     """The events of a stream that is written in another way: lines of JSON, or one array. None when the answer came in one piece."""
-    model_in: Callable[[str], str | None] = _no_model
+    model_in: Callable[[str], str | None] = _nothing
     """The model that a path, less its query, asks for. Most name it in the request's body."""
+    job_in: Callable[[str], str | None] = _nothing
+    """The work that a path, less its query, asks after."""
     billed_by_path: bool = False
     """Whether the path has the name that the seller bills by, and the answer another one."""
 
@@ -64,6 +66,12 @@ class Dialect(Struct, frozen=True, kw_only=True):
         if reading.model is not None and not self.billed_by_path:
             return reading.model
         return self.model_in(path_of(call)) or reading.model or call.model
+
+    def job_of(self, call: CallFacts, reading: Reading) -> str | None:
+        """The provider's id of work that is billed once, where the call is about such."""
+        if reading.elsewhere is None:
+            return reading.job
+        return word(reading.job or self.job_in(path_of(call)))
 
     def read(self, body: Body) -> Reading:
         """Never raises, whatever the body holds."""

@@ -2,7 +2,7 @@
 
 Source: OpenAI API reference, "Batch": "The batch object" (read 2026-11-24, checked against the types of the `openai` package 3.54).
 Creating a batch bills nothing yet. A batch that has ended tells its usage as often as it is retrieved, and is billed once; one row cannot
-know whether it is the first. It has the batch's tokens and no cost.
+know whether it is the first. So it is booked later, once (`storage/jobs.py`).
 """
 
 import re
@@ -19,6 +19,7 @@ from processors.dialects.reading import Reading, free, word
 
 BATCH = re.compile(r"(?<!/messages)/batches(/[^/]+(/cancel)?)?$")
 
+AT_HALF_PRICE = (("processing", "batch"),)
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 
 BILLED_LATER = "a batch is billed as it is worked off; it tells its tokens when it is retrieved"
@@ -29,6 +30,7 @@ STILL_RUNNING = "asking after a batch is not billed"
 class Batch(Outline):
     """Top-level fields of any kind."""
 
+    id: Any = None
     object: Any = None
     status: Any = None
 
@@ -50,9 +52,9 @@ def of_json(answer: Answer) -> Reading:
     if batch.object != "batch" or reading.refused is not None:
         return reading
     if batch.status == "validating":
-        return structs.replace(reading, usage=None, elsewhere=BILLED_LATER)
+        return structs.replace(reading, usage=None, job=word(batch.id), elsewhere=BILLED_LATER)
     if word(batch.status) in ENDED:
-        return structs.replace(reading, stated_cost=None, elsewhere=BILLED_ONCE)
+        return structs.replace(reading, stated_cost=None, job=word(batch.id), context=AT_HALF_PRICE, elsewhere=BILLED_ONCE)
     return free(reading, STILL_RUNNING)
 
 

@@ -40,6 +40,7 @@ class Item(Struct):
 class Plain(Struct):
     """A response's top-level fields, of any kind."""
 
+    id: Any = None
     model: Any = None
     usage: Any = None
     error: Any = None
@@ -98,6 +99,7 @@ def _of_pieces(answer: Answer) -> Plain:
     tail = answer.text + (answer.tail or "") if answer.adjoins else answer.tail or ""
     head = answer.text[:4096]
     return Response(
+        id=word_in(head, "id"),
         model=word_in(head, "model") or word_in(tail, "model", last=True),
         usage=last_object(tail[-2 * 65_536 :], "usage"),
         service_tier=word_in(tail, "service_tier", last=True),
@@ -119,6 +121,7 @@ def _reading(response: Plain) -> Reading:
         finish_reason=word(part(response.incomplete_details, "reason")) or word(response.status),
         problem=problem_of(response.error) or problem_of(response.detail) or _bare_message(response),
         context=context_of(response.service_tier),
+        job=word(response.id) if response.background is True else None,
         stated_cost=stated_cost(response.usage),
         elsewhere=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
         refused=refused,

@@ -2,7 +2,7 @@
 
 Source: OpenAI API reference, "Get a model response" and "Cancel a response"; guide "Background mode" (read 2026-11-24). One that was made
 while its caller waited was billed then, and retrieving it is free. The usage of one that was made in the background is told only here,
-as often as it is retrieved, and billed once; one row cannot know whether it is the first. It has its tokens and no cost.
+as often as it is retrieved, and billed once; one row cannot know whether it is the first. So it is booked later, once (`storage/jobs.py`).
 """
 
 import re
@@ -42,7 +42,9 @@ def _reading(reading: Reading, response: Plain | None) -> Reading:
         return free(reading, BILLED_BEFORE)
     if response.background is True and word(response.status) in RUNNING and reading.usage is None and reading.refused is None:
         return free(reading, STILL_RUNNING)
-    return structs.replace(reading, stated_cost=None, elsewhere=BILLED_ONCE if response.background is True else PERHAPS_BACKGROUND)
+    if response.background is True:
+        return structs.replace(reading, stated_cost=None, elsewhere=BILLED_ONCE)
+    return structs.replace(reading, stated_cost=None, elsewhere=PERHAPS_BACKGROUND)
 
 
 def message_of(events: Events) -> Message | None:

@@ -42,6 +42,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Why the call costs nothing, where the provider bills none of its kind."""
     elsewhere: str | None = None
     """Why what the answer tells is not billed with this call, but with another: a batch's results may be fetched often."""
+    job: str | None = None
+    """The provider's id of work that is billed once and may be told of often: a background response, a batch."""
     unpriced: str | None = None
     """Why the price list cannot tell what it cost, whatever tokens were counted: something else is billed, or at a price of its own."""
     estimated: str | None = None

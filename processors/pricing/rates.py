@@ -41,6 +41,9 @@ MAKERS = {"google": "google/"}
 LISTS_FEW_TIERS = frozenset({"aws", "google"})
 """Who bills each service tier otherwise, while the list has few of them: a tier without a price is not known, rather than as usual."""
 
+BATCH = ("processing", "batch")
+"""Half the price, or whatever the list says; never the whole."""
+
 MODEL_LIMIT = 256
 """Characters of a model's name; nobody lists longer ones."""
 MEMO_LIMIT = 4096
@@ -159,7 +162,8 @@ class RateBook:
         tiers = tuple(pair for pair in context if (provider.id, pair[0], None) not in SURCHARGES)
         prices = model.get_prices(at, dict(tiers) if own else None)
         name = f"{provider.id}/{model.id}"
-        if provider.id in LISTS_FEW_TIERS and (unlisted := _unlisted(model, at, tiers) if own else tiers):
+        apart = tiers if provider.id in LISTS_FEW_TIERS else tuple(pair for pair in tiers if pair == BATCH)
+        if apart and (unlisted := _unlisted(model, at, apart) if own else apart):
             return Unpriced(f"{name} has no listed price for {', '.join(f'{key} {value}' for key, value in unlisted)}")
         since = _since(model, at)
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
