@@ -22,6 +22,7 @@ from storage import schema
 from storage.engine import Engine, EngineLimits, literal
 from storage.lake import Lake
 from storage.query import live_files
+from storage.replacing import replaced
 from storage.rows import COUNT_COLUMNS
 from storage.views import Source, current_calls_sql
 from storage.writing import append
@@ -133,21 +134,11 @@ class Day:
     def write(self, changes: Sequence[Change], now: datetime) -> None:
         """In one commit. Raises Busy."""
         with self._engine.connection() as connection:
-            connection.register("changes", _table(changes, now))
-            sql = f"""
-                SELECT live.* REPLACE (
-                    changes.cost_usd AS cost_usd, changes.cost_saved_usd AS cost_saved_usd, changes.price_source AS price_source,
-                    changes.price_basis AS price_basis, changes.rates AS rates,
-                    changes.revision AS revision, changes.amended_at AS amended_at
-                )
-                FROM ({self._current}) live JOIN changes USING (call_id) ORDER BY organization, created_at"""
-            found: pa.Table = connection.sql(sql).to_arrow_table()
-        days = pa.array([self._day] * found.num_rows, pa.date32())
-        columns = [days if field.name == "day" else found.column(field.name).cast(field.type) for field in schema.CALLS]
+            rows = replaced(connection, self._current, _table(changes, now))
         version = (self._amendments.transaction_version(WRITER) or 0) + 1
         properties = CommitProperties(app_transactions=[Transaction(WRITER, version)], max_commit_retries=5)
         try:
-            append(self._amendments, pa.Table.from_arrays(columns, schema=schema.CALLS), properties)
+            append(self._amendments, rows, properties)
         except CommitFailedError as error:
             raise Busy(str(error)) from error
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,6 +20,7 @@ from eventlog.waiting import stopped_within
 from storage import telemetry
 from storage.abandoned import Watch, Window, write_abandoned
 from storage.config import StorageConfig
+from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
 
@@ -45,6 +47,7 @@ class Done(msgspec.Struct, frozen=True):
 
     merges: list[Merge]
     abandoned: int = 0
+    booked: int = 0
 
 
 class UpkeepFailed(Exception):
@@ -112,6 +115,7 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
     for work in done.merges:
         telemetry.COMPACTIONS.labels(work.table).inc()
     telemetry.ABANDONED.inc(done.abandoned)
+    telemetry.JOB_ROWS.inc(done.booked)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -126,7 +130,9 @@ def main(given: bytes) -> Done:
     merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
-    return Done(merges, 0 if order.abandoned is None else write_abandoned(lake, order.abandoned))
+    if order.abandoned is None:
+        return Done(merges)
+    return Done(merges, write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, datetime.fromtimestamp(time.time(), UTC)))
 
 
 if __name__ == "__main__":

@@ -44,9 +44,14 @@ def counts_of(call: CallPriced) -> tuple[int | Decimal | None, ...]:
     return (usage.prompt, usage.completion, usage.cache_read, usage.cache_write, usage.reasoning, cost)
 
 
-async def at_rest(calls: tuple[CallPriced, ...], folder: Path) -> StorageConfig:
+async def at_rest(calls: tuple[CallPriced, ...], folder: Path, *, sequence: int = 1, revision: int | None = None) -> StorageConfig:
+    """In the lake there. More than once: each message has its sequence; a replay's rows replace others."""
+    batch_id = BatchId(EPOCH if revision is None else "e" * 32, sequence)
+    message = message_of(CALLS, 0, batch_id, calls)
+    if revision is not None:
+        message = msgspec.structs.replace(message, headers=(("replay", str(revision)),))
     log, config, stop = MemoryLog(), StorageConfig(lake_uri=str(folder), flush_seconds=0.05), asyncio.Event()
-    await (await log.writer()).append((message_of(CALLS, 0, BatchId(EPOCH, 1), calls),))
+    await (await log.writer()).append((message,))
     stop.set()
     await run_sink(log, Lake.open(config), config, assemble=lambda _: None, stop=stop)
     return config
