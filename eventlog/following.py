@@ -31,6 +31,7 @@ class Following:
         self.decided = Decided()
         self.known = asyncio.Event()
         """It is known what was decided: from the topic, or from the copy."""
+        self._news = asyncio.Condition()
         self._opened, self._file = opened, file
         self._outage = Outage(reader="control")
 
@@ -50,6 +51,11 @@ class Following:
                 logger.exception("control_not_followed")
             await asyncio.sleep(AGAIN_S)
 
+    async def until(self, holds: Callable[[Decided], bool]) -> None:
+        """Returns once what was decided is so."""
+        async with self._news:
+            await self._news.wait_for(lambda: holds(self.decided))
+
     async def _follow(self, log: Log) -> None:
         holder = Beginning(first=True)
         reader = await log.reader([CONTROL.name], group=f"control.{secrets.token_hex(8)}", holder=holder)
@@ -67,4 +73,6 @@ class Following:
 
     async def _changed(self) -> None:
         self.known.set()
+        async with self._news:
+            self._news.notify_all()
         await asyncio.to_thread(remember, self._file, self.decided)

@@ -24,6 +24,23 @@ MEMO_LIMIT = 4096
 """Callers choose model names, so there is no end of them."""
 
 
+class BadPrice(ValueError):
+    """A field of a price is not as it has to be: the message names it, and what is expected. `field`: as people write it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Contradiction(ValueError):
+    """Two prices of which nobody could say which counts: `fault` names both, `fix` says what to do."""
+
+    def __init__(self, one: "OwnPrice", other: "OwnPrice") -> None:
+        self.fault = f"{one.name} and {other.name} are equally specific and hold for the same calls at the same time."
+        self.fix = "End one before the other begins (until, from), make one more specific, or take one away."
+        super().__init__(f"{self.fault} {self.fix}")
+
+
 class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="decision", tag="own-price"):
     """Rates, and which calls they are for."""
 
@@ -78,43 +95,42 @@ class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
 
 def checked_price(price: OwnPrice) -> OwnPrice:
-    """As it is kept. Raises ValueError that names the field and what is expected."""
+    """As it is kept. Raises BadPrice."""
+    for field, text in (("organization", price.organization), ("provider", price.provider), ("model", price.model)):
+        if text is not None and not _is_text(text):
+            raise BadPrice(field, f"{field} holds a NUL or half of a character")
     model = re.sub(r"\*+", EVERY, price.model.strip().lower())
     if not model or len(model) > LONGEST or any(each.isspace() for each in model):
-        raise ValueError(f"model is a name or a pattern of 1 to {LONGEST} characters without blanks, such as gpt-4o*")
+        raise BadPrice("model", f"model is a name or a pattern of 1 to {LONGEST} characters without blanks, such as gpt-4o*")
     if model.count(EVERY) > STARS:
-        raise ValueError(f"model has more than {STARS} times *, which no pattern needs")
+        raise BadPrice("model", f"model has more than {STARS} times *, which no pattern needs")
     provider = None if price.provider in {None, EVERY} else str(price.provider).strip().lower()
     if provider is not None and (not provider or len(provider) > LONGEST):
-        raise ValueError("provider is a lower-case name such as openai, or a host; leave it out for all")
-    if price.since is not None and price.until is not None and price.since >= price.until:
-        raise ValueError("from has to lie before until")
-    since, until = (None if at is None else at.astimezone(UTC) for at in (price.since, price.until))
+        raise BadPrice("provider", "provider is a lower-case name such as openai, or a host; leave it out for all")
+    since, until = _utc("from", price.since), _utc("until", price.until)
+    if since is not None and until is not None and since >= until:
+        raise BadPrice("from", "from has to lie before until")
     organization = None if price.organization in {None, EVERY} else price.organization
-    if organization == "":
-        raise ValueError("organization is a name; leave it out for all")
+    if organization is not None and not 0 < len(organization) <= LONGEST:
+        raise BadPrice("organization", f"organization is a name of 1 to {LONGEST} characters; leave it out for all")
     try:
         rates = checked_rates(price.rates)
     except ValueError as error:
-        raise ValueError(f"rates: the price {error}") from None
+        raise BadPrice("rates", f"rates: the price {error}") from None
     return OwnPrice(organization=organization, provider=provider, model=model, since=since, until=until, rates=rates)
 
 
 def joined(prices: Iterable[OwnPrice], more: OwnPrice) -> tuple[OwnPrice, ...]:
-    """With `more`, in the place of the one of the same key. Raises ValueError where it and another contradict each other."""
+    """With `more`, in the place of the one of the same key. Raises Contradiction."""
     together = (*(price for price in prices if price.key != more.key), more)
     checked_together(together)
     return together
 
 
 def checked_together(prices: Sequence[OwnPrice]) -> None:
-    """Raises ValueError that names two which contradict each other."""
+    """Raises Contradiction."""
     if (found := contradiction(prices)) is not None:
-        one, other = found
-        raise ValueError(
-            f"{one.name} and {other.name} are equally specific and hold for the same calls at the same time. End one before the other"
-            " begins (until, from), make one more specific, or take one away."
-        )
+        raise Contradiction(*found)
 
 
 def contradiction(prices: Sequence[OwnPrice]) -> tuple[OwnPrice, OwnPrice] | None:
@@ -151,16 +167,35 @@ class OwnPrices:
         return next((price for price in fitting if price.holds_at(at)), None)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def both_match(one: str, other: str) -> bool:
-    """Whether some text matches both patterns."""
-    if not one or not other:
-        return not (one or other).strip(EVERY)
-    if one[0] == EVERY:
-        return both_match(one[1:], other) or both_match(one, other[1:])
-    if other[0] == EVERY:
-        return both_match(other, one)
-    return (one[0] == other[0] or "?" in {one[0], other[0]}) and both_match(one[1:], other[1:])
+    """Whether some text matches both patterns: whether what is left of both can come to nothing."""
+    ahead, seen = [(0, 0)], {(0, 0)}
+    while ahead:
+        at, there = ahead.pop()
+        mine, others = one[at : at + 1], other[there : there + 1]
+        if not mine and not others:
+            return True
+        steps = set()
+        if EVERY in {mine, others}:
+            steps = {(at + 1, there)} if mine else set()  # the star is at its end, or takes one more
+            steps |= {(at, there + 1)} if others else set()
+        elif mine and others and (mine == others or "?" in {mine, others}):
+            steps = {(at + 1, there + 1)}
+        ahead += steps - seen
+        seen |= steps
+    return False
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and text == text.encode("utf-8", "ignore").decode()
+
+
+def _utc(field: str, at: datetime | None) -> datetime | None:
+    try:
+        return None if at is None else at.astimezone(UTC)
+    except OverflowError:
+        raise BadPrice(field, f"{field} lies beyond the years 1 to 9999 in UTC") from None
 
 
 def _hold_together(one: OwnPrice, other: OwnPrice) -> bool:

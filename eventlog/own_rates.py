@@ -17,6 +17,8 @@ UNITS: Mapping[str, str] = {
 REQUEST = "request"
 EXAMPLE = "input=2.5,output=10"
 LARGEST = Decimal(1_000_000)
+WRITTEN_OUT = 20
+"""Powers of ten. What is larger, or smaller, is no amount."""
 _AMOUNT = re.compile(r"\d{1,7}(\.\d{1,9})?", re.ASCII)
 
 OwnRates = Mapping[str, str]
@@ -34,6 +36,15 @@ def parse_rates(text: str) -> dict[str, str]:
             raise ValueError(f"says {name} twice")
         said[name] = amount
     return checked_rates(said)
+
+
+def amount_text(amount: object) -> str:
+    """An amount as `checked_rates` takes it, exact, of a number or a text. No binary fraction is one. Raises ValueError."""
+    if isinstance(amount, Decimal):  # of 1e999999999, plain digits would fill the memory: it stays as it is, and is refused
+        return f"{amount:f}" if amount.is_finite() and abs(amount.adjusted()) <= WRITTEN_OUT else str(amount)
+    if isinstance(amount, bool) or not isinstance(amount, int | str):
+        raise ValueError("is a number, in USD for a million tokens")
+    return str(amount)
 
 
 def checked_rates(said: OwnRates) -> dict[str, str]:

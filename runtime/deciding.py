@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from eventlog.admission import Admission
+from eventlog.control import Decided
 from eventlog.embedded import EmbeddedLog
 from eventlog.events import Organization
 from eventlog.following import Following
@@ -18,6 +20,7 @@ from eventlog.keys import Keys
 from eventlog.own_prices import OwnPrice
 from eventlog.port import Log, LogUnavailable
 from eventlog.redaction import Redaction, Unheard
+from eventlog.retained import retained
 from eventlog.topics import CALLS, CONTROL
 from eventlog.vault import ProviderKey, Sealed, Vault
 from runtime.cluster import kafka_config
@@ -97,6 +100,16 @@ class Control:
         return opened_log(self._chosen)
 
     @property
+    def known(self) -> bool:
+        """Whether it was heard what was decided, or there is a copy of it."""
+        return self._following.known.is_set()
+
+    async def heard(self, holds: Callable[[Decided], bool], seconds: float) -> None:
+        """Waits until this role knows of a decision, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._following.until(holds), seconds)
+
+    @property
     def own_prices(self) -> tuple[OwnPrice, ...]:
         """Those that were set on the control topic."""
         return self._following.decided.own_prices
@@ -122,6 +135,15 @@ async def opened_log(chosen: Settings) -> AsyncIterator[Log]:
         yield opened
     finally:
         await opened.close()
+
+
+async def decided_on(log_: Log) -> Decided:
+    """All that is decided at this moment. Raises LogUnavailable."""
+    decided = Decided()
+    async with contextlib.aclosing(retained(log_, CONTROL.name, group=f"deciding.{secrets.token_hex(8)}")) as parts:
+        async for part in parts:
+            decided.take(part.records)
+    return decided
 
 
 def vault_of(chosen: Settings) -> Vault | None:

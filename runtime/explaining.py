@@ -10,16 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from eventlog.events import PriceBasis
 from processors.pricing.cards import plain
-from processors.pricing.invoice import Booked, Invoice, NotExplained, invoice_of
 from runtime.asking import Wish, ask
+from runtime.invoices import Explained, explained, invoice_json
 from runtime.keys_cli import ALL, DataDir
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.engine import literal
 from storage.formats import Format
-from storage.rows import COUNT_COLUMNS, money, usage_in
+from storage.rows import COUNT_COLUMNS, money
 from storage.whose import EVERY
 
 CENTS, KEPT = 2, 12
@@ -49,25 +48,15 @@ def explain(
 ) -> None:
     """Print the arithmetic of a call's cost: each unit, count, rate, and where the rate comes from."""
     row = _row(call, organization, data_dir)
-    seen = Booked(
-        cost=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
-        source=row["price_source"],
-        basis=None if row["price_basis"] is None else PriceBasis(row["price_basis"]),
-        rates=row["rates"] or {},
-        usage=usage_in(row),
-    )
-    try:
-        invoice: Invoice | None = invoice_of(seen)
-        reason = None
-    except NotExplained as error:
-        invoice, reason = None, str(error)
+    found = explained(row)
     if form is Format.JSON:
-        typer.echo(json.dumps(_invoice_as_json(row, invoice, reason), indent=2))
+        typer.echo(json.dumps(invoice_json(row, found), indent=2))
         return
-    _print(row, seen, invoice, reason)
+    _print(row, found)
 
 
-def _print(row: dict[str, Any], seen: Booked, invoice: Invoice | None, reason: str | None) -> None:
+def _print(row: dict[str, Any], found: Explained) -> None:
+    seen, invoice = found.booked, found.invoice
     console = Console(width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False)
     console.print(f"Call     {row['call_id']}, {row['created_at']}, {row['outcome']}")
     console.print(f"Model    {row['model'] or 'unknown'} of {row['provider']}, organization {row['organization']}")
@@ -81,7 +70,7 @@ def _print(row: dict[str, Any], seen: Booked, invoice: Invoice | None, reason: s
     if row["revision"] > 0:
         console.print(f"Revision {row['revision']}: an earlier figure was replaced; the table cost_history has it")
     if invoice is None:
-        console.print(f"\nNo cost is booked: {reason}." if seen.cost is None else f"\n{seen.cost:f} USD are booked: {reason}")
+        console.print(f"\nNo cost is booked: {found.reason}." if seen.cost is None else f"\n{seen.cost:f} USD are booked: {found.reason}")
         return
     table = Table("for", _figures("count"), "unit", _figures("USD"), "for each", _figures("amount USD"))
     digits = min(KEPT, max(CENTS, _digits(invoice.total), *(_digits(line.amount) for line in invoice.lines)))
@@ -107,28 +96,6 @@ def _digits(amount: Decimal) -> int:
 
 def _figures(name: str) -> Column:
     return Column(name, justify="right")
-
-
-def _invoice_as_json(row: dict[str, Any], invoice: Invoice | None, reason: str | None) -> dict[str, Any]:
-    about = ("call_id", "organization", "created_at", "provider", "model", "price_source", "price_basis", "price_context", "price_note")
-    lines = [] if invoice is None else invoice.lines
-    return {
-        **{name: row[name] for name in about},
-        "lines": [
-            {
-                "for": line.label,
-                "count": str(line.count),
-                "unit": line.unit,
-                "rate_usd": plain(line.rate),
-                "per": line.per,
-                "amount_usd": plain(line.amount),
-            }
-            for line in lines
-        ],
-        "total_usd": None if invoice is None else plain(invoice.total),
-        "cost_usd": row["cost_usd"],
-        "reason": reason,
-    }
 
 
 def _row(call: str, organization: str, data_dir: Path | None) -> dict[str, Any]:

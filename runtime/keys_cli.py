@@ -9,7 +9,6 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -23,8 +22,6 @@ from eventlog.control import Decided, Decision, decide
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.keys import SHOWN, ApiKey, KeyEnd, OrganizationDefaults, Revocation, Scope, digest_of, drawn
 from eventlog.port import Log
-from eventlog.retained import retained
-from eventlog.topics import CONTROL
 from ingress.asking import check
 from ingress.cache import CACHE_CONTROL, ttl_of
 from ingress.directives import parse_directives
@@ -32,6 +29,7 @@ from ingress.errors import BadDirective
 from ingress.header_table import BY_NAME, shown
 from ingress.hops import CONTROLS
 from ingress.policies import parse_policy
+from runtime.deciding import decided_on
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
@@ -325,9 +323,5 @@ def with_control(data_dir: Path | None, work: Callable[[Log, Decided], Awaitable
 
 
 async def _working(chosen: Settings, work: Callable[[Log, Decided], Awaitable[T]]) -> T:
-    decided = Decided()
     async with observed(chosen, makes=True) as log:
-        async with aclosing(retained(log, CONTROL.name, group=f"keys.{secrets.token_hex(8)}")) as parts:
-            async for part in parts:
-                decided.take(part.records)
-        return await work(log, decided)
+        return await work(log, await decided_on(log))

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eventlog.port import LogCorrupt, LogUnavailable
 from eventlog.replay import Replays
 from runtime.asking import Wish, ask
+from runtime.moments import moment_of
 from runtime.observing import observed
 from runtime.replaying import Selection, Sent, at_rest, replay_calls, replay_letters
 from runtime.settings import Misconfigured, Settings
@@ -123,7 +124,6 @@ def moment(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Misconfigured(f"{option} {text}: not a time. Write 2026-03-01 or 2026-03-01T12:30:00+02:00.") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        return moment_of(text)
+    except ValueError as error:
+        raise Misconfigured(f"{option} {text}: {error}.") from None

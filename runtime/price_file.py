@@ -22,7 +22,7 @@ from prometheus_client import Gauge
 
 from eventlog.events import Organization
 from eventlog.own_prices import OwnPrice, checked_price, checked_together
-from eventlog.own_rates import told
+from eventlog.own_rates import amount_text, told
 
 LOOK_EVERY_S = 1.0
 LIMIT = 4 << 20
@@ -44,7 +44,7 @@ def parse_prices(text: str) -> tuple[OwnPrice, ...]:
     """Raises BadPrices."""
     try:
         said = tomllib.loads(text, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:  # no TOML, or numbers beyond all bounds
         raise BadPrices(f"it is no TOML: {error}") from None
     entries = said.pop("price", [])
     if said:
@@ -109,9 +109,10 @@ def _rates(said: object) -> dict[str, str]:
         raise ValueError("rates is a table, such as rates = { input = 2.0, output = 8.0 }")
     rates = {}
     for name, amount in said.items():
-        if isinstance(amount, bool) or not isinstance(amount, int | Decimal | str):
-            raise ValueError(f"rates: {name} is a number, in USD for a million tokens")
-        rates[name] = f"{amount:f}" if isinstance(amount, Decimal) and amount.is_finite() else str(amount)
+        try:
+            rates[name] = amount_text(amount)
+        except ValueError as error:
+            raise ValueError(f"rates: {name} {error}") from None
     return rates
 
 

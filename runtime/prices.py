@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -15,6 +18,14 @@ from runtime.price_file import BadPrices, PriceFile
 from runtime.settings import Misconfigured, Settings
 
 FILE = "prices.toml"
+
+
+class By(StrEnum):
+    """Where a price comes from."""
+
+    SET = "set"
+    FILE = "file"
+
 
 log = structlog.get_logger()
 
@@ -28,6 +39,26 @@ def price_file(chosen: Settings) -> PriceFile:
     except BadPrices as error:
         raise Misconfigured(f"{path}: {error}. `heliograph prices check` reads it without starting anything.") from None
     return file
+
+
+def listed(of_file: Iterable[OwnPrice], were_set: Iterable[OwnPrice]) -> list[tuple[OwnPrice, By]]:
+    """The most specific first."""
+    were_set = tuple(were_set)
+    return [(price, By.SET if any(price is each for each in were_set) else By.FILE) for price in OwnPrices(of_file, were_set).all]
+
+
+def shown(price: OwnPrice, by: By) -> dict[str, Any]:
+    """As JSON has it, wherever a price is shown."""
+    return {
+        "id": price.id if by is By.SET else None,
+        "organization": price.organization,
+        "provider": price.provider,
+        "model": price.model,
+        "from": None if price.since is None else price.since.isoformat(),
+        "until": None if price.until is None else price.until.isoformat(),
+        "rates": price.rates,
+        "by": by.value,
+    }
 
 
 class Prices:
@@ -44,6 +75,14 @@ class Prices:
         if sources[0] is not self._made_of[0] or sources[1] is not self._made_of[1]:
             self._known, self._made_of = OwnPrices(*sources), sources
         return self._known
+
+    @property
+    def listed(self) -> list[tuple[OwnPrice, By]]:
+        return listed(self._file.prices, self._decided())
+
+    def in_file(self, id_: str) -> Path | None:
+        """The file, if a price of that id stands in it."""
+        return self._file.path if any(price.id == id_ for price in self._file.prices) else None
 
     def find(self, organization: Organization, provider: str, model: str, at: datetime) -> OwnPrice | None:
         return self.known.find(organization, provider, model, at)

@@ -9,7 +9,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,7 +27,7 @@ from runtime.explaining import explain
 from runtime.keys_cli import DataDir, with_control
 from runtime.letters_cli import moment
 from runtime.price_file import BadPrices, parse_prices
-from runtime.prices import FILE, price_file
+from runtime.prices import FILE, By, listed, price_file, shown
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.formats import Format
@@ -41,9 +41,6 @@ Whose = Annotated[str | None, typer.Option(help="Whose calls. Left out: everybod
 From = Annotated[str | None, typer.Option("--from", help="Calls that began then or later: 2026-01-01, UTC.", show_default=False)]
 Until = Annotated[str | None, typer.Option(help="Calls that began before then.", show_default=False)]
 At = Annotated[str | None, typer.Option(help="When the call began. Left out: now.", show_default=False)]
-
-SET = "set"
-"""Where a price comes from that is no file."""
 
 
 @app.command("set")
@@ -80,7 +77,7 @@ def list_(
         raise Misconfigured(f"--format {form.value}: prices are listed as table or json.")
     found = _listed(data_dir)
     if form is Format.JSON:
-        typer.echo(json.dumps([_as_json(price, source) for price, source in found], indent=2))
+        typer.echo(json.dumps([shown(price, source) for price, source in found], indent=2))
         return
     if not found:
         typer.echo(f"There are none: the price list counts. `heliograph prices set {EXAMPLE} --model MODEL` begins, or {FILE}.")
@@ -88,7 +85,7 @@ def list_(
     columns = ("id", "organization", "provider", "model", "from", "until", "rates", "by")
     table = Table(*(Column(name, overflow="fold") for name in columns))
     for price, source in found:
-        row = _as_json(price, source)
+        row = shown(price, source)
         table.add_row(*(("" if row[name] is None else told(price.rates) if name == "rates" else str(row[name])) for name in columns))
     Console(width=None if sys.stdout.isatty() else WIDE, markup=False).print(table)
 
@@ -182,19 +179,5 @@ def sources_of(data_dir: Path | None) -> tuple[tuple[OwnPrice, ...], tuple[OwnPr
     return price_file(settings_by(data_dir=data_dir)).prices, with_control(data_dir, _set)
 
 
-def _listed(data_dir: Path | None) -> list[tuple[OwnPrice, str]]:
-    of_file, were_set = sources_of(data_dir)
-    return [(price, SET if any(price is each for each in were_set) else "file") for price in OwnPrices(of_file, were_set).all]
-
-
-def _as_json(price: OwnPrice, source: str) -> dict[str, Any]:
-    return {
-        "id": price.id if source == SET else None,
-        "organization": price.organization,
-        "provider": price.provider,
-        "model": price.model,
-        "from": None if price.since is None else price.since.isoformat(),
-        "until": None if price.until is None else price.until.isoformat(),
-        "rates": price.rates,
-        "by": source,
-    }
+def _listed(data_dir: Path | None) -> list[tuple[OwnPrice, By]]:
+    return listed(*sources_of(data_dir))

@@ -4,13 +4,17 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from fastapi import FastAPI
+
 from ingress.emitter import now
 from ingress.feedback import feedback_routes
 from ingress.secrets import presented
-from runtime.deciding import Control
+from runtime.deciding import Control, beside
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
 from runtime.lakes import lake_opened
+from runtime.price_routes import invoice_routes, price_routes
+from runtime.prices import Prices, price_file
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from storage.api import create_api, end_questions
@@ -23,12 +27,12 @@ QUESTIONS_S = 5.0
 async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Answers questions until `stop` is set."""
     control = Control(chosen)
-    app = create_api(chosen.storage(), limits=limits_of(chosen), admission=control.admission, presented=presented)
+    file = await asyncio.to_thread(price_file, chosen)
     judging = LateEmitter(chosen)
-    app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
+    app = query_app(chosen, control, Prices(file, lambda: control.own_prices), judging)
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
-        async with control.following():
+        async with control.following(), beside(file.follow(), "prices_file"):
             with lake_opened():
                 await serve_asgi(
                     guarded,
@@ -41,6 +45,15 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
                 )
     finally:
         await judging.close()
+
+
+def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateEmitter) -> FastAPI:
+    """All that the query port answers."""
+    limits = limits_of(chosen)
+    app = create_api(chosen.storage(), limits=limits, admission=control.admission, presented=presented, of_calls=[invoice_routes])
+    app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
+    app.include_router(price_routes(prices, control))
+    return app
 
 
 def limits_of(chosen: Settings) -> Limits:

@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 
 from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Told
-from storage.call_page import call_with_bodies
+from storage.call_page import call_page
 from storage.formats import Format, json_rows, rendered
 from storage.query import Limits, QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
@@ -22,7 +22,7 @@ def answer(questions: Questions, asked: Asked) -> Answer:
 
 def _answer(questions: Questions, asked: Asked) -> Answer:
     if isinstance(asked, CallAsked):
-        found = call_with_bodies(questions, asked.key, organization=asked.organization)
+        found = call_page(questions, asked.key, organization=asked.organization, bodies=asked.bodies)
         return Answer(pieces=(found or b"",), told=Told(found=found is not None))
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
     pieces = tuple(_within(questions.limits, _written(result, asked.form, asked.width)))

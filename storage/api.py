@@ -81,12 +81,13 @@ def create_api(
     limits: Limits = Limits(),  # noqa: B008 frozen
     admission: Admission | None = None,
     presented: Presented = no_key,
+    of_calls: Sequence[APIRouter] = (),
     version: str = "0.1.0",
 ) -> FastAPI:
     """The app. It opens the lake when it starts, and never writes to it. A caller sees the rows of its organization.
 
     Whom `admission` lets see all may ask for another's, and is told the files, which hold rows of every one. `presented` finds a
-    caller's key.
+    caller's key. `of_calls`: what else is answered about a call, at paths that go on behind its id.
     """
 
     @asynccontextmanager
@@ -110,6 +111,8 @@ def create_api(
         redoc_url=None,
     )
     app.include_router(router)
+    for each in (*of_calls, calls_router):
+        app.include_router(each)
     app.include_router(schema_router)
     install_docs_page(app)
     install_error_answers(app)
@@ -125,6 +128,8 @@ async def end_questions(app: FastAPI, seconds: float) -> None:
 
 
 router = APIRouter()
+calls_router = APIRouter()
+"""Comes behind whatever else begins with /v1/calls: an id may have slashes in it."""
 
 _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -152,10 +157,10 @@ async def query(question: Question, request: Request) -> Response:
         sql=question.sql,
         parameters=question.parameters,
         form=question.format,
-        organization=_whose(request, question.organization),
+        organization=rows_for(request, question.organization),
         width=question.width,
     )
-    answer = await _asked(request, asked)
+    answer = await answered(request, asked)
     headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
     return Handed(answer, headers, _MEDIA[question.format])
 
@@ -164,21 +169,10 @@ Whose = Annotated[str, Query(description=_WHOSE, max_length=1000)]
 CallKey = Annotated[str, Path(description="A call id, or a request id: of several calls with it, the newest.", max_length=1000)]
 
 
-@router.get("/v1/calls/{id:path}", responses=error_answers(401, 403, 404, 503), summary="One call with its bodies", tags=["asking"])
+@calls_router.get("/v1/calls/{id:path}", responses=error_answers(401, 403, 404, 503), summary="One call with its bodies", tags=["asking"])
 async def call(id: CallKey, request: Request, organization: Whose = "") -> Response:  # noqa: A002 the name in the path
     """The columns of `calls`, and `request`, `response` and `assembled` (what a streamed answer says as one message)."""
-    answer = await _asked(request, CallAsked(key=id, organization=_whose(request, organization)), own=True)
-    if not answer.told.found:
-        raise Refused(
-            Refusal(
-                code="call_not_found",
-                message=f"There is no call {id[:200]!r}.",
-                fix="Give a call id or a request id; a new call appears within two seconds of its answer.",
-                field="id",
-                status=404,
-            )
-        )
-    return Handed(answer, {}, "application/json")
+    return Handed(await call_asked(request, CallAsked(key=id, organization=rows_for(request, organization))), {}, "application/json")
 
 
 @router.get("/v1/tables", summary="The tables and their columns", tags=["tables"])
@@ -192,7 +186,7 @@ async def tables() -> dict[str, Any]:
 )
 def files(name: str, request: Request) -> dict[str, Any]:
     """For DuckDB, Polars and pandas. Appended facts as they rest: `calls` here is without amendments and ratings."""
-    if not request.app.state.admission.sees_all(_caller(request)) or name not in TABLES:
+    if not request.app.state.admission.sees_all(caller_of(request)) or name not in TABLES:
         raise Refused(
             Refusal(
                 code="unknown_table",
@@ -214,7 +208,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", responses=error_answers(503), summary="Can answer questions", tags=["health"])
 async def readyz(request: Request) -> dict[str, str]:
     """Asks a question of the lake, as anybody else would."""
-    await _asked(request, SqlAsked(sql="SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)"), own=True)
+    await answered(request, SqlAsked(sql="SELECT count(*) FROM (SELECT 1 FROM calls LIMIT 1)"), own=True)
     return {"status": "ready"}
 
 
@@ -228,32 +222,48 @@ def metrics() -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _caller(request: Request) -> Caller:
-    """Raises Refused."""
+def caller_of(request: Request, scope: keys.Scope = keys.Scope.READ) -> Caller:
+    """Who asks, and may do what `scope` says. Raises Refused."""
     admission: Admission = request.app.state.admission
     try:
-        return admission.known_caller(request.app.state.presented(request.headers.raw), keys.Scope.READ)
+        return admission.known_caller(request.app.state.presented(request.headers.raw), scope)
     except NotAdmitted as error:
         raise Refused(
             Refusal(
                 code=error.code,
                 message=str(error),
-                fix="Send Authorization: Bearer, then a key with the scope `read`.",
+                fix=f"Send Authorization: Bearer, then a key with the scope `{scope.value}`.",
                 field="Authorization",
                 status=error.status,
             )
         ) from None
 
 
-def _whose(request: Request, said: str) -> Organization | None:
-    """Raises Refused."""
-    caller, admission = _caller(request), request.app.state.admission
+def rows_for(request: Request, said: str) -> Organization | None:
+    """Whose rows the caller is answered from, if `said` is what it asks for; None: all. Raises Refused."""
+    caller, admission = caller_of(request), request.app.state.admission
     return whose(said, caller.organization, sees_all=admission.sees_all(caller))
 
 
 def _described(view: View) -> dict[str, Any]:
     listed = [{"name": column.name, "type": column.type, "description": column.description} for column in view.columns]
     return {"name": view.name, "description": view.description, "columns": listed}
+
+
+async def call_asked(request: Request, asked: CallAsked) -> Answer:
+    """One call. Raises Refused also where there is none."""
+    answer = await answered(request, asked, own=True)
+    if not answer.told.found:
+        raise Refused(
+            Refusal(
+                code="call_not_found",
+                message=f"There is no call {asked.key[:200]!r}.",
+                fix="Give a call id or a request id; a new call appears within two seconds of its answer.",
+                field="id",
+                status=404,
+            )
+        )
+    return answer
 
 
 class Handed(Response):
@@ -270,7 +280,7 @@ class Handed(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": bool(self._pieces)})
 
 
-async def _asked(request: Request, asked: Asked, *, own: bool = False) -> Answer:
+async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answer:
     """The answer; when the client leaves before it is there, the question is stopped. Raises Refused."""
     pool: Pool = request.app.state.pool
     asking = asyncio.create_task(pool.ask(asked, own=own))

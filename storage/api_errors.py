@@ -33,12 +33,13 @@ def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _TITLES = {
     400: "The request cannot be answered as it is.",
     401: "No good key was sent.",
-    403: "The key may not ask, or not for that organization.",
+    403: "The key may not do this, or not for that organization.",
     404: "There is no such thing.",
+    409: "It contradicts what there is.",
     413: "The body is too large.",
     415: "The body is no JSON by its content type.",
     422: "The answer would be too large, or a field is wrong.",
-    503: "Too much is asked at once, or the lake cannot be read.",
+    503: "Too much is asked at once, or the lake or the log is away.",
     504: "The question took too long.",
 }
 

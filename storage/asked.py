@@ -61,10 +61,11 @@ class SqlAsked(Struct, frozen=True, kw_only=True, tag="sql"):
 
 
 class CallAsked(Struct, frozen=True, kw_only=True, tag="call"):
-    """One call with its bodies."""
+    """One call, with its bodies or without."""
 
     key: str
     organization: Organization | None = None
+    bodies: bool = True
 
 
 Asked = SqlAsked | CallAsked

@@ -15,13 +15,15 @@ _LATEST_MS = 253_000_000_000_000  # in the year 9987: nothing later is a time
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def call_with_bodies(questions: Questions, key: str, *, organization: Organization | None) -> bytes | None:
+def call_page(questions: Questions, key: str, *, organization: Organization | None, bodies: bool = True) -> bytes | None:
     """The call whose id is `key`, else the newest whose request id it is; None when there is none. Raises Refused."""
     call = _call(questions, key, organization)
     if call is None:
         return None
-    bodies = _found(questions, "SELECT * FROM bodies WHERE call_id = $id", {"id": call["call_id"]}, organization)
-    return _encoder.encode(call | _sides(bodies))
+    if not bodies:
+        return _encoder.encode(call)
+    found = _found(questions, "SELECT * FROM bodies WHERE call_id = $id", {"id": call["call_id"]}, organization)
+    return _encoder.encode(call | _sides(found))
 
 
 def _call(questions: Questions, key: str, organization: Organization | None) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Door:
-    """Answers HEAD as GET without a body, refuses bodies over `body_limit` bytes (413) and writes that are no JSON (415)."""
+    """Answers HEAD as GET without a body, refuses bodies over `body_limit` bytes (413) and bodies that are no JSON (415)."""
 
     def __init__(self, app: App, *, body_limit: int) -> None:
         self._app = app
@@ -31,7 +31,7 @@ class Door:
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
-        elif scope["method"] not in _WRITES:
+        elif scope["method"] not in _WRITES or _is_bare(scope):
             await self._app(scope, receive, send)
         else:
             await self._write(scope, receive, send)
@@ -62,13 +62,18 @@ def refusal_json(refusal: Refusal) -> bytes:
     """`{"error": {…}}`, as every error of this port is sent."""
     error = {
         "code": refusal.code,
-        "message": refusal.message,
-        "field": refusal.field,
+        "message": _sayable(refusal.message),
+        "field": refusal.field and _sayable(refusal.field),
         "fix": refusal.fix,
     }
     if refusal.position is not None:
         error["position"] = refusal.position  # type: ignore[assignment]
     return msgspec.json.encode({"error": error})
+
+
+def _sayable(text: str) -> str:
+    """It may repeat what was sent, and JSON can send halves of characters."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -92,6 +97,12 @@ def _without_body(send: Send) -> Send:
         await send(message)
 
     return head
+
+
+def _is_bare(scope: Scope) -> bool:
+    """A DELETE without a body, which has no type. No form of a page sends one, and what its scripts send is the guard's to judge."""
+    sent = {name.lower(): value for name, value in scope["headers"]}
+    return scope["method"] == "DELETE" and b"transfer-encoding" not in sent and sent.get(b"content-length", b"0") == b"0"
 
 
 def _refusal_of_type(scope: Scope) -> Refusal | None:
