@@ -282,7 +282,9 @@ class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     audio_seconds: str | None = None
     """Sound that is billed by its length, exact decimal text. No tokens."""
     web_searches: int | None = None
-    """Searches that are billed one by one. No tokens."""
+    """Searches in the web that are billed one by one. No tokens."""
+    file_searches: int | None = None
+    """The same of files that are kept at the provider."""
     source: UsageSource = UsageSource.PROVIDER
     """Who counted."""
     method: str | None = None

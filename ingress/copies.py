@@ -95,13 +95,12 @@ class Copy:
     def limit(self) -> int:
         return self._limit
 
-    def mentions(self, words: Sequence[bytes], *, ending: int) -> bool:
-        """Whether one of them stands in the first bytes, or in the last, so many of each."""
+    def ends(self, length: int) -> tuple[bytes | bytearray, ...]:
+        """The first bytes that are kept, and the last, so many of each; all of it at once where there are not more."""
         kept = self._decoded
-        if kept.size <= 2 * ending and not kept.truncated:
-            return any(word in kept.head for word in words)
-        first, last = bytes(kept.head[:ending]), kept.ending(ending)
-        return any(word in first or word in last for word in words)
+        if kept.size <= 2 * length and not kept.truncated:
+            return (kept.head,)
+        return bytes(kept.head[:length]), kept.ending(length)
 
     def of(self, data: bytes) -> "Copy":
         """A copy, within the same limit, of what is sent instead: a whole body, not encoded."""

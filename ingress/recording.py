@@ -47,8 +47,11 @@ _UNCOUNTED = _NOT_ASKED | {Outcome.PROVIDER_ERROR, Outcome.UNREACHABLE, Outcome.
 _HEAD_SEARCHED = 1 << 20
 
 
-USAGE = (b'"usage', b"Token", b"eval_count")
-"""How providers begin to tell what was used: `usage`, `usageMetadata`, `inputTextTokenCount`, `prompt_eval_count`."""
+USAGE = b'"usage'
+_USAGE = re.compile(rb'"usage\w*"\s*:\s*[^n\s]')
+"""`usage`, `usageMetadata`, unless it is null."""
+COUNTS = (b"Token", b"eval_count")
+"""What else providers tell it by: `inputTextTokenCount`, `prompt_eval_count`."""
 USAGE_SEARCHED = 64 << 10
 """Bytes of an answer's end that are searched for it, beside its beginning."""
 COUNTED_BYTES = 1 << 20
@@ -137,6 +140,10 @@ def _glimpsed(head: bytes) -> Asked:
     except msgspec.MsgspecError:
         model = None
     return Asked(model, _STREAM.search(head) is not None)
+
+
+def _tells_usage(text: bytes | bytearray) -> bool:
+    return (USAGE in text and _USAGE.search(text) is not None) or any(name in text for name in COUNTS)
 
 
 def instant(now: float) -> datetime:
@@ -333,7 +340,7 @@ class Recording:
         answer = self.answer
         if answer is None or not answer.size or self.directives.omit_request or outcome in _UNCOUNTED or (self.status or 0) >= 400:
             return False
-        if outcome is Outcome.COMPLETED and answer.mentions(USAGE, ending=USAGE_SEARCHED):
+        if outcome is Outcome.COMPLETED and any(map(_tells_usage, answer.ends(USAGE_SEARCHED))):
             return False
         if not 0 < self.request_bytes <= COUNTED_BYTES or self.request_bytes + answer.size > answer.limit:
             return False

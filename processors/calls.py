@@ -220,6 +220,7 @@ def _travelling(reading: Reading) -> TokenUsage | None:
         citations=usage.citations,
         audio_seconds=None if usage.audio_seconds is None else plain(usage.audio_seconds),
         web_searches=usage.web_searches,
+        file_searches=usage.file_searches,
         source=UsageSource.PROVIDER if reading.estimated is None else UsageSource.ESTIMATED,
         method=reading.estimated,
     )

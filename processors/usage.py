@@ -53,6 +53,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Sound that is billed by its length. Where it is instead of tokens, `input` and `output` are 0 and mean nothing."""
     web_searches: int | None = None
     """Searches that the provider made and bills one by one; no tokens."""
+    file_searches: int | None = None
+    """The same of files that are kept there."""
 
     def __post_init__(self) -> None:
         read, write = self.cache_read or 0, self.cache_write or 0

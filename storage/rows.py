@@ -195,6 +195,7 @@ COUNT_COLUMNS = {
     "video_output_tokens": "video_output",
     "citation_tokens": "citations",
     "web_searches": "web_searches",
+    "file_searches": "file_searches",
 }
 """What was counted, by the column that has it."""
 

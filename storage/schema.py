@@ -73,6 +73,7 @@ CALLS = pa.schema(
         ("citation_tokens", COUNT),
         ("audio_seconds", SECONDS),
         ("web_searches", COUNT),
+        ("file_searches", COUNT),
         ("total_tokens", COUNT),
         ("usage_source", TEXT),
         ("usage_method", TEXT),

@@ -19,6 +19,8 @@ from processors.dialects.reading import Problem, Reading, part, problem_of, word
 from processors.usage import or_refused
 
 RUNNING = frozenset({"queued", "in_progress"})
+CONTAINER = "a code container is billed by its session beside the tokens, and several calls may share one"
+"""OpenAI "Pricing", "Built-in tools" (read 2026-11-24); a search in files is billed by the call."""
 BILLED_LATER = "a background response is billed as it is made; it tells its tokens when it is retrieved"
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
@@ -114,7 +116,8 @@ def _flag_in(head: str) -> bool | None:
 
 
 def _reading(response: Plain) -> Reading:
-    usage, refused = or_refused(responses_usage, response.usage, web_searches=_web_searches(response))
+    web, files = _web_searches(response), _items(response, "file_search_call")
+    usage, refused = or_refused(responses_usage, response.usage, web_searches=web, file_searches=files)
     return Reading(
         usage=usage,
         model=word(response.model),
@@ -124,6 +127,7 @@ def _reading(response: Plain) -> Reading:
         job=word(response.id) if response.background is True else None,
         stated_cost=stated_cost(response.usage),
         elsewhere=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
+        unpriced=CONTAINER if _items(response, "code_interpreter_call") else None,
         refused=refused,
     )
 
@@ -136,6 +140,12 @@ def _web_searches(response: Plain) -> int | None:
     """Searches are billed one by one; opening and reading a page found is not (OpenAI "Pricing", "Built-in tools", read 2026-11-24)."""
     items = response.output if isinstance(response, Response) else []
     return sum(1 for item in items if item.type == "web_search_call" and _is_search(item.action)) or None
+
+
+def _items(response: Plain, kind: str) -> int | None:
+    """None where there are none."""
+    items = response.output if isinstance(response, Response) else []
+    return sum(1 for item in items if item.type == kind) or None
 
 
 def _is_search(action: Action | None) -> bool:

@@ -77,7 +77,7 @@ def with_thoughts(usage: object) -> object:
     return usage | {"completion_tokens": completion + thoughts, "completion_tokens_details": {"reasoning_tokens": thoughts}}
 
 
-def responses_usage(usage: object, *, web_searches: int | None = None) -> Usage | None:
+def responses_usage(usage: object, *, web_searches: int | None = None, file_searches: int | None = None) -> Usage | None:
     """The Responses API. None when nothing was reported; raises UsageRefused."""
     if not isinstance(usage, dict):
         _check_absent(usage)
@@ -94,6 +94,7 @@ def responses_usage(usage: object, *, web_searches: int | None = None) -> Usage 
         audio_input=count(part(inside, "audio_tokens"), "input audio_tokens"),
         audio_output=count(part(outside, "audio_tokens"), "output audio_tokens"),
         web_searches=web_searches,
+        file_searches=file_searches,
     )
 
 
@@ -144,6 +145,7 @@ def _whole(
     image_input: int | None = None,
     image_output: int | None = None,
     web_searches: int | None = None,
+    file_searches: int | None = None,
 ) -> Usage | None:
     if prompt is None and completion is None and total is None:
         return None
@@ -163,6 +165,7 @@ def _whole(
         image_input=image_input,
         image_output=image_output,
         web_searches=web_searches,
+        file_searches=file_searches,
     )
 
 

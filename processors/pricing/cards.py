@@ -36,6 +36,7 @@ FIELDS = {
     "output_video_tokens": "video_output",
     "audio_seconds": "audio_seconds",
     "web_searches": "web_searches",
+    "storage_searches": "file_searches",
 }
 """What a usage counts: genai-prices' names, and ours."""
 
@@ -134,6 +135,9 @@ class Card(Struct, frozen=True, kw_only=True):
     """False where audio tokens would be billed as text, though they are not."""
     prices_tokens: bool
     prices_seconds: bool
+    prices_searches: bool
+    """False where searches in the web would cost nothing, though they are billed."""
+    prices_file_searches: bool
     in_force: tuple[dict[str, str], ...]
     """For prompts above each of `steps`, and last for all shorter ones: all its rates by the price list's names, USD in plain digits."""
 
@@ -190,6 +194,8 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
         prices_tokens=not lines or any(line.key != SECONDS for line in lines),
         prices_seconds=SECONDS in tokens,
+        prices_searches="web_searches" in tokens,
+        prices_file_searches="storage_searches" in tokens,
     )
 
 
@@ -219,6 +225,8 @@ def stated_card(rates: Mapping[str, str], source: str) -> Card:
             prices_audio=True,
             prices_tokens=True,
             prices_seconds=True,
+            prices_searches=True,
+            prices_file_searches=True,
             in_force=(dict(rates),),
         )
     card = card_of(listed.ModelPrice(**amounts), name=source, source=source, uniform_audio=True)

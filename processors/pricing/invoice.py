@@ -30,6 +30,7 @@ LABELS: Mapping[str, str] = {
     "output_video_tokens": "answer, video",
     "audio_seconds": "sound",
     "web_searches": "web searches",
+    "storage_searches": "file searches",
     "requests": "each call",
 }
 """What a line is for, by the price list's name of the unit; in the order of an invoice."""
@@ -144,4 +145,5 @@ def usage_of_tokens(counted: TokenUsage | None) -> Usage:
         video_output=counted.video_output,
         audio_seconds=None if counted.audio_seconds is None else Decimal(counted.audio_seconds),
         web_searches=counted.web_searches,
+        file_searches=counted.file_searches,
     )

@@ -122,6 +122,10 @@ class RateBook:
             return unpriced(f"{card.name} is not priced by the second")
         if not card.prices_audio and (usage.audio_input or usage.audio_output):
             return unpriced(f"{card.name} has no rate for audio")
+        if usage.web_searches and not card.prices_searches:
+            return unpriced(f"{card.name} has no rate for searches in the web")
+        if usage.file_searches and not card.prices_file_searches:
+            return unpriced(f"{card.name} has no rate for searches in files")
         cost = card.cost_of(usage)
         if isinstance(cost, Unpriced):
             return unpriced(cost.reason)

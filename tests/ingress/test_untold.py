@@ -29,7 +29,9 @@ async def again(
     return event.request
 
 
+NULLS = [event.replace(b'{"choices"', b'{"usage": null,"choices"') for event in UNTOLD]
 GOES_ALONG = {
+    "a stream whose usage is null": streamed(NULLS),
     "a stream that was not asked for its usage": streamed(UNTOLD),
     "a long one": streamed(LONG),
     "one that the provider broke off": CUT_OFF,
@@ -48,6 +50,7 @@ async def test_the_request_goes_along(answer: Answering) -> None:
 
 STAYS = {
     "a stream that tells": streamed(),
+    "one that tells at last": streamed([*NULLS[:2], EVENTS[2], EVENTS[3]]),
     "a long one that tells at its end": streamed([*LONG, EVENTS[2]]),
     "an answer that tells": sized(),
     "an error": sized(b'{"error":{"message":"no"}}', status=b"429 Too Many Requests"),
