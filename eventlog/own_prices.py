@@ -16,10 +16,10 @@ from eventlog.events import Instant, Organization
 from eventlog.own_rates import checked_rates, told
 
 EVERY = "*"
+ANY = "?"
+WILD = EVERY + ANY
 LONGEST = 256
 """Characters of a name or a pattern."""
-STARS = 4
-"""How often a pattern may have `*`: each more multiplies what a hostile name costs to be compared with it."""
 MEMO_LIMIT = 4096
 """Callers choose model names, so there is no end of them."""
 
@@ -50,7 +50,7 @@ class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     @property
     def specificity(self) -> tuple[bool, bool, int, bool]:
         """More is more specific: an organization's own, then a whole name before a pattern, a long pattern, a provider's own."""
-        fixed = sum(1 for each in self.model if each not in "*?")
+        fixed = sum(1 for each in self.model if each not in WILD)
         return self.organization is not None, fixed == len(self.model), fixed, self.provider is not None
 
     @property
@@ -82,14 +82,12 @@ def checked_price(price: OwnPrice) -> OwnPrice:
     model = re.sub(r"\*+", EVERY, price.model.strip().lower())
     if not model or len(model) > LONGEST or any(each.isspace() for each in model):
         raise ValueError(f"model is a name or a pattern of 1 to {LONGEST} characters without blanks, such as gpt-4o*")
-    if model.count(EVERY) > STARS:
-        raise ValueError(f"model has more than {STARS} times *, which no pattern needs")
     provider = None if price.provider in {None, EVERY} else str(price.provider).strip().lower()
     if provider is not None and (not provider or len(provider) > LONGEST):
         raise ValueError("provider is a lower-case name such as openai, or a host; leave it out for all")
-    if price.since is not None and price.until is not None and price.since >= price.until:
+    since, until = _utc(price.since, "from"), _utc(price.until, "until")
+    if since is not None and until is not None and since >= until:
         raise ValueError("from has to lie before until")
-    since, until = (None if at is None else at.astimezone(UTC) for at in (price.since, price.until))
     organization = None if price.organization in {None, EVERY} else price.organization
     if organization == "":
         raise ValueError("organization is a name; leave it out for all")
@@ -121,7 +119,8 @@ def contradiction(prices: Sequence[OwnPrice]) -> tuple[OwnPrice, OwnPrice] | Non
     """Two of which nobody could say which counts."""
     alike: dict[tuple[object, ...], list[OwnPrice]] = {}
     for price in prices:
-        others = alike.setdefault((price.organization, price.provider, price.specificity), [])
+        of_one = "" if any(each in price.model for each in WILD) else price.model.lower()
+        others = alike.setdefault((price.organization, price.provider, price.specificity, of_one), [])
         for other in others:
             if _hold_together(price, other) and both_match(price.model, other.model):
                 return other, price
@@ -151,16 +150,31 @@ class OwnPrices:
         return next((price for price in fitting if price.holds_at(at)), None)
 
 
-@lru_cache(maxsize=65_536)
 def both_match(one: str, other: str) -> bool:
     """Whether some text matches both patterns."""
-    if not one or not other:
-        return not (one or other).strip(EVERY)
-    if one[0] == EVERY:
-        return both_match(one[1:], other) or both_match(one, other[1:])
-    if other[0] == EVERY:
-        return both_match(other, one)
-    return (one[0] == other[0] or "?" in {one[0], other[0]}) and both_match(one[1:], other[1:])
+    one, other = one.lower(), other.lower()
+    if not _begin_alike(one, other) or not _begin_alike(one[::-1], other[::-1]):
+        return False
+    reached = [not other[:at].strip(EVERY) for at in range(len(other) + 1)]  # by nothing of `one`, and so much of `other`
+    for each in one:
+        further = [reached[0] and each == EVERY]
+        for at, its in enumerate(other, start=1):
+            if EVERY in {each, its}:
+                further.append(reached[at] or further[-1])
+            else:
+                further.append(reached[at - 1] and (each == its or ANY in {each, its}))
+        reached = further
+    return reached[-1]
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """False where already the texts before any wildcard tell two patterns apart."""
+    for each, its in zip(one, other, strict=False):
+        if each in WILD or its in WILD:
+            return True
+        if each != its:
+            return False
+    return True
 
 
 def _hold_together(one: OwnPrice, other: OwnPrice) -> bool:
@@ -172,8 +186,17 @@ def _hold_together(one: OwnPrice, other: OwnPrice) -> bool:
 
 @lru_cache(maxsize=1024)
 def _expression(pattern: str) -> re.Pattern[str]:
-    pieces = (".*" if each == EVERY else "." if each == "?" else re.escape(each) for each in pattern)
-    return re.compile("".join(pieces), re.DOTALL | re.IGNORECASE)
+    """What stands behind a `*` is taken where it comes first, and not looked for again: else a hostile name takes seconds."""
+    first, *rest = ("".join("." if each == ANY else re.escape(each) for each in piece) for piece in pattern.split(EVERY))
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.DOTALL | re.IGNORECASE)
+
+
+def _utc(at: datetime | None, name: str) -> datetime | None:
+    try:
+        return None if at is None else at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name} lies outside the years 1 to 9999 in UTC; leave it out where there is no such end") from None
 
 
 def _short(at: datetime | None) -> str:
