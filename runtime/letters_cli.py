@@ -124,6 +124,6 @@ def moment(text: str | None, option: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the last hours of the year 9999, elsewhere
         raise Misconfigured(f"{option} {text}: not a time. Write 2026-03-01 or 2026-03-01T12:30:00+02:00.") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
