@@ -16,10 +16,10 @@ from eventlog.events import Instant, Organization
 from eventlog.own_rates import checked_rates, told
 
 EVERY = "*"
+ANY = "?"
+WILD = EVERY + ANY
 LONGEST = 256
 """Characters of a name or a pattern."""
-STARS = 4
-"""How often a pattern may have `*`: each more multiplies what a hostile name costs to be compared with it."""
 MEMO_LIMIT = 4096
 """Callers choose model names, so there is no end of them."""
 
@@ -67,7 +67,7 @@ class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     @property
     def specificity(self) -> tuple[bool, bool, int, bool]:
         """More is more specific: an organization's own, then a whole name before a pattern, a long pattern, a provider's own."""
-        fixed = sum(1 for each in self.model if each not in "*?")
+        fixed = sum(1 for each in self.model if each not in WILD)
         return self.organization is not None, fixed == len(self.model), fixed, self.provider is not None
 
     @property
@@ -102,8 +102,6 @@ def checked_price(price: OwnPrice) -> OwnPrice:
     model = re.sub(r"\*+", EVERY, price.model.strip().lower())
     if not model or len(model) > LONGEST or any(each.isspace() for each in model):
         raise BadPrice("model", f"model is a name or a pattern of 1 to {LONGEST} characters without blanks, such as gpt-4o*")
-    if model.count(EVERY) > STARS:
-        raise BadPrice("model", f"model has more than {STARS} times *, which no pattern needs")
     provider = None if price.provider in {None, EVERY} else str(price.provider).strip().lower()
     if provider is not None and (not provider or len(provider) > LONGEST):
         raise BadPrice("provider", "provider is a lower-case name such as openai, or a host; leave it out for all")
@@ -137,7 +135,8 @@ def contradiction(prices: Sequence[OwnPrice]) -> tuple[OwnPrice, OwnPrice] | Non
     """Two of which nobody could say which counts."""
     alike: dict[tuple[object, ...], list[OwnPrice]] = {}
     for price in prices:
-        others = alike.setdefault((price.organization, price.provider, price.specificity), [])
+        of_one = "" if any(each in price.model for each in WILD) else price.model.lower()
+        others = alike.setdefault((price.organization, price.provider, price.specificity, of_one), [])
         for other in others:
             if _hold_together(price, other) and both_match(price.model, other.model):
                 return other, price
@@ -167,24 +166,31 @@ class OwnPrices:
         return next((price for price in fitting if price.holds_at(at)), None)
 
 
-@lru_cache(maxsize=4096)
 def both_match(one: str, other: str) -> bool:
-    """Whether some text matches both patterns: whether what is left of both can come to nothing."""
-    ahead, seen = [(0, 0)], {(0, 0)}
-    while ahead:
-        at, there = ahead.pop()
-        mine, others = one[at : at + 1], other[there : there + 1]
-        if not mine and not others:
+    """Whether some text matches both patterns."""
+    one, other = one.lower(), other.lower()
+    if not _begin_alike(one, other) or not _begin_alike(one[::-1], other[::-1]):
+        return False
+    reached = [not other[:at].strip(EVERY) for at in range(len(other) + 1)]  # by nothing of `one`, and so much of `other`
+    for each in one:
+        further = [reached[0] and each == EVERY]
+        for at, its in enumerate(other, start=1):
+            if EVERY in {each, its}:
+                further.append(reached[at] or further[-1])
+            else:
+                further.append(reached[at - 1] and (each == its or ANY in {each, its}))
+        reached = further
+    return reached[-1]
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """False where already the texts before any wildcard tell two patterns apart."""
+    for each, its in zip(one, other, strict=False):
+        if each in WILD or its in WILD:
             return True
-        steps = set()
-        if EVERY in {mine, others}:
-            steps = {(at + 1, there)} if mine else set()  # the star is at its end, or takes one more
-            steps |= {(at, there + 1)} if others else set()
-        elif mine and others and (mine == others or "?" in {mine, others}):
-            steps = {(at + 1, there + 1)}
-        ahead += steps - seen
-        seen |= steps
-    return False
+        if each != its:
+            return False
+    return True
 
 
 def _is_text(text: str) -> bool:
@@ -207,8 +213,10 @@ def _hold_together(one: OwnPrice, other: OwnPrice) -> bool:
 
 @lru_cache(maxsize=1024)
 def _expression(pattern: str) -> re.Pattern[str]:
-    pieces = (".*" if each == EVERY else "." if each == "?" else re.escape(each) for each in pattern)
-    return re.compile("".join(pieces), re.DOTALL | re.IGNORECASE)
+    """What stands behind a `*` is taken where it comes first, and not looked for again: else a hostile name takes seconds."""
+    first, *rest = ("".join("." if each == ANY else re.escape(each) for each in piece) for piece in pattern.split(EVERY))
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.DOTALL | re.IGNORECASE)
 
 
 def _short(at: datetime | None) -> str:

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from eventlog.events import PriceBasis
+from processors.pricing.again import UNPRICED
 from processors.pricing.cards import plain
 from runtime.asking import Wish, ask
 from runtime.invoices import Explained, explained, invoice_json
@@ -63,14 +65,17 @@ def _print(row: dict[str, Any], found: Explained) -> None:
     console.print(f"Price    {row['price_source']}")
     if row["price_context"]:
         console.print("Context  " + ", ".join(f"{name} {value}" for name, value in row["price_context"].items()))
-    if row["usage_source"] is not None:
+    if row["usage_source"] is not None and seen.basis is not PriceBasis.CACHE:
         console.print("Counted  by the provider" if row["usage_method"] is None else f"Counted  here, an estimate: {row['usage_method']}")
     if row["price_note"]:
         console.print(f"Note     {row['price_note']}")
     if row["revision"] > 0:
         console.print(f"Revision {row['revision']}: an earlier figure was replaced; the table cost_history has it")
     if invoice is None:
-        console.print(f"\nNo cost is booked: {found.reason}." if seen.cost is None else f"\n{seen.cost:f} USD are booked: {found.reason}")
+        if seen.cost is None:
+            console.print(f"\nNo cost is booked: {(found.reason or '').removeprefix(UNPRICED)}.")
+        else:
+            console.print(f"\n{seen.cost:f} USD are booked: {found.reason}")
         return
     table = Table("for", _figures("count"), "unit", _figures("USD"), "for each", _figures("amount USD"))
     digits = min(KEPT, max(CENTS, _digits(invoice.total), *(_digits(line.amount) for line in invoice.lines)))

@@ -7,6 +7,6 @@ def moment_of(text: str) -> datetime:
     """ISO 8601, UTC unless it says otherwise. Raises ValueError that says what is expected."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the last hours of the year 9999, elsewhere
         raise ValueError("not a time. Write 2026-03-01 or 2026-03-01T12:30:00+02:00") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

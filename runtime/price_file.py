@@ -21,12 +21,14 @@ import structlog
 from prometheus_client import Gauge
 
 from eventlog.events import Organization
-from eventlog.own_prices import OwnPrice, checked_price, checked_together
+from eventlog.own_prices import EVERY, OwnPrice, checked_price, checked_together
 from eventlog.own_rates import amount_text, told
 
 LOOK_EVERY_S = 1.0
 LIMIT = 4 << 20
 """Bytes. Nobody has so many prices."""
+WRITTEN_OUT = 40
+"""Digits. Far more than an amount may have."""
 FIELDS = ("organization", "provider", "model", "from", "until", "rates")
 
 REFUSED = Gauge(
@@ -72,12 +74,12 @@ def _price(entry: object) -> OwnPrice:
         raise ValueError(f"it has {unknown[0]!r}; fields are {', '.join(FIELDS)}")
     if "rates" not in entry:
         raise ValueError("rates are missing, such as rates = { input = 2.0, output = 8.0 }")
-    organization = _text(entry, "organization")
+    organization, model = _text(entry, "organization"), _text(entry, "model")
     return checked_price(
         OwnPrice(
             organization=None if organization is None else Organization(organization),
             provider=_text(entry, "provider"),
-            model=_text(entry, "model") or "*",
+            model=EVERY if model is None else model,
             since=_time(entry, "from"),
             until=_time(entry, "until"),
             rates=_rates(entry["rates"]),
@@ -98,7 +100,7 @@ def _time(entry: Mapping[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
     if isinstance(value, date):
         return datetime.combine(value, time(), UTC)
     raise ValueError(f"{name} is a day or a time without quotes, such as 2026-01-01 or 2026-01-01T12:00:00Z")
@@ -114,6 +116,11 @@ def _rates(said: object) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"rates: {name} {error}") from None
     return rates
+
+
+def _is_written_out(amount: Decimal) -> bool:
+    """Not nan or inf, and not 1e999999999, whose plain digits would fill the memory. These are refused as they were said."""
+    return amount.is_finite() and abs(amount.adjusted()) < WRITTEN_OUT
 
 
 class PriceFile:

@@ -26,7 +26,7 @@ from processors.usage import Usage
 from runtime.explaining import explain
 from runtime.keys_cli import DataDir, with_control
 from runtime.letters_cli import moment
-from runtime.price_file import BadPrices, parse_prices
+from runtime.price_file import BadPrices, PriceFile
 from runtime.prices import FILE, By, listed, price_file, shown
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
@@ -116,14 +116,14 @@ def check(
 ) -> None:
     """Read a prices file and say what is wrong with it, or what it says. Nothing is changed."""
     chosen = settings_by(data_dir=data_dir)
-    path = file or chosen.prices_file or chosen.data_dir / FILE
+    read = PriceFile(file or chosen.prices_file or chosen.data_dir / FILE, must_exist=True)
     try:
-        prices = parse_prices(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, BadPrices) as error:
-        raise Misconfigured(f"{path}: {error.strerror if isinstance(error, OSError) else error}.") from None
-    for price in OwnPrices(prices).all:
+        read.read()
+    except BadPrices as error:
+        raise Misconfigured(f"{read.path}: {error}.") from None
+    for price in OwnPrices(read.prices).all:
         typer.echo(f"{price.name}: {told(price.rates)}")
-    typer.echo(f"{path} is good: {len(prices)} prices, the most specific first.", err=True)
+    typer.echo(f"{read.path} is good: {len(read.prices)} prices, the most specific first.", err=True)
 
 
 @app.command()

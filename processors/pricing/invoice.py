@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from eventlog.events import CallPriced, PriceBasis, TokenUsage
-from processors.pricing.cards import UNITS, Line, stated_card
+from processors.pricing.cards import FIELDS, UNITS, Line, stated_card
 from processors.usage import Usage
 
 LABELS: Mapping[str, str] = {
@@ -113,7 +113,8 @@ def lines_of(rates: Mapping[str, str], usage: Usage) -> list[InvoiceLine]:
 def _line(line: Line, usage: Usage) -> InvoiceLine:
     amount = line.amount_in(usage)
     rate = line.rate * UNITS.units[line.key].per if line.per == 1 else line.rate
-    return _made(line.key, amount, rate, line.price_of(amount, usage.input), whole=len(line.terms) == 1)
+    whole = line.key in FIELDS and amount == (getattr(usage, FIELDS[line.key]) or 0)
+    return _made(line.key, amount, rate, line.price_of(amount, usage.input), whole=whole)
 
 
 def _made(key: str, count: int | Decimal, rate: Decimal, amount: Decimal, *, whole: bool) -> InvoiceLine:

@@ -159,7 +159,6 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "true": ({"rates": {"input": True, "output": 1}}, "rates", "is a number"),
     "null": ({"rates": {"input": None, "output": 1}}, "rates", "is a number"),
     "a pattern with a blank": ({"rates": RATES, "model": "gpt 4"}, "model", "without blanks"),
-    "stars without end": ({"rates": RATES, "model": "a*" * 9}, "model", "*"),
     "half of a character": ({"rates": RATES, "model": "\ud800"}, "model", "half of a character"),
     "of an organization": ({"rates": RATES, "organization": "\udfff"}, "organization", "half of a character"),
     "an organization without a name": ({"rates": RATES, "organization": ""}, "organization", "1 to 256"),
@@ -167,7 +166,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "a provider without a name": ({"rates": RATES, "provider": " "}, "provider", "lower-case name"),
     "no time": ({"rates": RATES, "from": "tomorrow"}, "from", "2026-03-01"),
     "a time that is a number": ({"rates": RATES, "from": 2026}, "from", "string"),
-    "a time before all": ({"rates": RATES, "until": "0001-01-01T00:00:00+14:00"}, "until", "years 1 to 9999"),
+    "a time before all": ({"rates": RATES, "until": "0001-01-01T00:00:00+14:00"}, "until", "2026-03-01"),
     "an end before its beginning": ({"rates": RATES, "from": "2026-02-01", "until": "2026-01-01"}, "from", "before until"),
 }
 
@@ -316,7 +315,10 @@ PRICED: dict[str, Any] = {
 
 
 class TestInvoice:
-    async def test_as_the_command_prints_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def test_as_the_command_prints_it(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HELIOGRAPH_DATA_DIR", str(tmp_path))  # and taken back: the command says it to whatever it starts
         world = SmallLake(tmp_path / "lake")
         unpriced = {"call_id": "unpriced", "price_source": "unpriced: nobody knows the model"}
         cached = {"call_id": "cached", "cost_usd": "0", "price_basis": "cache", "price_source": "cache", "cost_saved_usd": "0.0045"}
