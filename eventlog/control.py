@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
 from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
-from eventlog.own_prices import OwnPrice
+from eventlog.own_prices import BadPrice, OwnPrice, checked_price
 from eventlog.port import Log
 from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
@@ -32,6 +32,11 @@ Decision = ApiKey | KeyEnd | OwnPrice | ProviderKey | Redaction | Revocation | O
 log = structlog.get_logger()
 
 _decoder = msgspec.json.Decoder(Decision)
+
+
+def _checked(decision: Decision) -> Decision:
+    """A price that this version cannot reckon with counts no more than a kind that it does not know. Raises BadPrice."""
+    return checked_price(decision) if isinstance(decision, OwnPrice) else decision
 
 
 def key_of(decision: Decision) -> str:
@@ -87,8 +92,8 @@ class Decided:
                 known.pop(key, None)
                 continue
             try:
-                known[key] = _decoder.decode(value)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                known[key] = _checked(_decoder.decode(value))
+            except (msgspec.DecodeError, UnicodeDecodeError, BadPrice) as error:
                 log.warning("decision_not_understood", key=key, offset=record.offset, error=str(error))
         self.replace(known)
 
@@ -195,8 +200,8 @@ def recall(file: Path, decided: Decided) -> bool:
 
 def _understood(kept: msgspec.Raw) -> Decision | None:
     try:
-        found: Decision = _decoder.decode(kept)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = _checked(_decoder.decode(kept))
+    except (msgspec.DecodeError, UnicodeDecodeError, BadPrice) as error:
         log.warning("decision_not_understood", error=str(error))
         return None
     return found

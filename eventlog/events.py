@@ -199,7 +199,7 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     response: Body = Body()
     """The answer's body."""
     request: Body = Body()
-    """The request's body once more, where the answer does not tell what was used: tokens are counted from both then. Not stored."""
+    """The request's body once more, where the answer does not tell what was used: both are counted then. It comes to rest nowhere."""
     request_truncated: bool = False
     """The request's body was longer than what is kept."""
     attempts: int = 1
@@ -356,8 +356,8 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     """Exact decimal text; None when not known."""
     price_source: str | None = None
     """Where the price came from, or why there is none."""
-    price_basis: PriceBasis = PriceBasis.UNKNOWN
-    """What the cost rests on."""
+    price_basis: PriceBasis | None = None
+    """What the cost rests on. None: an earlier version wrote this, which kept too little for the call to be priced again."""
     rates: dict[str, str] = {}
     """The rates in force for this call, USD in plain digits: `input_mtok` for a million tokens of the prompt, and so on."""
     price_context: dict[str, str] = {}

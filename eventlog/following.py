@@ -31,6 +31,8 @@ class Following:
         self.decided = Decided()
         self.known = asyncio.Event()
         """It is known what was decided: from the topic, or from the copy."""
+        self.heard = asyncio.Event()
+        """It is known from the topic itself."""
         self._news = asyncio.Condition()
         self._opened, self._file = opened, file
         self._outage = Outage(reader="control")
@@ -64,6 +66,7 @@ class Following:
             self.decided.begin(record for part in parts for record in part.records)  # at once: what was taken away meanwhile must not stay
             await self._changed()
             self._outage.over()
+            self.heard.set()
             while True:
                 if records := await reader.poll(max_bytes=POLL_BYTES, timeout=POLL):
                     self.decided.take(records)

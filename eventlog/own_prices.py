@@ -7,7 +7,6 @@ contradict each other, and are refused.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
 
 from msgspec import Struct
@@ -20,6 +19,8 @@ ANY = "?"
 WILD = EVERY + ANY
 LONGEST = 256
 """Characters of a name or a pattern."""
+MOST = 1_000
+"""Prices of one source. Each pattern is compared with every other, and with each model's name that was not seen before."""
 MEMO_LIMIT = 4096
 """Callers choose model names, so there is no end of them."""
 
@@ -32,13 +33,30 @@ class BadPrice(ValueError):
         self.field = field
 
 
-class Contradiction(ValueError):
-    """Two prices of which nobody could say which counts: `fault` names both, `fix` says what to do."""
+class PricesRefused(ValueError):
+    """Prices that cannot count together: `fault` says why, `fix` what to do."""
+
+    code = "prices_refused"
+
+    def __init__(self, fault: str, fix: str) -> None:
+        self.fault, self.fix = fault, fix
+        super().__init__(f"{fault} {fix}")
+
+
+class Contradiction(PricesRefused):
+    """Two of which nobody could say which counts."""
+
+    code = "prices_contradict"
 
     def __init__(self, one: "OwnPrice", other: "OwnPrice") -> None:
-        self.fault = f"{one.name} and {other.name} are equally specific and hold for the same calls at the same time."
-        self.fix = "End one before the other begins (until, from), make one more specific, or take one away."
-        super().__init__(f"{self.fault} {self.fix}")
+        super().__init__(
+            f"{one.name} and {other.name} are equally specific and hold for the same calls at the same time.",
+            "End one before the other begins (until, from), make one more specific, or take one away.",
+        )
+
+
+class TooMany(PricesRefused):
+    code = "too_many_prices"
 
 
 class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="decision", tag="own-price"):
@@ -58,8 +76,10 @@ class OwnPrice(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     """As `eventlog.own_rates` has them."""
 
     def fits(self, organization: Organization, provider: str, model: str) -> bool:
-        whose = self.organization in {None, organization} and self.provider in {None, provider}
-        return whose and _expression(self.model).fullmatch(model[:LONGEST]) is not None
+        return self.is_for(organization, provider) and _compiled(self.model).fullmatch(model[:LONGEST]) is not None
+
+    def is_for(self, organization: Organization, provider: str) -> bool:
+        return self.organization in {None, organization} and self.provider in {None, provider}
 
     def holds_at(self, at: datetime) -> bool:
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
@@ -126,7 +146,9 @@ def joined(prices: Iterable[OwnPrice], more: OwnPrice) -> tuple[OwnPrice, ...]:
 
 
 def checked_together(prices: Sequence[OwnPrice]) -> None:
-    """Raises Contradiction."""
+    """Raises TooMany, and Contradiction."""
+    if len(prices) > MOST:
+        raise TooMany(f"There are more than {MOST:,} prices.", "Let a pattern stand for many models, or remove those that are over.")
     if (found := contradiction(prices)) is not None:
         raise Contradiction(*found)
 
@@ -151,6 +173,13 @@ class OwnPrices:
         ranked = [(price.specificity, rank, price) for rank, prices in enumerate(sources) for price in prices]
         self.all = tuple(price for *_, price in sorted(ranked, key=lambda each: each[:2], reverse=True))
         """The most specific first."""
+        self._named: dict[str, list[int]] = {}
+        self._patterns: list[tuple[int, re.Pattern[str]]] = []
+        for at, price in enumerate(self.all):
+            if any(each in price.model for each in WILD):
+                self._patterns.append((at, _compiled(price.model)))
+            else:
+                self._named.setdefault(price.model.lower(), []).append(at)
         self._fitting: dict[tuple[str, str, str], tuple[OwnPrice, ...]] = {}
 
     def find(self, organization: Organization, provider: str, model: str, at: datetime) -> OwnPrice | None:
@@ -162,8 +191,13 @@ class OwnPrices:
         if fitting is None:
             if len(self._fitting) >= MEMO_LIMIT:
                 self._fitting.clear()
-            fitting = self._fitting[key] = tuple(price for price in self.all if price.fits(organization, provider, model))
+            fitting = self._fitting[key] = tuple(price for price in self._of_model(model) if price.is_for(organization, provider))
         return next((price for price in fitting if price.holds_at(at)), None)
+
+    def _of_model(self, model: str) -> Iterable[OwnPrice]:
+        name = model[:LONGEST]
+        matching = (at for at, pattern in self._patterns if pattern.fullmatch(name) is not None)
+        return (self.all[at] for at in sorted([*self._named.get(name.lower(), ()), *matching]))
 
 
 def both_match(one: str, other: str) -> bool:
@@ -211,8 +245,7 @@ def _hold_together(one: OwnPrice, other: OwnPrice) -> bool:
     return not begins or not ends or max(begins) < min(ends)
 
 
-@lru_cache(maxsize=1024)
-def _expression(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> re.Pattern[str]:
     """What stands behind a `*` is taken where it comes first, and not looked for again: else a hostile name takes seconds."""
     first, *rest = ("".join("." if each == ANY else re.escape(each) for each in piece) for piece in pattern.split(EVERY))
     middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1])

@@ -50,8 +50,9 @@ _HEAD_SEARCHED = 1 << 20
 USAGE = b'"usage'
 _USAGE = re.compile(rb'"usage\w*"\s*:\s*[^n\s]')
 """`usage`, `usageMetadata`, unless it is null."""
-COUNTS = (b"Token", b"eval_count")
-"""What else providers tell it by: `inputTextTokenCount`, `prompt_eval_count`."""
+COUNTS = (b"TokenCount", b"_count")
+_COUNTS = re.compile(rb'"(\w*TokenCount|\w*token_count|(prompt_)?eval_count)"\s*:\s*[^n\s]')
+"""What else providers tell it by: `inputTextTokenCount`, `prompt_token_count`, `prompt_eval_count`."""
 USAGE_SEARCHED = 64 << 10
 """Bytes of an answer's end that are searched for it, beside its beginning."""
 COUNTED_BYTES = 1 << 20
@@ -143,7 +144,9 @@ def _glimpsed(head: bytes) -> Asked:
 
 
 def _tells_usage(text: bytes | bytearray) -> bool:
-    return (USAGE in text and _USAGE.search(text) is not None) or any(name in text for name in COUNTS)
+    if USAGE in text and _USAGE.search(text) is not None:
+        return True
+    return any(name in text for name in COUNTS) and _COUNTS.search(text) is not None
 
 
 def instant(now: float) -> datetime:
@@ -342,9 +345,14 @@ class Recording:
             return False
         if outcome is Outcome.COMPLETED and any(map(_tells_usage, answer.ends(USAGE_SEARCHED))):
             return False
-        if not 0 < self.request_bytes <= COUNTED_BYTES or self.request_bytes + answer.size > answer.limit:
+        if not 0 < self.request_bytes <= COUNTED_BYTES or self.request_bytes + answer.size > answer.limit or not self._asked_in_json:
             return False
         return self._what_was_asked().model is not None or any(path in self.target for path in MODELS_IN_PATH)
+
+    @property
+    def _asked_in_json(self) -> bool:
+        said = self.whole if self.copy is None else self.copy.head
+        return said is not None and bytes(said[:64]).lstrip()[:1] == b"{"
 
     def _asked_once(self, outcome: Outcome) -> bool:
         """The provider was, as in most calls, and there was no other way."""

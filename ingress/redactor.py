@@ -74,17 +74,22 @@ class Redactor:
     def emit(self, recording: Recording, event: Event) -> None:
         """Takes an event. Never blocks, never raises."""
         redaction = self._redaction_for(recording.organization)
-        if redaction is None and recording.redacting is None:
+        if self._as_it_is(recording, redaction):
             self._emitter.emit(event)
         elif (ready := self._at_once(recording, event, redaction)) is not None:
             self._emitter.emit(ready)
         else:
             self._begin(recording, event, redaction, self._emitter.emit)
 
+    @staticmethod
+    def _as_it_is(recording: Recording, redaction: Said) -> bool:
+        """Nothing is redacted of the call, nor was of its request, which the answer's event may hold again."""
+        return redaction is None and recording.redacting is None and recording.stored_request is None
+
     async def emit_durably(self, recording: Recording, event: Event) -> bool:
         """Takes an event and waits until the log has it. False when it does not take it now. Whoever waits may leave: it goes on."""
         redaction = self._redaction_for(recording.organization)
-        if redaction is None and recording.redacting is None:
+        if self._as_it_is(recording, redaction):
             return await self._emitter.emit_durably(event)
         if (ready := self._at_once(recording, event, redaction)) is not None:
             return await self._emitter.emit_durably(ready)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.codec import BadLine, Batch, BatchId, Message, Record, decode, encode_event, lines_of, message_of
-from eventlog.events import CallPriced, DeadLetter, ResponseCompleted
+from eventlog.events import Body, CallPriced, DeadLetter, ResponseCompleted
 from eventlog.letters import bounded, in_one, letter_of, payload_of, without_payloads
 from eventlog.topics import CALLS, DEAD_LETTERS
 from processors.calls import Poison, Understood, understand
@@ -94,5 +94,7 @@ def _good_lines(message: Message, bad: Sequence[BadLine]) -> list[int]:
 def _poisoned(record: Record, index: int, event: ResponseCompleted, poison: Poison) -> DeadLetter:
     """A body that the caller wanted not kept is not kept here either."""
     omitted = event.response.omitted or event.call.omit_response
-    letter = letter_of(record, index, poison.reason, poison.error, payload=None if omitted else payload_of(encode_event(event)))
+    letter = letter_of(
+        record, index, poison.reason, poison.error, payload=None if omitted else payload_of(encode_event(replace(event, request=Body())))
+    )
     return replace(letter, organization=event.call.organization, call_id=event.call.call_id)

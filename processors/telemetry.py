@@ -34,7 +34,7 @@ _told_apart: set[tuple[str, str]] = set()
 def count_calls(calls: Sequence[CallPriced]) -> None:
     for dialect, count in Tally(call.dialect for call in calls).items():
         CALLS.labels(dialect or UNCLAIMED).inc(count)
-    for basis, count in Tally(call.price_basis for call in calls).items():
+    for basis, count in Tally(call.price_basis or PriceBasis.UNKNOWN for call in calls).items():
         PRICED.labels(basis).inc(count)
     for name, count in Tally(map(_named, filter(_lacks_a_price, calls))).items():
         UNPRICED.labels(*name).inc(count)

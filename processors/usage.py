@@ -127,7 +127,7 @@ def seconds(value: object, name: str) -> Decimal | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str) or len(text := repr(value).strip("'")) > 40:
         raise UsageRefused(f"{name} is no number")
-    if not SECONDS.fullmatch(text) or (length := Decimal(text)) > LIMIT:
+    if not SECONDS.fullmatch(text) or (length := Decimal(text)) >= LIMIT:
         raise UsageRefused(f"{name} is no length of time")
     return length
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from eventlog.events import PriceBasis
-from processors.pricing.again import UNPRICED
 from processors.pricing.cards import plain
+from processors.pricing.stored import UNPRICED
 from runtime.asking import Wish, ask
 from runtime.invoices import Explained, explained, invoice_json
 from runtime.keys_cli import ALL, DataDir

@@ -41,23 +41,28 @@ LOG_BYTES = Gauge("heliograph_log_bytes", "What the event log takes on disk.", m
 async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until `stop` is set; then in order: what is on the log is understood, what was understood comes to rest."""
     frugal()
-    config = chosen.storage()
     events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
     with lake_opened():
-        lake = await asyncio.to_thread(Lake.open, config)
-    understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
+        lake = await asyncio.to_thread(Lake.open, chosen.storage())
     try:
-        async with followed_prices(chosen) as prices, asyncio.TaskGroup() as group:
-            ready()
-            calls = group.create_task(run_calls(events, RateBook.bundled(prices.find), stop=stop, clock=time.time))
-            calls.add_done_callback(lambda _: understood.set())
-            group.create_task(keep_joining(events, chosen.join_limits(), stop=understood, clock=time.time))
-            sink = group.create_task(run_sink(events, lake, config, assemble=assemble, stop=understood))
-            sink.add_done_callback(lambda _: at_rest.set())
-            group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind))
-            group.create_task(_keep_log(events, chosen, lags, at_rest))
+        async with followed_prices(chosen, stop) as prices:
+            if prices is not None:
+                ready()
+                await _work(chosen, events, lake, RateBook.bundled(prices.find), stop)
     finally:
         await events.close()
+
+
+async def _work(chosen: Settings, events: EmbeddedLog, lake: Lake, rates: RateBook, stop: asyncio.Event) -> None:
+    understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
+    async with asyncio.TaskGroup() as group:
+        calls = group.create_task(run_calls(events, rates, stop=stop, clock=time.time))
+        calls.add_done_callback(lambda _: understood.set())
+        group.create_task(keep_joining(events, chosen.join_limits(), stop=understood, clock=time.time))
+        sink = group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=understood))
+        sink.add_done_callback(lambda _: at_rest.set())
+        group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind))
+        group.create_task(_keep_log(events, chosen, lags, at_rest))
 
 
 async def _keep_log(events: EmbeddedLog, chosen: Settings, lags: Lags, stop: asyncio.Event) -> None:

@@ -27,8 +27,6 @@ from eventlog.own_rates import amount_text, told
 LOOK_EVERY_S = 1.0
 LIMIT = 4 << 20
 """Bytes. Nobody has so many prices."""
-WRITTEN_OUT = 40
-"""Digits. Far more than an amount may have."""
 FIELDS = ("organization", "provider", "model", "from", "until", "rates")
 
 REFUSED = Gauge(
@@ -118,11 +116,6 @@ def _rates(said: object) -> dict[str, str]:
     return rates
 
 
-def _is_written_out(amount: Decimal) -> bool:
-    """Not nan or inf, and not 1e999999999, whose plain digits would fill the memory. These are refused as they were said."""
-    return amount.is_finite() and abs(amount.adjusted()) < WRITTEN_OUT
-
-
 class PriceFile:
     """What a file says, read anew when it changes. `must_exist`: somebody named it."""
 
@@ -159,10 +152,12 @@ class PriceFile:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     async def follow(self) -> None:
-        """For ever."""
+        """For ever. A change counts once it has stood from one look to the next: a file may be half written, or gone for a moment."""
+        last: object = None
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._stamp() == self._seen:
+            before, last = last, self._stamp()
+            if last == self._seen or last != before:
                 continue
             try:
                 await asyncio.to_thread(self.read)

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from eventlog.control import Decided, decide, retract
 from eventlog.events import Organization
 from eventlog.keys import Scope
-from eventlog.own_prices import EVERY, BadPrice, Contradiction, OwnPrice, checked_price, joined
+from eventlog.own_prices import EVERY, BadPrice, OwnPrice, PricesRefused, checked_price, joined
 from eventlog.own_rates import UNITS, amount_text
 from eventlog.port import Log, LogCorrupt, LogUnavailable, OffsetOutOfRange
 from runtime.deciding import Control, decided_on
@@ -162,9 +162,9 @@ def price_routes(prices: Prices, control: Control) -> APIRouter:
         price = _price(said)
         async with deciding() as (log, decided):
             try:
-                joined(decided.own_prices, price)
-            except Contradiction as error:
-                raise Refused(Refusal(code="prices_contradict", message=error.fault, fix=error.fix, status=409)) from None
+                await asyncio.to_thread(joined, decided.own_prices, price)
+            except PricesRefused as error:
+                raise Refused(Refusal(code=error.code, message=error.fault, fix=error.fix, status=409)) from None
             await decide(log, [price])
         await control.heard(lambda known: price in known.own_prices, HEARD_S)
         return shown(price, By.SET)

@@ -13,7 +13,8 @@ import structlog
 from eventlog.events import Organization
 from eventlog.following import Following
 from eventlog.own_prices import OwnPrice, OwnPrices
-from runtime.deciding import PATIENCE_S, beside, copy_of, opened_log
+from eventlog.waiting import first_of
+from runtime.deciding import beside, copy_of, opened_log
 from runtime.price_file import BadPrices, PriceFile
 from runtime.settings import Misconfigured, Settings
 
@@ -44,7 +45,8 @@ def price_file(chosen: Settings) -> PriceFile:
 def listed(of_file: Iterable[OwnPrice], were_set: Iterable[OwnPrice]) -> list[tuple[OwnPrice, By]]:
     """The most specific first."""
     were_set = tuple(were_set)
-    return [(price, By.SET if any(price is each for each in were_set) else By.FILE) for price in OwnPrices(of_file, were_set).all]
+    known = set(map(id, were_set))
+    return [(price, By.SET if id(price) in known else By.FILE) for price in OwnPrices(of_file, were_set).all]
 
 
 def shown(price: OwnPrice, by: By) -> dict[str, Any]:
@@ -89,14 +91,14 @@ class Prices:
 
 
 @contextlib.asynccontextmanager
-async def followed_prices(chosen: Settings) -> AsyncIterator[Prices]:
-    """Followed for as long as the block runs. Raises Misconfigured."""
+async def followed_prices(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[Prices | None]:
+    """Followed for as long as the block runs, which begins when they are known: from the log, for a copy may be of long ago.
+
+    None where `stop` came before. Raises Misconfigured.
+    """
     file = await asyncio.to_thread(price_file, chosen)
     chosen.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     following = Following(lambda: opened_log(chosen), copy_of(chosen))
     async with beside(following.run(), "prices"), beside(file.follow(), "prices_file"):
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(following.known.wait(), PATIENCE_S)
-        if not following.known.is_set():
-            log.warning("prices_unknown", reason="the control topic is not reached, and there is no copy of it here")
-        yield Prices(file, lambda: following.decided.own_prices)
+        heard = await first_of(following.heard, stop)
+        yield Prices(file, lambda: following.decided.own_prices) if heard else None

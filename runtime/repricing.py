@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import duckdb
 import typer
@@ -19,9 +20,9 @@ from rich.table import Column, Table
 from eventlog.events import Organization, Outcome, PriceBasis
 from eventlog.own_prices import OwnPrices
 from processors.calls import ANSWERED
-from processors.pricing.again import Stored, priced_again
 from processors.pricing.cards import plain
 from processors.pricing.rates import RateBook
+from processors.pricing.stored import Stored, priced_again
 from runtime.asking import existing_lake
 from runtime.keys_cli import DataDir
 from runtime.letters_cli import bar, moment
@@ -29,9 +30,11 @@ from runtime.prices_cli import sources_of
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.lake import Lake
-from storage.repricing import WRITTEN_AT_ONCE, Busy, Change, Chosen, Day, Repricing, Row
+from storage.repricing import WRITTEN_AT_ONCE, Change, Chosen, Day, Moved, Repricing, Row
 from storage.rows import money, usage_in
 
+TRIES = 50
+"""So often a day is read again because others wrote meanwhile."""
 SHOWN = 40
 """Lines of the table; the rest are one."""
 
@@ -99,7 +102,9 @@ def reprice(
     """
     begin = moment(since, "--from")
     assert begin is not None  # noqa: S101 - it is said
-    chosen = Chosen(since=begin, before=moment(before, "--to"), organization=organization, provider=provider, model=model)
+    chosen = Chosen(
+        since=begin, before=moment(before, "--to"), organization=organization, provider=provider and provider.lower(), model=model
+    )
     lake, rates = _opened(data_dir), RateBook.bundled(OwnPrices(*sources_of(data_dir)).find)
     try:
         with closing(Repricing(lake, chosen)) as repricing, bar() as shown:
@@ -109,15 +114,15 @@ def reprice(
             if not dry_run and found.differences:
                 written = write(repricing, rates, sorted({day for day, _ in found.differences}), shown)
                 typer.echo(f"{written} rows are replaced. The figures before are in the table cost_history.")
-    except Busy as error:
+    except Moved as error:
         raise Misconfigured(
-            f"Another reprice writes to this lake: {error}. What was written stands; give the same command again when it has ended."
+            f"Others write to this lake all the time: {error}. What was written stands; give the same command again."
         ) from None
     except (duckdb.Error, DeltaError, OSError) as error:
         raise Misconfigured(f"The lake could not be read or written to its end: {error}. The same command takes it up again.") from None
 
 
-def _opened(data_dir: Any) -> Lake:
+def _opened(data_dir: Path | None) -> Lake:
     """Brought up to date, as a start would. Raises Misconfigured where there is none."""
     chosen = settings_by(data_dir=data_dir)
     existing_lake(chosen)
@@ -139,25 +144,41 @@ def look(repricing: Repricing, rates: RateBook, shown: Progress) -> Found:
 
 
 def write(repricing: Repricing, rates: RateBook, days: list[date], shown: Progress) -> int:
-    """Replaces the rows; how many. Raises Busy."""
+    """Replaces the rows; how many. Raises Moved."""
     written, task = 0, shown.add_task("days written", total=len(days))
     shown.start()
     for number in days:
-        written += _write_day(repricing.day(number), rates)
+        written += _write_day(repricing, number, rates)
         shown.advance(task)
     return written
 
 
-def _write_day(day: Day, rates: RateBook) -> int:
-    written, waiting = 0, list[Change]()
+def _write_day(repricing: Repricing, number: date, rates: RateBook) -> int:
+    """What was written before others did is standing when the day is read again, and is not written twice."""
+    written, tries = 0, 0
+    while True:
+        try:
+            for changes in _parts(repricing.day(number), rates):
+                written += len(changes)
+            return written
+        except Moved:
+            tries += 1
+            if tries == TRIES:
+                raise
+
+
+def _parts(day: Day, rates: RateBook) -> Iterator[list[Change]]:
+    """What is written, commit by commit. Raises Moved."""
+    waiting: list[Change] = []
     for _, changes in changes_of(day, rates):
         waiting += [change for _, change in changes]
         if len(waiting) >= WRITTEN_AT_ONCE:
             day.write(waiting, _now())
-            written, waiting = written + len(waiting), []
+            yield waiting
+            waiting = []
     if waiting:
         day.write(waiting, _now())
-    return written + len(waiting)
+        yield waiting
 
 
 def _now() -> datetime:

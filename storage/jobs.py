@@ -116,11 +116,11 @@ def book_jobs(lake: Lake, today: date, now: datetime) -> int:
     """Books what was told of in the last days; how many rows that changed. Blocks. What another process writes too is left for later."""
     amendments = lake.table("amendments")
     calls = Source(schema=schema.CALLS, files=live_files(lake.table("calls"), lake.uri_of("calls")))
-    amended = Source(schema=schema.CALLS, files=live_files(amendments, lake.uri_of("amendments")))
+    amended = _since(Source(schema=schema.CALLS, files=live_files(amendments, lake.uri_of("amendments"))), today - LONGEST)
     engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0])
     try:
         with engine.connection() as connection:
-            works = _told_of(connection, _since(calls, today - RECENT), amended)
+            works = _told_of(connection, current_calls_sql(_since(calls, today - RECENT), amended, None))
             if not works:
                 return 0
             known = _since(calls, today - LONGEST)
@@ -143,11 +143,11 @@ def _since(source: Source, day: date) -> Source:
     return Source(schema=source.schema, files=tuple(file for file in source.files if file.day is None or file.day >= day))
 
 
-def _told_of(connection: Any, calls: Source, amended: Source) -> list[str]:
-    """The ids of work that these calls tell of, or rows that were replaced."""
+def _told_of(connection: Any, current: str) -> list[str]:
+    """The ids of work that calls tell of and that is not booked; or that was, until its beginning was replayed."""
     found = connection.sql(f"""
-        SELECT DISTINCT job.id FROM ({scan_sql(calls, calls.files, None)} UNION ALL BY NAME {scan_sql(amended, amended.files, None)})
-        WHERE job IS NOT NULL AND price_basis = {literal(PriceBasis.ELSEWHERE)} AND usage_source IS NOT NULL""").fetchall()
+        SELECT DISTINCT job.id FROM ({current}) WHERE job IS NOT NULL AND price_basis = {literal(PriceBasis.ELSEWHERE)}
+            AND (usage_source IS NOT NULL OR revision > 0)""").fetchall()
     return [row[0] for row in found]
 
 

@@ -1,7 +1,8 @@
 """The costs of stored calls, worked out anew: rows that replace rows, and nothing else about a call changed.
 
-A day is read from a snapshot and written on the same snapshot. A row whose cost stays the same is left alone, so whatever was interrupted
-is taken up again by the same command, and a row is never amended twice for one change. The figures before stay in the lake.
+A day is read from a snapshot and written on the same snapshot: where anybody wrote in between, it is read again. A row whose cost stays the
+same is left alone, so whatever was interrupted is taken up again by the same command, and a row is never amended twice for one change. The
+figures before stay in the lake.
 """
 
 # ruff: noqa: S608 every text that goes into the SQL passes `literal`
@@ -13,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
@@ -37,8 +38,6 @@ READ = (
 TOGETHER = 10_000
 """Rows that are read at once."""
 WRITTEN_AT_ONCE = 100_000
-WRITER = "heliograph.reprice"
-"""The name under which two of these at once notice each other."""
 LIMITS = EngineLimits(memory_bytes=2 << 30, timeout_s=timedelta(days=7).total_seconds())
 
 Row = Mapping[str, Any]
@@ -68,8 +67,8 @@ class Change(Struct, frozen=True, kw_only=True):
     rates: Mapping[str, str]
 
 
-class Busy(Exception):
-    """Somebody else prices calls of this lake anew at this moment. What was written until then stands; the same may be asked again."""
+class Moved(Exception):
+    """Others wrote to the amendments after the day was read: a replay, maintenance, another of these. Read it again."""
 
     retryable = True
 
@@ -132,15 +131,13 @@ class Day:
                     yield batch.to_pylist()
 
     def write(self, changes: Sequence[Change], now: datetime) -> None:
-        """In one commit. Raises Busy."""
+        """In one commit, on what was read. Raises Moved."""
         with self._engine.connection() as connection:
             rows = replaced(connection, self._current, _table(changes, now))
-        version = (self._amendments.transaction_version(WRITER) or 0) + 1
-        properties = CommitProperties(app_transactions=[Transaction(WRITER, version)], max_commit_retries=5)
         try:
-            append(self._amendments, rows, properties)
+            append(self._amendments, rows, CommitProperties(max_commit_retries=0))
         except CommitFailedError as error:
-            raise Busy(str(error)) from error
+            raise Moved(str(error)) from error
 
 
 def _of(source: Source, day: date) -> Source:

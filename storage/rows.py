@@ -103,7 +103,8 @@ def money(text: str | None) -> Decimal | None:
     if text is None:
         return None
     value = Decimal(text)
-    return value.quantize(PICO, ROUND_HALF_EVEN) if abs(value) < MONEY_LIMIT else None
+    kept = value.quantize(PICO, ROUND_HALF_EVEN) if abs(value) < MONEY_LIMIT else MONEY_LIMIT
+    return kept if abs(kept) < MONEY_LIMIT else None
 
 
 def seconds(text: str | None) -> Decimal | None:
@@ -111,7 +112,8 @@ def seconds(text: str | None) -> Decimal | None:
     if text is None:
         return None
     length = Decimal(text)
-    return length.quantize(NANO, ROUND_HALF_EVEN) if abs(length) < SECONDS_LIMIT else None
+    kept = length.quantize(NANO, ROUND_HALF_EVEN) if abs(length) < SECONDS_LIMIT else SECONDS_LIMIT
+    return kept if abs(kept) < SECONDS_LIMIT else None
 
 
 NOT_COUNTED = TokenUsage()
@@ -160,7 +162,7 @@ CALL_GETTERS: Getters = {
     "cost_usd": lambda event: money(event.cost_usd),
     "cost_saved_usd": lambda event: money(event.cost_saved_usd),
     "stated_cost_usd": lambda event: money(event.stated_cost_usd),
-    "price_basis": attrgetter("price_basis._value_"),
+    "price_basis": lambda event: None if event.price_basis is None else event.price_basis._value_,
     "job": lambda event: None if event.job is None else _job(event.job),
     "price_context": lambda event: _pairs(event.price_context),
     "rates": lambda event: _pairs(event.rates),

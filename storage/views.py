@@ -203,7 +203,7 @@ def _amended_sql(calls: Source, files: Sequence[LiveFile], amendments: Source, o
     live = scan_sql(calls, files, organization)
     newest = f"""
         SELECT * FROM ({scan_sql(amendments, amendments.files, organization)})
-        QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC) = 1"""
+        QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC, amended_at DESC) = 1"""
     return f"""
         SELECT * FROM ({live}) live ANTI JOIN (SELECT call_id FROM ({newest}) WHERE revision > 0) replaced USING (call_id)
         UNION ALL BY NAME

@@ -15,9 +15,9 @@ from decimal import Decimal
 from msgspec import Struct
 
 from eventlog.events import Organization, PriceBasis
-from eventlog.own_rates import OwnRates, checked_rates, told
+from eventlog.own_rates import REQUEST, OwnRates, checked_rates, told
 from processors.dialects.reading import PriceContext
-from processors.pricing.rates import Price, RateBook, unpriced
+from processors.pricing.rates import BATCH, Price, RateBook, unpriced
 from processors.usage import Usage
 
 STATES_ITS_PRICE = {
@@ -36,6 +36,8 @@ LOCAL = frozenset({"ollama", "vllm", "lmstudio", "llamacpp", "localai"})
 """Servers that run on hardware of one's own and bill nobody. The name of the configured upstream decides, not its address."""
 
 NO_RATES: OwnRates = {}
+MOST = 1_000_000
+"""USD."""
 
 
 class Bill(Struct, frozen=True, kw_only=True):
@@ -73,6 +75,13 @@ class Bill(Struct, frozen=True, kw_only=True):
 
 
 def price_of(bill: Bill, rates: RateBook) -> Price:
+    price = _price_of(bill, rates)
+    if price.cost is not None and price.cost >= MOST:
+        return unpriced(f"a cost of {MOST:,} USD or more for one call is a fault: {price.source}")
+    return price
+
+
+def _price_of(bill: Bill, rates: RateBook) -> Price:
     if bill.free is not None:
         return Price(Decimal(0), f"free: {bill.free}", PriceBasis.FREE)
     if bill.elsewhere is not None and not bill.refused:
@@ -104,7 +113,23 @@ def _by(own: Mapping[str, str], bill: Bill, rates: RateBook, *, source: str, bas
     """By rates that somebody stated. What an error or a broken answer without usage costs, nobody knows."""
     if bill.usage is None and (bill.refused or not bill.completed):
         return unpriced(bill.missing)
+    if own.keys() != {REQUEST} and (reason := _beyond(bill)) is not None:
+        return unpriced(f"{reason}: {source}")
     return rates.price_by(own, bill.usage, source=source, basis=basis)
+
+
+def _beyond(bill: Bill) -> str | None:
+    """What is billed that rates of tokens do not tell of. A price for each call is all of it."""
+    if bill.beside is not None:
+        return bill.beside
+    if BATCH in bill.context:
+        return "a batch has a price of its own, which the rates do not state"
+    usage = bill.usage
+    if usage is None:
+        return None
+    if usage.audio_seconds is not None:
+        return "the rates have none for seconds"
+    return "the rates have none for searches" if usage.web_searches or usage.file_searches else None
 
 
 def _by_list(bill: Bill, rates: RateBook) -> Price:

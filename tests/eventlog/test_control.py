@@ -77,12 +77,20 @@ async def test_what_is_not_understood_is_told_and_passed_over(tmp_path: Path) ->
     log = MemoryLog()
     await bare(log, "api-key/x", b"{not json")
     await bare(log, "web-hook/x", b'{"decision":"web-hook","url":"http://a"}\n')
+    await bare(log, "own-price/x", b'{"decision":"own-price","rates":{"input":"2"}}\n')
+    await bare(log, "own-price/y", b'{"decision":"own-price","rates":{"input":"abc","output":"1"}}\n')
     await decide(log, [key("a")])
     with capture_logs() as told:
         async with followed(log, tmp_path / "control.json") as it:
             await it.known.wait()
     assert list(it.decided.keys) == ["digest of a"]
-    assert [each["key"] for each in told if each["event"] == "decision_not_understood"] == ["api-key/x", "web-hook/x"]
+    assert [each["key"] for each in told if each["event"] == "decision_not_understood"] == [
+        "api-key/x",
+        "web-hook/x",
+        "own-price/x",
+        "own-price/y",
+    ]
+    assert it.decided.own_prices == ()
 
 
 async def test_without_its_log_a_role_knows_what_it_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,18 @@ from msgspec.structs import replace
 
 from eventlog import own_prices
 from eventlog.events import Organization
-from eventlog.own_prices import LONGEST, OwnPrice, OwnPrices, both_match, checked_price, checked_together, contradiction, joined
+from eventlog.own_prices import (
+    LONGEST,
+    MOST,
+    OwnPrice,
+    OwnPrices,
+    TooMany,
+    both_match,
+    checked_price,
+    checked_together,
+    contradiction,
+    joined,
+)
 
 RATES = {"input": "2", "output": "8"}
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -170,11 +181,13 @@ def test_long_patterns_are_compared_quickly(one: str, other: str, together: bool
 
 
 def test_many_prices_are_compared_quickly() -> None:
-    many = [price(f"model-of-my-own-{number:05}") for number in range(3_000)]
+    many = [price(f"model-of-my-own-{number:05}") for number in range(MOST)]
     began = time.perf_counter()
     checked_together(many)
     assert time.perf_counter() - began < QUICK_S
     assert contradiction([*many, many[7]]) == (many[7], many[7])
+    with pytest.raises(TooMany, match=r"more than 1,000 prices"):
+        checked_together([*many, price("one-more")])
 
 
 CONTRADICT = {

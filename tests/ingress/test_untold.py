@@ -102,3 +102,24 @@ async def test_a_client_that_leaves_in_the_midst() -> None:
         await world.talk(head + ASKED, until_closed=False)
         (event,) = await world.responses()
     assert (event.outcome, event.request.text) == (Outcome.INTERRUPTED_BY_CLIENT, ASKED.decode())
+
+
+async def test_a_rule_that_is_taken_away_meanwhile_holds_for_the_request_of_this_call() -> None:
+    at = datetime(2026, 11, 26, tzinfo=UTC)
+    rule = Redaction(organization=Organization("default"), detectors=("email",), set_at=at)
+    heard = iter([rule, None, None])
+    found = await again(streamed(UNTOLD), redaction_for=lambda _: next(heard))
+    assert found.text == ASKED.decode().replace("bob@example.com", "[redacted:email]")
+
+
+async def test_an_answer_that_speaks_of_tokens_does_not_tell_them() -> None:
+    said = b'data: {"choices":[{"delta":{"content":"a Token, promptTokenCount and eval_count"}}]}\n\n'
+    assert await again(streamed([said, EVENTS[3]])) != Body()
+    assert await again(streamed([b'data: {"usageMetadata":{"promptTokenCount":3}}\n\n'])) == Body()
+    assert await again(sized(b'{"results":[{"inputTextTokenCount": 3}]}')) == Body()
+    assert await again(sized(b'{"message":{},"prompt_eval_count":3,"eval_count":4}')) == Body()
+
+
+async def test_only_json_goes_along() -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--x--'
+    assert await again(streamed(UNTOLD), form, "/openai/deployments/whisper/audio/transcriptions") == Body()

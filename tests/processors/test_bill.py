@@ -44,6 +44,10 @@ FAILED: dict[str, Any] = {**UNTOLD, "completed": False, "missing": "no usage rep
 NO_ANSWER: dict[str, Any] = {**FAILED, "answered": False, "known": False, "missing": "no usage reported, unreachable"}
 STRANGE: dict[str, Any] = {**UNTOLD, "known": False, "model": None, "missing": "no model call that we know of"}
 
+SECONDS: dict[str, Any] = {"usage": Usage(input=0, output=0, audio_seconds=Decimal(600))}
+SEARCHES: dict[str, Any] = {"usage": Usage(input=1_000, output=100, web_searches=2)}
+BATCHED: dict[str, Any] = {"context": (("processing", "batch"),)}
+
 ORDER: dict[str, tuple[dict[str, Any], RateBook, str | None, PriceBasis]] = {
     "the price list": ({}, LIST, "0.0035", PriceBasis.LIST),
     "free before all": (FREE | CALL | SAYS, SET, "0", PriceBasis.FREE),
@@ -53,12 +57,21 @@ ORDER: dict[str, tuple[dict[str, Any], RateBook, str | None, PriceBasis]] = {
     "a call's rates before one's own": (CALL, SET, "0.003", PriceBasis.CALL),
     "a call's rates before what runs locally": (CALL | LOCAL, LIST, "0.003", PriceBasis.CALL),
     "a call's rates before what the provider states": (CALL | SAYS, LIST, "0.003", PriceBasis.CALL),
-    "a call's rates where more is billed beside": (CALL | BESIDE, LIST, "0.003", PriceBasis.CALL),
+    "a call's rates where more is billed beside": (CALL | BESIDE, LIST, None, PriceBasis.UNKNOWN),
+    "a call's price for each where more is billed beside": ({"call_rates": {"request": "0.2"}} | BESIDE, LIST, "0.2", PriceBasis.CALL),
+    "a call's rates, and seconds": (CALL | SECONDS, LIST, None, PriceBasis.UNKNOWN),
+    "a call's price for each, and seconds": ({"call_rates": {"request": "0.2"}} | SECONDS, LIST, "0.2", PriceBasis.CALL),
+    "one's own, and searches in the web": (SEARCHES, SET, None, PriceBasis.UNKNOWN),
+    "one's own, and searches in files": ({"usage": Usage(input=1_000, output=100, file_searches=2)}, SET, None, PriceBasis.UNKNOWN),
+    "one's own, of a batch": (BATCHED, SET, None, PriceBasis.UNKNOWN),
+    "the list's, of a batch": (BATCHED, LIST, "0.00175", PriceBasis.LIST),
+    "more than any call costs": ({"call_rates": {"request": "1000000"}}, LIST, None, PriceBasis.UNKNOWN),
+    "a cent less": ({"call_rates": {"request": "999999.99"}}, LIST, "999999.99", PriceBasis.CALL),
     "a call's rates for a model that has no name": (CALL | {"model": None}, LIST, "0.003", PriceBasis.CALL),
     "one's own before the list": ({}, SET, "0.0012", PriceBasis.OWN),
     "one's own before what runs locally": (LOCAL, SET, "0.0012", PriceBasis.OWN),
     "one's own before what the provider states": (SAYS, SET, "0.0012", PriceBasis.OWN),
-    "one's own where more is billed beside": (BESIDE, SET, "0.0012", PriceBasis.OWN),
+    "one's own where more is billed beside": (BESIDE, SET, None, PriceBasis.UNKNOWN),
     "one's own for a model that nobody lists": ({"model": "house-1"}, SET, "0.0012", PriceBasis.OWN),
     "one's own of another organization": ({"organization": Organization("other")}, SET, "0.0035", PriceBasis.LIST),
     "one's own for a model that has no name": ({"model": None}, SET, None, PriceBasis.UNKNOWN),

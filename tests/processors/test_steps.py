@@ -3,7 +3,7 @@
 import pytest
 
 from eventlog.codec import NO_BATCH, BatchId, Message, decode, message_of, message_of_lines, record_of
-from eventlog.events import DeadLetter, ResponseCompleted
+from eventlog.events import Body, DeadLetter, ResponseCompleted
 from eventlog.topics import DEAD_LETTERS, RESPONSES
 from processors.pricing.rates import RateBook
 from processors.steps import fitted, size_of, step_of
@@ -87,3 +87,10 @@ def test_letters_that_are_still_too_many_become_one() -> None:
     assert all(size_of(message) <= 4000 for message in step.messages)
     (letter,) = letters(step.messages[1])
     assert (letter.reason, letter.error[:10], step.messages[1].topic) == ("undecodable", "100 events", DEAD_LETTERS.name)
+
+
+def test_the_request_that_came_along_does_not_come_to_rest_in_a_letter() -> None:
+    asked = Body(text='{"secret":"of the prompt"}', size=26, content_type="application/json")
+    record = record_of(RESPONSES.name, 2, 41, AT.timestamp(), SOUND, value(completed("{", request=asked)))
+    (letter,) = step_of(record, RATES, "log").letters
+    assert (letter.reason, "secret" in str(letter.payload)) == ("body_unreadable", False)

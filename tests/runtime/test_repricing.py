@@ -1,5 +1,6 @@
 """Stored calls priced again: as if today's prices had been known from the first; each row replaced once, the old figures kept."""
 
+import asyncio
 import io
 from collections.abc import Sequence
 from contextlib import closing
@@ -8,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 from rich.progress import Progress
@@ -22,8 +24,8 @@ from runtime.repricing import Found, look, write
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.query import Limits, run_query
-from storage.repricing import Busy, Chosen, Repricing
-from storage.rows import money
+from storage.repricing import Chosen, Moved, Repricing
+from storage.rows import calls_table, money
 from tests.fakes.small_lake import SmallLake
 from tests.processors.events import call, completed
 from tests.processors.test_dialect_cases import FOLDERS
@@ -139,7 +141,7 @@ async def test_two_at_once_do_not_write_the_same_rows_twice(lake: Lake) -> None:
         first, second = one.day(day), other.day(day)
         changes = [change for _, pairs in repricing.changes_of(first, OWN) for _, change in pairs]
         first.write(changes, datetime(2026, 11, 26, tzinfo=UTC))
-        with pytest.raises(Busy):
+        with pytest.raises(Moved):
             second.write(changes, datetime(2026, 11, 26, tzinfo=UTC))
         assert not any(pairs for _, pairs in repricing.changes_of(other.day(day), OWN))
     assert lake.table("amendments").to_pyarrow_dataset().count_rows() == 20
@@ -213,3 +215,40 @@ async def test_the_rates_of_a_call_are_its_own(tmp_path: Path) -> None:
 
 def test_a_lake_of_nothing(tmp_path: Path) -> None:
     assert reprice(Lake.open(StorageConfig(lake_uri=str(tmp_path / "lake"))), OWN).rows == 0
+
+
+async def test_what_a_replay_replaced_meanwhile_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The replay's row stands, priced by what is known by then; nothing is written over it from what was read before."""
+    lake = Lake.open(await at_rest(calls_by(LIST, many(4)), tmp_path / "lake"))
+    of_a_day, replayed = repricing.Day.write, calls_by(RateBook.bundled(OwnPrices([OwnPrice(rates={"request": "0.5"})]).find), many(4))
+
+    def beaten(day: repricing.Day, changes: Any, now: datetime) -> None:
+        if lake.table("amendments").to_pyarrow_dataset().count_rows() == 0:
+            asyncio.run(at_rest(replayed, tmp_path / "lake", revision=1))
+        of_a_day(day, changes, now)
+
+    monkeypatch.setattr(repricing.Day, "write", beaten)
+    await asyncio.to_thread(reprice, lake, OWN)
+    assert {cost for cost, _, _ in standing(lake).values()} == {Decimal("0.0037")}
+    assert asked(lake, "SELECT revision, cost_usd, count(*) FROM cost_history GROUP BY ALL ORDER BY 1") == [
+        (0, Decimal("0.0035"), 4),
+        (1, Decimal("0.5"), 4),
+        (2, Decimal("0.0037"), 4),
+    ]
+
+
+async def test_a_refused_usage_stays_refused_whatever_is_billed_beside(tmp_path: Path) -> None:
+    body = (
+        '{"id":"r","model":"gpt-5","status":"completed","output":[{"type":"code_interpreter_call"}],'
+        '"usage":{"input_tokens":-1,"output_tokens":1}}'
+    )
+    lake = Lake.open(await at_rest(calls_by(LIST, [completed(body, facts=call(path="/v1/responses"))]), tmp_path / "lake"))
+    assert reprice(lake, RateBook.bundled(OwnPrices([OwnPrice(rates={"request": "0.5"})]).find)).differences == {}
+
+
+def test_what_an_earlier_version_put_on_the_log_is_of_an_earlier_version_in_the_lake() -> None:
+    """Its events come to rest after an update; they do not say what their cost rests on."""
+    old = msgspec.json.encode(calls_by(LIST, many(1))[0])
+    told = {name: value for name, value in msgspec.json.decode(old).items() if name not in {"price_basis", "rates", "price_context"}}
+    event = msgspec.json.decode(msgspec.json.encode(told), type=CallPriced)
+    assert calls_table([event]).column("price_basis").to_pylist() == [None]

@@ -173,3 +173,10 @@ async def test_nothing_is_looked_for_where_nobody_told(tmp_path: Path) -> None:
     lake = await lake_of(tmp_path, BEGUN, RUNNING, completed())
     assert look(lake) == 0
     assert book_jobs(await lake_of(tmp_path / "old", BEGUN, DONE), date(2027, 1, 1), NOW) == 0
+
+
+async def test_what_is_booked_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = await lake_of(tmp_path, BEGUN, DONE, AGAIN)
+    look(lake)
+    monkeypatch.setattr("storage.jobs._about", lambda *_: pytest.fail("looked at"))
+    assert look(lake) == 0

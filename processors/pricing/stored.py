@@ -55,7 +55,7 @@ def priced_again(row: Stored, rates: RateBook, given_again: Stored | None = None
 
 
 def bill_of(row: Stored) -> Bill:
-    refused = row.usage is None and (row.note or "").startswith(REFUSED)
+    refused = row.usage is None and row.source.startswith(f"{UNPRICED}{REFUSED}")
     missing = row.source.removeprefix(UNPRICED) if row.source.startswith(UNPRICED) else "no usage reported"
     return Bill(
         organization=row.organization,
@@ -71,5 +71,5 @@ def bill_of(row: Stored) -> Bill:
         completed=row.outcome is Outcome.COMPLETED,
         context=tuple(row.context.items()),
         stated_cost=row.stated_cost,
-        beside=None if refused else row.note,
+        beside=None if (row.note or "").startswith(REFUSED) else row.note,
     )
