@@ -112,10 +112,10 @@ the same `call_id` and columns:
 | `revision` | in | what it is |
 | --- | --- | --- |
 | 0 | `calls` | the live row, as the call was understood when it ended |
-| 1, 2, … | `amendments` | what the first, second, … `heliograph replay` made of it; the highest replaces all below |
+| 1, 2, … | `amendments` | what `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once) made of it; the highest stands |
 | -1 | `amendments` | a call that began and never ended (`abandoned`); stands only where there is no other row |
 
-So of each call the row with the highest `revision` stands. Who reads `calls` alone has stale rows after a replay, and no abandoned calls.
+So of each call the row with the highest `revision` stands. Who reads `calls` alone has stale rows then, and no abandoned calls.
 
 ```python
 import duckdb

@@ -288,7 +288,7 @@ class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: UsageSource = UsageSource.PROVIDER
     """Who counted."""
     method: str | None = None
-    """How we counted."""
+    """How we counted; or that what the provider counted is not all, because the answer broke off."""
 
 
 class PriceBasis(StrEnum):

@@ -123,7 +123,7 @@ def checked_price(price: OwnPrice) -> OwnPrice:
     if not model or len(model) > LONGEST or any(each.isspace() for each in model):
         raise BadPrice("model", f"model is a name or a pattern of 1 to {LONGEST} characters without blanks, such as gpt-4o*")
     provider = None if price.provider in {None, EVERY} else str(price.provider).strip().lower()
-    if provider is not None and (not provider or len(provider) > LONGEST):
+    if provider is not None and (not provider or len(provider) > LONGEST or any(each in ", *?" for each in provider)):
         raise BadPrice("provider", "provider is a lower-case name such as openai, or a host; leave it out for all")
     since, until = _utc("from", price.since), _utc("until", price.until)
     if since is not None and until is not None and since >= until:

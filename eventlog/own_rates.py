@@ -11,10 +11,13 @@ UNITS: Mapping[str, str] = {
     "cache_write": "of the prompt, what was written there; else as the prompt",
     "cache_write_1h": "of that, what is kept for an hour; else as the rest of it",
     "reasoning": "of the answer, reasoning; else as the answer",
+    "web_search": "each search in the web",
+    "file_search": "each search in files that are kept at the provider",
     "request": "each call, whatever its size",
 }
-"""What a rate may be of. In USD for a million tokens; that of `request` in USD for a call."""
-REQUEST = "request"
+"""What a rate may be of. In USD for a million tokens; in USD for each of what is counted one by one (`COUNTED`)."""
+REQUEST, WEB_SEARCH, FILE_SEARCH = "request", "web_search", "file_search"
+COUNTED = frozenset({REQUEST, WEB_SEARCH, FILE_SEARCH})
 EXAMPLE = "input=2.5,output=10"
 LARGEST = Decimal(1_000_000)
 WRITTEN_OUT = 20
@@ -58,7 +61,7 @@ def checked_rates(said: OwnRates) -> dict[str, str]:
             )
     if not said:
         raise ValueError("says no rate")
-    tokens = said.keys() - {REQUEST}
+    tokens = said.keys() - {REQUEST}  # searches belong to calls that have tokens
     if tokens and not {"input", "output"} <= tokens:
         raise ValueError("needs both input and output where tokens cost something: what is not said would be free")
     return {name: said[name] for name in UNITS if name in said}

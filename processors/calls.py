@@ -18,7 +18,7 @@ from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
 from processors.estimates.estimate import NotEstimated, estimate
-from processors.pricing.bill import Bill, price_of
+from processors.pricing.bill import STATES_ITS_PRICE, Bill, price_of
 from processors.pricing.cards import plain
 from processors.pricing.locations import location_of
 from processors.pricing.rates import RateBook
@@ -68,14 +68,25 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
         reading = dialect.read(event.response)
     except Exception as error:  # noqa: BLE001  a fault of ours in one dialect must cost neither this call's row nor the next calls
         return _Call(_row(event, dialect, NOTHING, rates), "dialect_failed", f"{dialect.name}: {type(error).__name__}")
-    if _may_be_estimated(event, reading):
-        reading = _estimated(event, dialect, reading)
+    reading = _estimated(event, dialect, reading) if _may_be_estimated(event, reading) else _marked(event, reading)
     row = _row(event, dialect, reading, rates)
     if reading.refused is not None:
         return _Call(row, "usage_refused", reading.refused)
     if reading.unreadable is not None and event.outcome is Outcome.COMPLETED:
         return _Call(row, "body_unreadable", reading.unreadable)
     return _Call(row)
+
+
+ABSURD = "what the provider says that it charged is no amount that can be true"
+BROKE_OFF = "as last reported before the answer broke off: the rest of it is not counted"
+
+
+def _marked(event: ResponseCompleted, reading: Reading) -> Reading:
+    """What was counted of an answer that broke off is what had come when the provider last told it."""
+    ended = event.outcome is Outcome.COMPLETED and (reading.problem is None or reading.finish_reason is not None)
+    if ended or event.outcome is Outcome.PROVIDER_ERROR or reading.usage is None or reading.finish_reason is not None:
+        return reading
+    return replace(reading, broke_off=BROKE_OFF)
 
 
 def _may_be_estimated(event: ResponseCompleted, reading: Reading) -> bool:
@@ -153,14 +164,16 @@ def _bill(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, m
         stated_cost=reading.stated_cost,
         free=reading.free,
         elsewhere=reading.elsewhere,
-        beside=reading.unpriced or _search_beside(call),
+        beside=reading.unpriced
+        or _search_beside(call)
+        or (ABSURD if reading.stated_absurd and call.provider in STATES_ITS_PRICE else None),
     )
 
 
 def _search_beside(call: CallFacts) -> str | None:
     """OpenRouter's `:online` bills a web search, whose price is in no list; its answer names the model without the suffix."""
     online = call.provider in {"openrouter", "openrouter.ai"} and (call.model or "").endswith(":online")
-    return "the web search of :online is billed beside the tokens, and the answer does not state the cost" if online else None
+    return "the web search of :online is billed beside the tokens" if online else None
 
 
 def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Reading) -> str:
@@ -222,5 +235,5 @@ def _travelling(reading: Reading) -> TokenUsage | None:
         web_searches=usage.web_searches,
         file_searches=usage.file_searches,
         source=UsageSource.PROVIDER if reading.estimated is None else UsageSource.ESTIMATED,
-        method=reading.estimated,
+        method=reading.estimated or reading.broke_off,
     )

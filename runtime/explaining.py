@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from eventlog.events import PriceBasis
+from eventlog.events import PriceBasis, UsageSource
 from processors.pricing.cards import plain
 from processors.pricing.stored import UNPRICED
 from runtime.asking import Wish, ask
@@ -23,8 +23,8 @@ from storage.formats import Format
 from storage.rows import COUNT_COLUMNS, money
 from storage.whose import EVERY
 
-CENTS, KEPT = 2, 12
-"""Digits behind the point: at the least, and in the lake."""
+CENTS, KEPT, SHOWN = 2, 12, 20
+"""Digits behind the point: at the least, in the lake, and at most, where a rate by the hour makes no end of them."""
 EXPLAINED = (
     *(
         "call_id",
@@ -66,8 +66,8 @@ def _print(row: dict[str, Any], found: Explained) -> None:
     if row["price_context"]:
         console.print("Context  " + ", ".join(f"{name} {value}" for name, value in row["price_context"].items()))
     if row["usage_source"] is not None and seen.basis is not PriceBasis.CACHE:
-        console.print("Counted  by the provider" if row["usage_method"] is None else f"Counted  here, an estimate: {row['usage_method']}")
-    if row["price_note"]:
+        console.print(f"Counted  {_counted(row)}")
+    if row["price_note"] and seen.basis is not PriceBasis.STATED:
         console.print(f"Note     {row['price_note']}")
     if row["revision"] > 0:
         console.print(f"Revision {row['revision']}: an earlier figure was replaced; the table cost_history has it")
@@ -78,12 +78,12 @@ def _print(row: dict[str, Any], found: Explained) -> None:
             console.print(f"\n{seen.cost:f} USD are booked: {found.reason}")
         return
     table = Table("for", _figures("count"), "unit", _figures("USD"), "for each", _figures("amount USD"))
-    digits = min(KEPT, max(CENTS, _digits(invoice.total), *(_digits(line.amount) for line in invoice.lines)))
+    digits = min(SHOWN, max(CENTS, _digits(invoice.total), *(_digits(line.amount) for line in invoice.lines)))
     for line in invoice.lines:
         table.add_row(line.label, f"{line.count:,}", line.unit, plain(line.rate), line.per, f"{line.amount:.{digits}f}")
     table.add_section()
     table.add_row("total", "", "", "", "", f"{invoice.total:.{digits}f}")
-    table.add_row("booked", "", "", "", "", f"{seen.cost:.{digits}f}")
+    table.add_row("booked", "", "", "", "", f"{seen.cost:.{min(digits, KEPT)}f}")
     console.print(table)
     if row["cost_saved_usd"] is not None:
         saved = plain(Decimal(row["cost_saved_usd"]))
@@ -92,6 +92,14 @@ def _print(row: dict[str, Any], found: Explained) -> None:
         raise Misconfigured(f"{invoice.total:f} and {seen.cost:f} differ: the row was changed by something else than Heliograph.")
     if invoice.total != seen.cost:
         console.print(f"The lake keeps {KEPT} digits behind the point.")
+
+
+def _counted(row: dict[str, Any]) -> str:
+    """By whom, and how."""
+    method = row["usage_method"]
+    if row["usage_source"] == UsageSource.ESTIMATED:
+        return f"here, an estimate: {method}"
+    return "by the provider" if method is None else f"by the provider, {method}"
 
 
 def _digits(amount: Decimal) -> int:

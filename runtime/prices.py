@@ -38,7 +38,7 @@ def price_file(chosen: Settings) -> PriceFile:
     try:
         file.read()
     except BadPrices as error:
-        raise Misconfigured(f"{path}: {error}. `heliograph prices check` reads it without starting anything.") from None
+        raise Misconfigured(f"{path}: {str(error).rstrip('.')}. `heliograph prices check` reads it without starting anything.") from None
     return file
 
 

@@ -21,8 +21,9 @@ from eventlog.own_prices import EVERY, OwnPrice, OwnPrices, checked_price, joine
 from eventlog.own_rates import EXAMPLE, UNITS, parse_rates, told
 from eventlog.port import Log
 from processors.pricing.bill import LOCAL
+from processors.pricing.cards import Unpriced
+from processors.pricing.invoice import rate_told
 from processors.pricing.rates import RateBook
-from processors.usage import Usage
 from runtime.explaining import explain
 from runtime.keys_cli import DataDir, with_control
 from runtime.letters_cli import moment
@@ -120,7 +121,7 @@ def check(
     try:
         read.read()
     except BadPrices as error:
-        raise Misconfigured(f"{read.path}: {error}.") from None
+        raise Misconfigured(f"{read.path}: {str(error).rstrip('.')}.") from None
     for price in OwnPrices(read.prices).all:
         typer.echo(f"{price.name}: {told(price.rates)}")
     typer.echo(f"{read.path} is good: {len(read.prices)} prices, the most specific first.", err=True)
@@ -143,10 +144,15 @@ def show(
     if provider.lower() in LOCAL:
         typer.echo(f"runs locally: {provider.lower()} bills nobody")
         return
-    priced = RateBook.bundled().price(Usage(input=0, output=0), provider=provider.lower(), model=model, at=when)
-    typer.echo(priced.source)
-    for name, rate in priced.rates.items():
-        typer.echo(f"  {name:<28} {rate:>12} USD")
+    cards = RateBook.bundled().cards_of(provider.lower(), model, when)
+    if isinstance(cards, Unpriced):
+        typer.echo(f"unpriced: {cards.reason}")
+        return
+    for card in cards:
+        for above in (0, *reversed(card.steps)):
+            typer.echo(card.source_of(above + 1))
+            for name, rate in card.rates_for(above + 1).items():
+                typer.echo(f"  {rate:>12} USD for {rate_told(name)}")
 
 
 def _price(rates: str, provider: str | None, model: str, organization: str | None, since: str | None, until: str | None) -> OwnPrice:

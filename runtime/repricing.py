@@ -102,9 +102,10 @@ def reprice(
     """
     begin = moment(since, "--from")
     assert begin is not None  # noqa: S101 - it is said
-    chosen = Chosen(
-        since=begin, before=moment(before, "--to"), organization=organization, provider=provider and provider.lower(), model=model
-    )
+    end = moment(before, "--to")
+    if end is not None and end <= begin:
+        raise Misconfigured(f"--to {before}: it has to lie after --from.")
+    chosen = Chosen(since=begin, before=end, organization=organization, provider=provider and provider.lower(), model=model)
     lake, rates = _opened(data_dir), RateBook.bundled(OwnPrices(*sources_of(data_dir)).find)
     try:
         with closing(Repricing(lake, chosen)) as repricing, bar() as shown:
@@ -119,7 +120,9 @@ def reprice(
             f"Others write to this lake all the time: {error}. What was written stands; give the same command again."
         ) from None
     except (duckdb.Error, DeltaError, OSError) as error:
-        raise Misconfigured(f"The lake could not be read or written to its end: {error}. The same command takes it up again.") from None
+        raise Misconfigured(
+            f"The lake could not be read or written to its end: {str(error).rstrip('.')}. The same command takes it up again."
+        ) from None
 
 
 def _opened(data_dir: Path | None) -> Lake:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 CALLS: Mapping[str, str] = {
     "call_id": "One proxied call. UUID version 7, made by the proxy, never reused.",
-    "request_id": "What `Helicone-Id` answers: the client's `Helicone-Request-Id`, else the call id. An SDK that retries repeats it.",
+    "request_id": "What `Helicone-Id` answers: the client's `Helicone-Request-Id`, a UUID, else the call id. A retrying SDK repeats it.",
     "revision": "0 as written; -1 abandoned, found by maintenance; 1 and up replayed or repriced.",
     "organization": "Whose call it is.",
     "created_at": "When the first byte of the request came. UTC.",
@@ -53,7 +53,8 @@ CALLS: Mapping[str, str] = {
     "file_searches": "Searches in files kept at the provider, which it bills one by one.",
     "total_tokens": "Prompt and completion.",
     "usage_source": "Who counted the tokens: `provider`, or `estimated` where it reported none and they were counted from the text here.",
-    "usage_method": "How an estimate was made: the encoding, what was added, what is not claimed; NULL where the provider counted.",
+    "usage_method": "How an estimate was made: the encoding, what was added, what is not claimed. Or that the answer broke off, and what "
+    "the provider counted is of before. NULL where the provider counted all.",
     "cost_usd": "What the call cost, exact; NULL when not known, never 0 for that.",
     "price_source": "Where the price came from; `unpriced: …` and the reason where `cost_usd` is NULL.",
     "price_basis": "What the cost rests on: `list`, `own` (set by you), `call` (stated by its header), `stated` (by the provider), "

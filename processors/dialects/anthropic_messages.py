@@ -40,6 +40,8 @@ class Event(Struct):
 
 
 PRIORITY = "the priority tier has a price of its own, agreed with the provider"
+CODE = "code execution is billed by the hour beyond what is free, and no answer tells how long it took"
+"""Anthropic docs, "Code execution tool", "Usage and pricing" (read 2026-11-24)."""
 SEVERAL_MODELS = "several models took part, each with a price of its own"
 
 _outline = msgspec.json.Decoder(Outline)
@@ -142,6 +144,8 @@ def _unpriced(outline: Outline) -> str | None:
     """Priority is capacity that was committed to. An advisor, or a model that stood in for another, has tokens of its own in the list."""
     if part(outline.usage, "service_tier") == "priority":
         return PRIORITY
+    if part(part(outline.usage, "server_tool_use"), "code_execution_requests"):
+        return CODE
     iterations = part(outline.usage, "iterations")
     others = {word(part(each, "model")) for each in iterations} - {None, word(outline.model)} if isinstance(iterations, list) else ()
     return SEVERAL_MODELS if others else None

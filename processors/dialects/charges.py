@@ -37,6 +37,16 @@ def stated_cost(usage: object) -> Decimal | None:
     return money(usage.get("estimated_cost")) if ticks is None else ticks / TICKS
 
 
+def states_a_cost(usage: object) -> bool:
+    """Whether some figure is there, whatever it is."""
+    if not isinstance(usage, dict):
+        return False
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost") if cost.get("currency", "USD") == "USD" else None
+    return any(said is not None for said in (cost, usage.get("cost_in_usd_ticks"), usage.get("estimated_cost")))
+
+
 def _routers(usage: dict[str, object], cost: Decimal | None) -> Decimal | None:
     """With a key of the caller's own OpenRouter's fee and the provider's bill come apart, and both are paid."""
     if cost is None or usage.get("is_byok") is not True:
@@ -64,12 +74,12 @@ def billed_beside(usage: object, model: str | None) -> str | None:
     if model is None or not model.startswith(SONAR) or model == "sonar-deep-research" or usage.get("search_context_size") == FULL_FEE:
         return None
     size = _size(usage.get("search_context_size"))
-    return f"the fee for a request with a {size} search context is in no price list, and the answer does not state the cost"
+    return f"the fee for a request with a {size} search context is in no price list"
 
 
 def _counted_beside(usage: dict[str, object]) -> str | None:
     if _some(usage.get("num_sources_used")):
-        return "the sources of a live search are billed beside the tokens, and the answer does not state the cost"
+        return "the sources of a live search are billed beside the tokens"
     if usage.get("connectors"):
         return "the calls of connectors are billed beside the tokens"
     if _some(usage.get("prompt_audio_seconds")):

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import UNREADABLE, Answer, last_object, object_of, word_in
-from processors.dialects.charges import stated_cost
+from processors.dialects.charges import stated_cost, states_a_cost
 from processors.dialects.dialect import Dialect, Events, Message
 from processors.dialects.openai_usage import context_of, responses_usage
 from processors.dialects.reading import Problem, Reading, part, problem_of, word
@@ -126,6 +126,7 @@ def _reading(response: Plain) -> Reading:
         context=context_of(response.service_tier),
         job=word(response.id) if response.background is True else None,
         stated_cost=stated_cost(response.usage),
+        stated_absurd=states_a_cost(response.usage) and stated_cost(response.usage) is None,
         elsewhere=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
         unpriced=CONTAINER if _items(response, "code_interpreter_call") else None,
         refused=refused,

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from processors.dialects.answer import Answer, last_object, object_of, word_in
-from processors.dialects.charges import COUNTED, SONAR, STATED, billed_beside, stated_cost
+from processors.dialects.charges import COUNTED, SONAR, STATED, billed_beside, stated_cost, states_a_cost
 from processors.dialects.google_usage import PROVISIONED, TRAFFIC, is_provisioned, traffic_in
 from processors.dialects.google_usage import context_of as google_context_of
 from processors.dialects.openai_usage import context_of, with_thoughts
@@ -106,6 +106,7 @@ def reading_of(outline: Outline, usage_of: Callable[[object], Usage | None], *, 
         problem=problem_in(outline),
         context=context_of(outline.service_tier) if traffic is None else google_context_of(traffic),
         stated_cost=stated,
+        stated_absurd=stated is None and states_a_cost(reported),
         unpriced=PROVISIONED if traffic is not None and is_provisioned(traffic) else unpriced,
         refused=refused,
     )

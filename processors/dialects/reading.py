@@ -38,6 +38,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """What beside the model decides the price, in genai-prices' words (`service_tier`, `processing`, `speed`)."""
     stated_cost: Decimal | None = None
     """USD, where the provider reports the price itself."""
+    stated_absurd: bool = False
+    """It reports one, and that cannot be true."""
     free: str | None = None
     """Why the call costs nothing, where the provider bills none of its kind."""
     elsewhere: str | None = None
@@ -48,6 +50,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Why the price list cannot tell what it cost, whatever tokens were counted: something else is billed, or at a price of its own."""
     estimated: str | None = None
     """How the usage was counted here, where the provider reported none."""
+    broke_off: str | None = None
+    """What the provider counted is not all of it, because the answer broke off."""
     uncounted: str | None = None
     """Why it could not be counted here either."""
     refused: str | None = None

@@ -15,7 +15,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from eventlog.events import Organization, PriceBasis
-from eventlog.own_rates import REQUEST, OwnRates, checked_rates, told
+from eventlog.own_rates import FILE_SEARCH, REQUEST, WEB_SEARCH, OwnRates, checked_rates, told
 from processors.dialects.reading import PriceContext
 from processors.pricing.rates import BATCH, Price, RateBook, unpriced
 from processors.usage import Usage
@@ -113,12 +113,12 @@ def _by(own: Mapping[str, str], bill: Bill, rates: RateBook, *, source: str, bas
     """By rates that somebody stated. What an error or a broken answer without usage costs, nobody knows."""
     if bill.usage is None and (bill.refused or not bill.completed):
         return unpriced(bill.missing)
-    if own.keys() != {REQUEST} and (reason := _beyond(bill)) is not None:
+    if own.keys() != {REQUEST} and (reason := _beyond(bill, own)) is not None:
         return unpriced(f"{reason}: {source}")
     return rates.price_by(own, bill.usage, source=source, basis=basis)
 
 
-def _beyond(bill: Bill) -> str | None:
+def _beyond(bill: Bill, own: Mapping[str, str]) -> str | None:
     """What is billed that rates of tokens do not tell of. A price for each call is all of it."""
     if bill.beside is not None:
         return bill.beside
@@ -129,7 +129,9 @@ def _beyond(bill: Bill) -> str | None:
         return None
     if usage.audio_seconds is not None:
         return "the rates have none for seconds"
-    return "the rates have none for searches" if usage.web_searches or usage.file_searches else None
+    if (usage.web_searches and WEB_SEARCH not in own) or (usage.file_searches and FILE_SEARCH not in own):
+        return "the rates have none for searches"
+    return None
 
 
 def _by_list(bill: Bill, rates: RateBook) -> Price:

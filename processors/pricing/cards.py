@@ -13,7 +13,7 @@ from genai_prices.data_units import unit_data
 from genai_prices.units import UnitDef, UnitRegistry
 from msgspec import Struct
 
-from eventlog.own_rates import REQUEST, OwnRates
+from eventlog.own_rates import COUNTED, FILE_SEARCH, REQUEST, WEB_SEARCH, OwnRates
 from processors.usage import Usage
 
 UNITS = UnitRegistry(unit_data)
@@ -58,6 +58,8 @@ OWN_KEYS = {
     "cache_write": "cache_write_mtok",
     "cache_write_1h": "cache_write_1h_mtok",
     "reasoning": "output_reasoning_mtok",
+    WEB_SEARCH: "web_searches_kcount",
+    FILE_SEARCH: "storage_searches_kcount",
     REQUEST: "requests_kcount",
 }
 """Names of rates that people state, and the price list's."""
@@ -135,6 +137,8 @@ class Card(Struct, frozen=True, kw_only=True):
     """False where audio tokens would be billed as text, though they are not."""
     prices_tokens: bool
     prices_seconds: bool
+    prices_cached: bool
+    """False where cached tokens would be billed as others, though they are not."""
     prices_searches: bool
     """False where searches in the web would cost nothing, though they are billed."""
     prices_file_searches: bool
@@ -171,8 +175,8 @@ class Card(Struct, frozen=True, kw_only=True):
 Rate = Decimal | listed.TieredPrices
 
 
-def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio: bool, times: Decimal = ONE) -> Card | Unpriced:
-    """`times` is what the rate of every token is multiplied by. What is no token costs what it did."""
+def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform: bool, times: Decimal = ONE) -> Card | Unpriced:
+    """`uniform`: a part without a rate costs what the whole does. `times`: by which the rate of every token is multiplied, and no other."""
     rates = _rates(prices)
     if rates is None:
         return Unpriced(f"the price list's entry for {name} is not sound")
@@ -191,9 +195,10 @@ def card_of(prices: listed.ModelPrice, *, name: str, source: str, uniform_audio:
         fixed=_per_unit(_base(rates["requests"]), "requests") if "requests" in rates else Decimal(0),
         steps=steps,
         in_force=tuple(_told(rates, prompt) for prompt in (*(above + 1 for above in steps), 0)),
-        prices_audio=uniform_audio or bool(AUDIO & tokens.keys()),
+        prices_audio=uniform or bool(AUDIO & tokens.keys()),
         prices_tokens=not lines or any(line.key != SECONDS for line in lines),
         prices_seconds=SECONDS in tokens,
+        prices_cached=uniform or "cache_read_tokens" in tokens,
         prices_searches="web_searches" in tokens,
         prices_file_searches="storage_searches" in tokens,
     )
@@ -207,8 +212,8 @@ def own_card(own: OwnRates, source: str) -> Card:
 
 
 def own_keys(own: OwnRates) -> dict[str, str]:
-    """The same rates by the price list's names, whose requests go by the thousand."""
-    return {OWN_KEYS[name]: plain(Decimal(amount) * 1000) if name == REQUEST else amount for name, amount in own.items()}
+    """The same rates by the price list's names, which count by the thousand."""
+    return {OWN_KEYS[name]: plain(Decimal(amount) * 1000) if name in COUNTED else amount for name, amount in own.items()}
 
 
 def stated_card(rates: Mapping[str, str], source: str) -> Card:
@@ -225,11 +230,12 @@ def stated_card(rates: Mapping[str, str], source: str) -> Card:
             prices_audio=True,
             prices_tokens=True,
             prices_seconds=True,
+            prices_cached=True,
             prices_searches=True,
             prices_file_searches=True,
             in_force=(dict(rates),),
         )
-    card = card_of(listed.ModelPrice(**amounts), name=source, source=source, uniform_audio=True)
+    card = card_of(listed.ModelPrice(**amounts), name=source, source=source, uniform=True)
     if isinstance(card, Unpriced):
         raise ValueError(card.reason)
     return card

@@ -6,6 +6,7 @@ So a cost that was booked a year ago is explained by the rates that were in forc
 from collections.abc import Mapping
 from decimal import Decimal
 
+from genai_prices.units import UnitDef
 from msgspec import Struct
 
 from eventlog.events import CallPriced, PriceBasis, TokenUsage
@@ -38,6 +39,7 @@ LABELS: Mapping[str, str] = {
 ORDER = {key: at for at, key in enumerate(LABELS)}
 
 PER = {1_000_000: "million {}", 1_000: "thousand {}", 3_600: "hour"}
+FAMILIES = {"tokens": "tokens", "durations": "seconds", "requests": "calls", "tool_calls": "searches", "rerank": "searches"}
 NO_LINES: dict[PriceBasis, str] = {
     PriceBasis.STATED: "as the provider stated it",
     PriceBasis.LOCAL: "on hardware of your own",
@@ -118,10 +120,21 @@ def _line(line: Line, usage: Usage) -> InvoiceLine:
 
 
 def _made(key: str, count: int | Decimal, rate: Decimal, amount: Decimal, *, whole: bool) -> InvoiceLine:
-    unit = UNITS.units[key]
-    family = {"tokens": "tokens", "durations": "seconds", "requests": "calls"}.get(unit.dimensions["family"], "searches")
     label = LABELS.get(key, key) if whole else f"{LABELS.get(key, key)}, the rest"
-    return InvoiceLine(label=label, count=count, unit=family, rate=rate, per=PER[unit.per].format(family), amount=amount)
+    counted, per = _counted(UNITS.units[key])
+    return InvoiceLine(label=label, count=count, unit=counted, rate=rate, per=per, amount=amount)
+
+
+def _counted(unit: UnitDef) -> tuple[str, str]:
+    """What is counted, and how much of it a rate is for."""
+    counted = FAMILIES.get(unit.dimensions["family"], unit.dimensions["family"])
+    return counted, PER.get(unit.per, f"{unit.per:,} {{}}").format(counted)
+
+
+def rate_told(name: str) -> str:
+    """What a rate is for, by the price list's name of it: `a million tokens of the prompt`."""
+    unit = UNITS.unit_for_price_key(name)
+    return f"a {_counted(unit)[1]}: {LABELS.get(unit.usage_key, unit.usage_key)}"
 
 
 def usage_of_tokens(counted: TokenUsage | None) -> Usage:

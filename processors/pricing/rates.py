@@ -49,8 +49,8 @@ MODEL_LIMIT = 256
 MEMO_LIMIT = 4096
 """Cards and listings kept. Callers choose model names, so there is no end of them."""
 
-OWN_AUDIO = frozenset({"openai", "azure"})
-"""Where audio never costs what text costs: a card without a rate for it is incomplete, not uniform."""
+NEVER_UNIFORM = frozenset({"openai", "azure"})
+"""Where audio never costs what text costs, nor cached text what fresh text costs: a card without a rate for it is incomplete."""
 
 SURCHARGES = {("anthropic", "inference_geo", "us"): Decimal("1.1"), ("google", LOCATION, None): Decimal("1.1")}
 """What the price list leaves out: by seller and context (None: whatever it says), what the rates of all tokens are multiplied by.
@@ -122,6 +122,8 @@ class RateBook:
             return unpriced(f"{card.name} is not priced by the second")
         if not card.prices_audio and (usage.audio_input or usage.audio_output):
             return unpriced(f"{card.name} has no rate for audio")
+        if usage.cache_read and not card.prices_cached:
+            return unpriced(f"{card.name} has no rate for cached tokens")
         if usage.web_searches and not card.prices_searches:
             return unpriced(f"{card.name} has no rate for searches in the web")
         if usage.file_searches and not card.prices_file_searches:
@@ -130,6 +132,16 @@ class RateBook:
         if isinstance(cost, Unpriced):
             return unpriced(cost.reason)
         return Price(cost, card.source_of(usage.input), PriceBasis.LIST, card.rates_for(usage.input))
+
+    def cards_of(self, provider: str, model: str, at: datetime) -> list[Card] | Unpriced:
+        """The rates of a model as the list has them: as usual, then for each tier that it knows."""
+        listing = self._listing(provider, "", model)
+        if isinstance(listing, Unpriced):
+            return listing
+        tiers = {tuple(entry.when.items()): None for entry in listing.model.price_variants or () if entry.when}
+        cards = [self._card(provider, "", model, at.astimezone(UTC), context) for context in ((), *tiers)]
+        found = [card for card in cards if isinstance(card, Card)]
+        return found or next(card for card in cards if isinstance(card, Unpriced))
 
     def price_by(self, own: OwnRates, usage: Usage | None, *, source: str, basis: PriceBasis = PriceBasis.CALL) -> Price:
         """What `usage` cost by rates that somebody stated; parts without a rate cost what the whole does. A call's alone needs no usage."""
@@ -173,8 +185,9 @@ class RateBook:
         identity = [f"genai-prices {self._version}: {name}", *(f"{key} {value}" for key, value in context)]
         if since is not None:
             identity.insert(1, f"since {since}")
+        identity += [f"{'within' if span.active(at) else 'outside'} {_hours(span)}" for span in listing.by_the_hour]
         times = prod((_surcharge(provider.id, *pair) for pair in context), start=ONE)
-        return card_of(prices, name=name, source=", ".join(identity), uniform_audio=provider.id not in OWN_AUDIO, times=times)
+        return card_of(prices, name=name, source=", ".join(identity), uniform=provider.id not in NEVER_UNIFORM, times=times)
 
     def _listing(self, provider: str, place: str, model: str) -> Listing | Unpriced:
         key = (provider, place, model)
@@ -217,6 +230,10 @@ def _hourly(model: listed.ModelInfo) -> Iterable[listed.TimeOfDateConstraint]:
     for entry in (*dated, *(model.price_variants or ())):
         if isinstance(entry.constraint, listed.TimeOfDateConstraint):
             yield entry.constraint
+
+
+def _hours(span: listed.TimeOfDateConstraint) -> str:
+    return f"{span.start_time:%H:%M} to {span.end_time:%H:%M} UTC"
 
 
 def _unlisted(model: listed.ModelInfo, at: datetime, context: PriceContext) -> PriceContext:

@@ -315,3 +315,23 @@ def test_a_large_body_is_cheap() -> None:
     started = time.process_time()
     assert row_of(event).cost_usd == "0.0035"
     assert time.process_time() - started < 0.1
+
+
+BEGUN = '{"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":100,"output_tokens":1}}}'
+OPENED = f"event: message_start\ndata: {BEGUN}\n\n"
+FAILED = 'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+ENDED = 'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}\n\n'
+
+
+@pytest.mark.parametrize(("answer", "outcome", "marked"), [
+    (OPENED, Outcome.INTERRUPTED_BY_CLIENT, True),
+    (OPENED, Outcome.INTERRUPTED_BY_PROVIDER, True),
+    (OPENED + FAILED, Outcome.COMPLETED, True),
+    (OPENED + ENDED, Outcome.COMPLETED, False),
+    (OPENED + ENDED, Outcome.INTERRUPTED_BY_CLIENT, False),
+])  # fmt: skip
+def test_what_was_counted_before_the_answer_broke_off_says_so(answer: str, outcome: Outcome, marked: bool) -> None:
+    row = row_of(completed(answer, facts=call("anthropic", "/v1/messages", model="claude-sonnet-4-5"), outcome=outcome))
+    assert row.usage is not None
+    assert (row.usage.prompt, row.usage.source) == (100, UsageSource.PROVIDER)
+    assert (row.usage.method == calls.BROKE_OFF) is marked

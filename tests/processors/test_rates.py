@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.pricing.cards import KEYS, counts_of
-from processors.pricing.rates import MEMO_LIMIT, OWN_AUDIO, RateBook
+from processors.pricing.rates import MEMO_LIMIT, NEVER_UNIFORM, RateBook
 from processors.usage import LIMIT, Usage, UsageRefused, count, seconds
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -51,6 +51,7 @@ OUR_REASONS = (
     "does not report output_video_tokens",
     "has no listed price for",
     "has no rate for searches",
+    "has no rate for cached tokens",
 )
 """Where the price list gives a figure that may be wrong, and we give none."""
 
@@ -191,7 +192,7 @@ def test_a_host_is_known_by_its_address() -> None:
 
 def test_audio_without_a_rate_of_its_own_is_not_billed_as_text() -> None:
     usage = Usage(input=10, output=10, audio_output=5)
-    assert {"openai", "azure"} == OWN_AUDIO
+    assert {"openai", "azure"} == NEVER_UNIFORM
     assert RATES.price(usage, provider="openai", model="gpt-4o-audio-preview", at=AT).cost is None
     assert RATES.price(usage, provider="google", model="gemini-2.5-pro", at=AT).cost is not None
 

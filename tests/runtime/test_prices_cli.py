@@ -84,7 +84,8 @@ def test_what_a_call_would_be_priced_by(typed: Typed) -> None:
     assert typed("prices", "show", "ollama", "llama3").stdout == "runs locally: ollama bills nobody\n"
     listed = typed("prices", "show", "openai", "gpt-4o-2024-08-06", "--at", "2026-11-24").stdout
     assert listed.startswith("genai-prices ")
-    assert "input_mtok " in listed
+    assert "           2.5 USD for a million tokens: prompt\n" in listed
+    assert "processing batch" in listed
     assert typed("prices", "show", "openai", "house-1").stdout.startswith("unpriced: the price list does not know the model house-1")
     acme = ("prices", "show", "ollama", "llama3", "--organization", "acme", "--at")
     assert typed(*acme, "2025-12-31T23:59:59").stdout == "own price for */* of acme until 2026-01-01: input=1,output=1\n"
