@@ -59,6 +59,17 @@ class Source(StrEnum):
     """It came as an OpenTelemetry span."""
 
 
+class Step(StrEnum):
+    """What was done in a session where no model was asked. Such a step is told of afterwards, as calls are."""
+
+    TOOL = "tool"
+    """A tool ran."""
+    VECTOR_DB = "vector_db"
+    """A vector database was asked."""
+    DATA = "data"
+    """Data was fetched, or worked on."""
+
+
 class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One side's bytes, decoded from their content encoding, as far as they were kept.
 
@@ -151,6 +162,8 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same of the answer's."""
     spends: tuple[Spend, ...] = ()
     """Where its cost counts."""
+    step: Step | None = None
+    """What was done, where no model was asked; None of a model's call."""
 
 
 class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -214,6 +227,8 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """The call whose answer was given again."""
     redactions: dict[str, int] = {}
     """How often something was replaced in both bodies, by the name of what replaced it."""
+    stated_cost_usd: str | None = None
+    """What whoever told of the call says that it cost, exact decimal text."""
     error: str | None = None
     """What went wrong, for people; never holds a body or a key."""
 

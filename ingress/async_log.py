@@ -1,0 +1,436 @@
+"""A call that a client tells of afterwards: bytes and headers in, values out, or an error that names the field and the fix.
+
+Metadata comes in headers, and in `providerRequest.meta`, which is read as more headers; real ones win. Both bodies are kept as they were
+sent. Source: Helicone's `AsyncLog.ts` and manual logging docs, and what its packages send (read 2026-11-24).
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from eventlog.events import Step
+from ingress.directives import PREFIX
+
+BODY_CHARACTERS = 10 << 20
+"""Helicone's limit."""
+BODY_BYTES = 3 * BODY_CHARACTERS
+"""As many characters as UTF-8 writes them at their longest, counted in JavaScript's way."""
+META_BYTES = 64 << 10
+"""Names and values of what is read as headers: real ones may not be longer together."""
+URL_CHARACTERS = 8_192
+NAME_CHARACTERS = 100
+AHEAD_S = 600.0
+"""Clocks of other machines may be ahead by so much."""
+LONGEST_TTFT_MS = 86_400_000.0
+MILLISECONDS_FROM = 4_102_444_800
+"""Digits from this number on, the year 2100, are milliseconds; Helicone reads them so."""
+MOST_USD = 1_000_000
+
+CANCELLED, TIMED_OUT, BLOCKED, FAILED = -3, -2, -4, -100
+"""Helicone's statuses of calls that have none of HTTP's."""
+NO_ANSWER = frozenset({CANCELLED, TIMED_OUT, BLOCKED, FAILED})
+
+EVENTS, JSON, TEXT = "text/event-stream", "application/json", "text/plain"
+EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
+_LONE = b"\\ufffd"
+_DIGITS = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
+
+
+class BadLog(Exception):
+    """A field of what was sent cannot be understood. `field` is its path, the message says what would be right."""
+
+    retryable = False
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class TooLong(Exception):
+    """There are more characters than anybody logs."""
+
+    retryable = False
+
+
+class Times(Struct, frozen=True):
+    """Seconds since 1970, and milliseconds from the beginning to the first token. Where nothing was said, now."""
+
+    began: float
+    ended: float
+    ttft_ms: float | None = None
+
+
+class Logged(Struct, frozen=True, kw_only=True):
+    """A call as its caller tells of it."""
+
+    url: str | None
+    """Where it went: a URL, or a name that stands for one."""
+    request: bytes
+    """JSON, as it was sent."""
+    response: bytes
+    content_type: str
+    status: int
+    """HTTP's, or one of `NO_ANSWER`."""
+    times: Times
+    headers: Headers
+    """All that is said of it by headers and by `meta`; names are lower-case."""
+    from_meta: Mapping[bytes, str]
+    """Names that `meta` says and no header does, with the path of each."""
+    provider: str | None = None
+    stated_cost: str | None = None
+    """USD, in plain digits."""
+    step: Step | None = None
+    name: str | None = None
+    """Of the tool, or the data."""
+
+
+class _Whole(Struct):
+    providerRequest: Raw = Raw()  # noqa: N815 the wire's names
+    providerResponse: Raw = Raw()  # noqa: N815
+    timing: Raw = Raw()
+    provider: Raw = Raw()
+
+
+class _Request(Struct):
+    url: Raw = Raw()
+    json: Raw = Raw()
+    meta: Raw = Raw()
+
+
+class _Response(Struct):
+    json: Raw = Raw()
+    textBody: Raw = Raw()  # noqa: N815
+    status: Raw = Raw()
+    headers: Raw = Raw()
+    cost: Raw = Raw()
+
+
+class _Timing(Struct):
+    startTime: Raw = Raw()  # noqa: N815
+    endTime: Raw = Raw()  # noqa: N815
+    timeToFirstToken: Raw = Raw()  # noqa: N815
+
+
+class _Clock(Struct):
+    seconds: Raw = Raw()
+    milliseconds: Raw = Raw()
+
+
+class _Streamed(Struct):
+    streamed_data: Raw = Raw()
+
+
+class _Step(Struct):
+    type: Any = msgspec.field(default=None, name="_type")
+    toolName: Any = None  # noqa: N815
+    name: Any = None
+
+
+def parse_log(body: bytes, headers: Headers, now: float) -> Logged:
+    """What a client posts to one of Helicone's endpoints. Raises BadLog and TooLong."""
+    body = sound(body)
+    whole = _struct(_Whole, body, "body")
+    request = _struct(_Request, _required(whole.providerRequest, "providerRequest"), "providerRequest")
+    response = _struct(_Response, _required(whole.providerResponse, "providerResponse"), "providerResponse")
+    asked = _required(request.json, "providerRequest.json")
+    if asked[:1] != b"{":
+        raise BadLog("providerRequest.json", "must be an object: the request's body as it was sent to the provider")
+    if said(response.headers) is not None and bytes(response.headers)[:1] != b"{":
+        raise BadLog("providerResponse.headers", "must be an object of names and values, or left out")
+    answer, content_type = _answer(response)
+    merged, from_meta = _merged(request.meta, headers)
+    step, name = _step(asked)
+    return Logged(
+        url=text_or_none(request.url, "providerRequest.url", URL_CHARACTERS, "custom-model-nopath"),
+        request=asked,
+        response=answer,
+        content_type=content_type,
+        status=_status(response.status),
+        times=_times(whole.timing, now),
+        headers=merged,
+        from_meta=from_meta,
+        provider=provider_name(whole.provider, "provider"),
+        stated_cost=cost(response.cost, "providerResponse.cost"),
+        step=step,
+        name=name,
+    )
+
+
+def sound(body: bytes) -> bytes:
+    """UTF-8 of which half a surrogate pair is replaced, as pieces of a stream have it that were cut within a character.
+
+    Raises BadLog and TooLong.
+    """
+    try:
+        if len(body) > BODY_CHARACTERS and _units(body.decode()) > BODY_CHARACTERS:
+            raise TooLong
+        if not body.isascii():
+            body.decode()
+    except UnicodeDecodeError:
+        raise BadLog("body", "must be JSON in UTF-8") from None
+    return _ESCAPE.sub(_mended, body) if b"\\ud" in body or b"\\uD" in body else body
+
+
+def _units(text: str) -> int:
+    """Characters as JavaScript counts them."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _mended(found: re.Match[bytes]) -> bytes:
+    text = found[0]
+    return _LONE if len(text) == 6 and text[1:3].lower() == b"ud" else text
+
+
+# The answer
+
+
+def _answer(response: _Response) -> tuple[bytes, str]:
+    """`textBody` wins where it says something. `streamed_data` becomes the events of a stream."""
+    text = said(response.textBody)
+    if text is not None:
+        plain = value_of(response.textBody, "providerResponse.textBody")
+        if not isinstance(plain, str):
+            raise BadLog("providerResponse.textBody", "must be text, the answer's body as it came, or left out")
+        if plain:
+            return plain.encode(), _kind(plain)
+    elif not bytes(response.json):
+        raise BadLog("providerResponse.json", "is required, unless there is a textBody; {} is enough")
+    answer = bytes(response.json)
+    if answer in {b"", b"null"}:
+        return b"", JSON
+    if answer[:1] == b"[":
+        return answer, JSON
+    if answer[:1] != b"{":
+        raise BadLog("providerResponse.json", "must be an object or a list; send text as providerResponse.textBody")
+    streamed = _struct(_Streamed, answer, "providerResponse.json").streamed_data
+    if said(streamed) is None:
+        return answer, JSON
+    return _streamed(bytes(streamed)), EVENTS
+
+
+def _kind(text: str) -> str:
+    start = text[:1024].lstrip("\ufeff \t\r\n")
+    if start.startswith(EVENT_FIELDS):
+        return EVENTS
+    return JSON if start.startswith(("{", "[")) else TEXT
+
+
+def _streamed(listed: bytes) -> bytes:
+    path = "providerResponse.json.streamed_data"
+    try:
+        pieces = msgspec.json.decode(listed, type=list[Raw])
+    except _UNREADABLE:
+        raise BadLog(path, "must be a list of the stream's pieces") from None
+    return b"".join(_event(bytes(piece), f"{path}[{at}]") for at, piece in enumerate(pieces))
+
+
+def _event(piece: bytes, path: str) -> bytes:
+    """A piece that is text may be an event already, as it was received."""
+    if piece[:1] == b'"':
+        text = str(value_of(Raw(piece), path))
+        if text.lstrip().startswith(EVENT_FIELDS):
+            return text.rstrip("\r\n").encode() + b"\n\n"
+        return b"".join(b"data: %b\n" % line.encode() for line in text.splitlines()) + b"\n"
+    return b"data: %b\n\n" % b" ".join(piece.splitlines())
+
+
+def _status(raw: Raw) -> int:
+    path = "providerResponse.status"
+    found = value_of(_raw_required(raw, path), path)
+    if (
+        not isinstance(found, bool)
+        and isinstance(found, int | float)
+        and (found in NO_ANSWER or (100 <= found <= 599 and found == int(found)))
+    ):
+        return int(found)
+    raise BadLog(path, "must be the answer's HTTP status, a whole number from 100 to 599, or -3 where the caller cancelled")
+
+
+# Times
+
+
+def _times(raw: Raw, now: float) -> Times:
+    if said(raw) is None:
+        return Times(now, now)
+    timing = _struct(_Timing, bytes(raw), "timing")
+    began = _instant(_raw_required(timing.startTime, "timing.startTime"), "timing.startTime", now)
+    ended = _instant(_raw_required(timing.endTime, "timing.endTime"), "timing.endTime", now)
+    if began > ended:
+        raise BadLog("timing.startTime", "cannot be greater than timing.endTime")
+    ttft_ms = None
+    if said(timing.timeToFirstToken) is not None:
+        ttft_ms = number(timing.timeToFirstToken, "timing.timeToFirstToken", "milliseconds from startTime, such as 120")
+        if ttft_ms > LONGEST_TTFT_MS:
+            raise BadLog("timing.timeToFirstToken", "must be milliseconds from startTime, such as 120; this looks like a time of day")
+    return Times(began, ended, ttft_ms)
+
+
+def _instant(raw: Raw, path: str, now: float) -> float:
+    """`{seconds, milliseconds}`, ISO 8601, or digits."""
+    if bytes(raw)[:1] == b"{":
+        clock = _struct(_Clock, bytes(raw), path)
+        seconds = number(_raw_required(clock.seconds, f"{path}.seconds"), f"{path}.seconds", "seconds since 1970, such as 1764000000")
+        parts = number(_raw_required(clock.milliseconds, f"{path}.milliseconds"), f"{path}.milliseconds", "the milliseconds beside them")
+        return not_ahead(seconds + parts / 1000, path, now)
+    return not_ahead(_written(value_of(raw, path), path), path, now)
+
+
+def _written(found: object, path: str) -> float:
+    if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < 1e15:
+        return float(found) if found < MILLISECONDS_FROM else found / 1000
+    if isinstance(found, str) and _DIGITS.fullmatch(found):
+        return _written(float(found), path)
+    if isinstance(found, str):
+        try:
+            moment = datetime.fromisoformat(found)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            pass
+    raise BadLog(path, 'must be {"seconds": …, "milliseconds": …} since 1970, or ISO 8601 such as 2026-11-24T12:00:00Z')
+
+
+def not_ahead(instant: float, path: str, now: float) -> float:
+    """Raises BadLog."""
+    if instant < 0:
+        raise BadLog(path, "must not be before 1970")
+    if instant > now + AHEAD_S:
+        raise BadLog(path, "is in the future; seconds are since 1970, and milliseconds are what is left beside them")
+    return instant
+
+
+# Headers, and what stands for them
+
+
+def _merged(raw: Raw, headers: Headers) -> tuple[Headers, Mapping[bytes, str]]:
+    """Names that are no Helicone header are nobody's business here: LiteLLM sends all that it knows."""
+    if said(raw) is None:
+        return headers, {}
+    try:
+        meta = msgspec.json.decode(bytes(raw), type=dict[str, Raw])
+    except _UNREADABLE:
+        raise BadLog("providerRequest.meta", "must be an object of header names and texts") from None
+    named, size = {name for name, _ in headers}, 0
+    more: dict[bytes, bytes] = {}
+    paths: dict[bytes, str] = {}
+    for name, value in meta.items():
+        plain = name.lower().encode()
+        if not plain.startswith(PREFIX) or said(value) is None:
+            continue
+        path = f"providerRequest.meta.{name[:NAME_CHARACTERS]}"
+        size += len(plain) + len(bytes(value))
+        if size > META_BYTES:
+            raise BadLog("providerRequest.meta", f"has more than {META_BYTES >> 10} KiB of Helicone- names and values")
+        if plain not in named:
+            more[plain], paths[plain] = _header_text(value, path), path
+    return [*headers, *more.items()], paths
+
+
+def _header_text(raw: Raw, path: str) -> bytes:
+    found = value_of(raw, path)
+    if isinstance(found, bool):
+        return b"true" if found else b"false"
+    if isinstance(found, int | float):
+        return bytes(raw)
+    if not isinstance(found, str):
+        raise BadLog(path, "must be text, as the header of that name is")
+    return found.encode()
+
+
+def _step(asked: bytes) -> tuple[Step | None, str | None]:
+    told = _struct(_Step, asked, "providerRequest.json")
+    if not isinstance(told.type, str) or told.type not in set(Step):
+        return None, None
+    step = Step(told.type)
+    name = {Step.TOOL: told.toolName, Step.DATA: told.name}.get(step)
+    return step, name[:NAME_CHARACTERS] if isinstance(name, str) and name else None
+
+
+# Small readers, for whoever reads another form of the same
+
+
+def said(raw: Raw) -> bytes | None:
+    """None where nothing was said, or null."""
+    text = bytes(raw)
+    return None if text in {b"", b"null"} else text
+
+
+def value_of(raw: Raw, path: str) -> object:
+    """Raises BadLog."""
+    try:
+        found: object = msgspec.json.decode(bytes(raw))
+    except _UNREADABLE as error:
+        why = "is a number that nobody can hold" if "out of range" in str(error) else "is no JSON that can be read"
+        raise BadLog(path, why) from None
+    return found
+
+
+def number(raw: Raw, path: str, what: str) -> float:
+    """Not negative. Raises BadLog."""
+    found = value_of(raw, path)
+    try:
+        if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0 and math.isfinite(float(found)):
+            return float(found)
+    except OverflowError:
+        pass
+    raise BadLog(path, f"must be a number, not negative: {what}")
+
+
+def text_or_none(raw: Raw, path: str, longest: int, example: str) -> str | None:
+    """Raises BadLog."""
+    if said(raw) is None:
+        return None
+    found = value_of(raw, path)
+    if not isinstance(found, str) or len(found) > longest:
+        raise BadLog(path, f"must be text of at most {longest} characters, such as {example}")
+    return found.strip() or None
+
+
+def provider_name(raw: Raw, path: str) -> str | None:
+    """In lower case, as providers are named here. Raises BadLog."""
+    found = text_or_none(raw, path, NAME_CHARACTERS, "openai")
+    return None if found is None else found.lower()
+
+
+def cost(raw: Raw, path: str) -> str | None:
+    """As it is written, to the last digit. Raises BadLog."""
+    if said(raw) is None:
+        return None
+    found, text = value_of(raw, path), bytes(raw).decode()
+    if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < MOST_USD and len(text) <= NAME_CHARACTERS:
+        try:
+            return format(Decimal(text), "f")
+        except InvalidOperation:
+            pass
+    raise BadLog(path, f"must be a number of USD from 0 to less than {MOST_USD}, such as 0.0042")
+
+
+def _struct(kind: Any, text: bytes, path: str) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except RecursionError:
+        raise BadLog(path, "is nested deeper than anybody means") from None
+    except msgspec.ValidationError:
+        raise BadLog(path, "must be an object") from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise BadLog(path, "must be JSON, an object") from None
+
+
+def _raw_required(raw: Raw, path: str) -> Raw:
+    if said(raw) is None:
+        raise BadLog(path, "is required")
+    return raw
+
+
+def _required(raw: Raw, path: str) -> bytes:
+    return bytes(_raw_required(raw, path))
