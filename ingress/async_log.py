@@ -4,12 +4,13 @@ Metadata comes in headers, and in `providerRequest.meta`, which is read as more 
 sent. Source: Helicone's `AsyncLog.ts` and manual logging docs, and what its packages send (read 2026-11-24).
 """
 
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -21,6 +22,8 @@ BODY_CHARACTERS = 10 << 20
 """Helicone's limit."""
 BODY_BYTES = 3 * BODY_CHARACTERS
 """As many characters as UTF-8 writes them at their longest, counted in JavaScript's way."""
+META_TEXT_BYTES = 1 << 20
+"""Of all that a client sends as `meta`."""
 META_BYTES = 64 << 10
 """Names and values of what is read as headers: real ones may not be longer together."""
 URL_CHARACTERS = 8_192
@@ -28,6 +31,8 @@ NAME_CHARACTERS = 100
 AHEAD_S = 600.0
 """Clocks of other machines may be ahead by so much."""
 LONGEST_TTFT_MS = 86_400_000.0
+MOST_PIECES = 200_000
+"""Of a stream in a list."""
 MILLISECONDS_FROM = 4_102_444_800
 """Digits from this number on, the year 2100, are milliseconds; Helicone reads them so."""
 MOST_USD = 1_000_000
@@ -39,11 +44,14 @@ NO_ANSWER = frozenset({CANCELLED, TIMED_OUT, BLOCKED, FAILED})
 EVENTS, JSON, TEXT = "text/event-stream", "application/json", "text/plain"
 EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
+T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
 _LONE = b"\\ufffd"
+_NEXT = re.compile(r"[^\s,]")
+_scan = json.JSONDecoder().raw_decode
 _DIGITS = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 
 
@@ -132,15 +140,14 @@ class _Streamed(Struct):
 
 
 class _Step(Struct):
-    type: Any = msgspec.field(default=None, name="_type")
-    toolName: Any = None  # noqa: N815
-    name: Any = None
+    type: Raw = msgspec.field(default=Raw(), name="_type")
+    toolName: Raw = Raw()  # noqa: N815
+    name: Raw = Raw()
 
 
 def parse_log(body: bytes, headers: Headers, now: float) -> Logged:
     """What a client posts to one of Helicone's endpoints. Raises BadLog and TooLong."""
-    body = sound(body)
-    whole = _struct(_Whole, body, "body")
+    whole = struct_of(_Whole, body, "body")
     request = _struct(_Request, _required(whole.providerRequest, "providerRequest"), "providerRequest")
     response = _struct(_Response, _required(whole.providerResponse, "providerResponse"), "providerResponse")
     asked = _required(request.json, "providerRequest.json")
@@ -167,8 +174,8 @@ def parse_log(body: bytes, headers: Headers, now: float) -> Logged:
     )
 
 
-def sound(body: bytes) -> bytes:
-    """UTF-8 of which half a surrogate pair is replaced, as pieces of a stream have it that were cut within a character.
+def struct_of(kind: type[T], body: bytes, path: str) -> T:
+    """All that was sent. Half a surrogate pair in it is replaced: pieces of a stream have that which were cut within a character.
 
     Raises BadLog and TooLong.
     """
@@ -178,8 +185,13 @@ def sound(body: bytes) -> bytes:
         if not body.isascii():
             body.decode()
     except UnicodeDecodeError:
-        raise BadLog("body", "must be JSON in UTF-8") from None
-    return _ESCAPE.sub(_mended, body) if b"\\ud" in body or b"\\uD" in body else body
+        raise BadLog(path, "must be JSON in UTF-8") from None
+    try:
+        return _struct(kind, body, path)
+    except BadLog:
+        if b"\\ud" not in body and b"\\uD" not in body:
+            raise
+    return _struct(kind, _ESCAPE.sub(_mended, body), path)
 
 
 def _units(text: str) -> int:
@@ -228,11 +240,29 @@ def _kind(text: str) -> str:
 
 def _streamed(listed: bytes) -> bytes:
     path = "providerResponse.json.streamed_data"
-    try:
-        pieces = msgspec.json.decode(listed, type=list[Raw])
-    except _UNREADABLE:
-        raise BadLog(path, "must be a list of the stream's pieces") from None
-    return b"".join(_event(bytes(piece), f"{path}[{at}]") for at, piece in enumerate(pieces))
+    if listed[:1] != b"[":
+        raise BadLog(path, "must be a list of the stream's pieces")
+    events: list[bytes] = []
+    for piece in _items(listed.decode()):
+        events.append(_event(piece.encode(), f"{path}[{len(events)}]"))
+        if len(events) > MOST_PIECES:
+            raise BadLog(path, f"has more than {MOST_PIECES} pieces; send the stream as providerResponse.textBody")
+    return b"".join(events)
+
+
+def _items(listed: str) -> Iterator[str]:
+    """Of a sound JSON list, one after the other: all at once they may take fifty times their text."""
+    at = _begin(listed, 1)
+    while listed[at] != "]":
+        _, end = _scan(listed, at)
+        yield listed[at:end]
+        at = _begin(listed, end)
+
+
+def _begin(listed: str, at: int) -> int:
+    """Of the next item, or of the list's end."""
+    found = _NEXT.search(listed, at)
+    return len(listed) - 1 if found is None else found.start()
 
 
 def _event(piece: bytes, path: str) -> bytes:
@@ -316,6 +346,8 @@ def _merged(raw: Raw, headers: Headers) -> tuple[Headers, Mapping[bytes, str]]:
     """Names that are no Helicone header are nobody's business here: LiteLLM sends all that it knows."""
     if said(raw) is None:
         return headers, {}
+    if len(bytes(raw)) > META_TEXT_BYTES:
+        raise BadLog("providerRequest.meta", f"must be shorter than {META_TEXT_BYTES >> 20} MiB")
     try:
         meta = msgspec.json.decode(bytes(raw), type=dict[str, Raw])
     except _UNREADABLE:
@@ -349,11 +381,16 @@ def _header_text(raw: Raw, path: str) -> bytes:
 
 def _step(asked: bytes) -> tuple[Step | None, str | None]:
     told = _struct(_Step, asked, "providerRequest.json")
-    if not isinstance(told.type, str) or told.type not in set(Step):
+    kind = _words(told.type)
+    if kind not in set(Step):
         return None, None
-    step = Step(told.type)
-    name = {Step.TOOL: told.toolName, Step.DATA: told.name}.get(step)
-    return step, name[:NAME_CHARACTERS] if isinstance(name, str) and name else None
+    step = Step(kind)
+    return step, _words({Step.TOOL: told.toolName, Step.DATA: told.name}.get(step, Raw()))
+
+
+def _words(raw: Raw) -> str | None:
+    found = value_of(raw, "providerRequest.json") if said(raw) is not None else None
+    return found[:NAME_CHARACTERS] if isinstance(found, str) and found else None
 
 
 # Small readers, for whoever reads another form of the same
@@ -366,7 +403,9 @@ def said(raw: Raw) -> bytes | None:
 
 
 def value_of(raw: Raw, path: str) -> object:
-    """Raises BadLog."""
+    """One that is neither an object nor a list; those are not built, since nobody wants them here. Raises BadLog."""
+    if bytes(raw)[:1] in {b"{", b"["}:
+        return ()
     try:
         found: object = msgspec.json.decode(bytes(raw))
     except _UNREADABLE as error:
@@ -415,7 +454,7 @@ def cost(raw: Raw, path: str) -> str | None:
     raise BadLog(path, f"must be a number of USD from 0 to less than {MOST_USD}, such as 0.0042")
 
 
-def _struct(kind: Any, text: bytes, path: str) -> Any:
+def _struct(kind: type[T], text: bytes, path: str) -> T:
     try:
         return msgspec.json.decode(text, type=kind)
     except RecursionError:
