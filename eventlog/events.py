@@ -378,7 +378,7 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     price_context: dict[str, str] = {}
     """What beside the model decided the price, such as `service_tier`."""
     stated_cost_usd: str | None = None
-    """What the provider says it charged, exact decimal text, whether or not that was taken."""
+    """What the provider, or whoever told of the call, says that it cost, exact decimal text, whether or not that was taken."""
     price_note: str | None = None
     """What the call and its answer say against any list's price: why nothing is billed, or why tokens do not tell it all."""
     job: Job | None = None
