@@ -7,7 +7,7 @@ sent. Source: Helicone's `AsyncLog.ts` and manual logging docs, and what its pac
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from eventlog.events import Step
+from eventlog.events import Step, TokenUsage
 from ingress.directives import PREFIX
 
 BODY_CHARACTERS = 10 << 20
@@ -46,6 +46,8 @@ EVENT_FIELDS = ("data:", "event:", ":", "id:", "retry:")
 
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
+Saying = tuple[str, Raw, str]
+"""A header's name, what is said in its place, and the path where."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
@@ -101,6 +103,10 @@ class Logged(Struct, frozen=True, kw_only=True):
     step: Step | None = None
     name: str | None = None
     """Of the tool, or the data."""
+    model: str | None = None
+    """Where the request does not name it."""
+    usage: TokenUsage | None = None
+    """Where no answer was sent that could tell it."""
 
 
 class _Whole(Struct):
@@ -156,16 +162,16 @@ def parse_log(body: bytes, headers: Headers, now: float) -> Logged:
     if said(response.headers) is not None and bytes(response.headers)[:1] != b"{":
         raise BadLog("providerResponse.headers", "must be an object of names and values, or left out")
     answer, content_type = _answer(response)
-    merged, from_meta = _merged(request.meta, headers)
+    all_headers, from_meta = merged(_of_meta(request.meta), headers, "providerRequest.meta")
     step, name = _step(asked)
     return Logged(
         url=text_or_none(request.url, "providerRequest.url", URL_CHARACTERS, "custom-model-nopath"),
         request=asked,
         response=answer,
         content_type=content_type,
-        status=_status(response.status),
+        status=status_of(response.status, "providerResponse.status"),
         times=_times(whole.timing, now),
-        headers=merged,
+        headers=all_headers,
         from_meta=from_meta,
         provider=provider_name(whole.provider, "provider"),
         stated_cost=cost(response.cost, "providerResponse.cost"),
@@ -275,9 +281,9 @@ def _event(piece: bytes, path: str) -> bytes:
     return b"data: %b\n\n" % b" ".join(piece.splitlines())
 
 
-def _status(raw: Raw) -> int:
-    path = "providerResponse.status"
-    found = value_of(_raw_required(raw, path), path)
+def status_of(raw: Raw, path: str) -> int:
+    """Raises BadLog."""
+    found = value_of(required(raw, path), path)
     if (
         not isinstance(found, bool)
         and isinstance(found, int | float)
@@ -294,8 +300,8 @@ def _times(raw: Raw, now: float) -> Times:
     if said(raw) is None:
         return Times(now, now)
     timing = _struct(_Timing, bytes(raw), "timing")
-    began = _instant(_raw_required(timing.startTime, "timing.startTime"), "timing.startTime", now)
-    ended = _instant(_raw_required(timing.endTime, "timing.endTime"), "timing.endTime", now)
+    began = instant_of(required(timing.startTime, "timing.startTime"), "timing.startTime", now)
+    ended = instant_of(required(timing.endTime, "timing.endTime"), "timing.endTime", now)
     if began > ended:
         raise BadLog("timing.startTime", "cannot be greater than timing.endTime")
     ttft_ms = None
@@ -306,12 +312,12 @@ def _times(raw: Raw, now: float) -> Times:
     return Times(began, ended, ttft_ms)
 
 
-def _instant(raw: Raw, path: str, now: float) -> float:
-    """`{seconds, milliseconds}`, ISO 8601, or digits."""
+def instant_of(raw: Raw, path: str, now: float) -> float:
+    """`{seconds, milliseconds}`, ISO 8601, or digits. Raises BadLog."""
     if bytes(raw)[:1] == b"{":
         clock = _struct(_Clock, bytes(raw), path)
-        seconds = number(_raw_required(clock.seconds, f"{path}.seconds"), f"{path}.seconds", "seconds since 1970, such as 1764000000")
-        parts = number(_raw_required(clock.milliseconds, f"{path}.milliseconds"), f"{path}.milliseconds", "the milliseconds beside them")
+        seconds = number(required(clock.seconds, f"{path}.seconds"), f"{path}.seconds", "seconds since 1970, such as 1764000000")
+        parts = number(required(clock.milliseconds, f"{path}.milliseconds"), f"{path}.milliseconds", "the milliseconds beside them")
         return not_ahead(seconds + parts / 1000, path, now)
     return not_ahead(_written(value_of(raw, path), path), path, now)
 
@@ -342,27 +348,39 @@ def not_ahead(instant: float, path: str, now: float) -> float:
 # Headers, and what stands for them
 
 
-def _merged(raw: Raw, headers: Headers) -> tuple[Headers, Mapping[bytes, str]]:
+def _of_meta(raw: Raw) -> list[Saying]:
     """Names that are no Helicone header are nobody's business here: LiteLLM sends all that it knows."""
     if said(raw) is None:
-        return headers, {}
+        return []
+    meta = named_texts(raw, "providerRequest.meta")
+    return [(name, value, f"providerRequest.meta.{name[:NAME_CHARACTERS]}") for name, value in meta.items()]
+
+
+def named_texts(raw: Raw, path: str) -> dict[str, Raw]:
+    """Raises BadLog."""
     if len(bytes(raw)) > META_TEXT_BYTES:
-        raise BadLog("providerRequest.meta", f"must be shorter than {META_TEXT_BYTES >> 20} MiB")
+        raise BadLog(path, f"must be shorter than {META_TEXT_BYTES >> 20} MiB")
     try:
-        meta = msgspec.json.decode(bytes(raw), type=dict[str, Raw])
+        return msgspec.json.decode(bytes(raw), type=dict[str, Raw])
     except _UNREADABLE:
-        raise BadLog("providerRequest.meta", "must be an object of header names and texts") from None
+        raise BadLog(path, "must be an object of names and texts") from None
+
+
+def merged(sayings: Iterable[Saying], headers: Headers, whole: str) -> tuple[Headers, Mapping[bytes, str]]:
+    """`headers`, and what is said in their place within `whole`; real ones win. With the path of each that does not stand in them.
+
+    Raises BadLog.
+    """
     named, size = {name for name, _ in headers}, 0
     more: dict[bytes, bytes] = {}
     paths: dict[bytes, str] = {}
-    for name, value in meta.items():
+    for name, value, path in sayings:
         plain = name.lower().encode()
         if not plain.startswith(PREFIX) or said(value) is None:
             continue
-        path = f"providerRequest.meta.{name[:NAME_CHARACTERS]}"
         size += len(plain) + len(bytes(value))
         if size > META_BYTES:
-            raise BadLog("providerRequest.meta", f"has more than {META_BYTES >> 10} KiB of Helicone- names and values")
+            raise BadLog(whole, f"has more than {META_BYTES >> 10} KiB of Helicone- names and values")
         if plain not in named:
             more[plain], paths[plain] = _header_text(value, path), path
     return [*headers, *more.items()], paths
@@ -465,11 +483,12 @@ def _struct(kind: type[T], text: bytes, path: str) -> T:
         raise BadLog(path, "must be JSON, an object") from None
 
 
-def _raw_required(raw: Raw, path: str) -> Raw:
+def required(raw: Raw, path: str) -> Raw:
+    """Raises BadLog."""
     if said(raw) is None:
         raise BadLog(path, "is required")
     return raw
 
 
 def _required(raw: Raw, path: str) -> bytes:
-    return bytes(_raw_required(raw, path))
+    return bytes(required(raw, path))

@@ -50,6 +50,7 @@ def events_of(
             request_truncated=asked.truncated,
             error=_ERRORS.get(outcome),
             stated_cost_usd=logged.stated_cost,
+            stated_usage=logged.usage,
         ),
     )
 
@@ -73,7 +74,7 @@ def _facts(logged: Logged, directives: Directives, organization: Organization, c
         method="POST",
         path=path,
         target_url=target_url,
-        model=_model(logged) if logged.step is not None else asked.model,
+        model=_model(logged) if logged.step is not None else asked.model or logged.model,
         stream=asked.stream or is_event_stream(logged.content_type),
         user_id=directives.user_id or asked.user,
         source=Source.ASYNC_LOG,

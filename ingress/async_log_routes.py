@@ -23,12 +23,33 @@ from ingress.beside import beside
 from ingress.decoding import Undecodable, decoders_of
 from ingress.directives import PREFIX, STRIPE_CUSTOMER, Directives, parse_directives, text_of, with_defaults, with_property
 from ingress.errors import BadDirective
+from ingress.log_message import EXAMPLE as MESSAGE
+from ingress.log_message import parse_message
 from ingress.recording import CallIds
 from ingress.secrets import presented
 
 Log = Callable[[RequestReceived, ResponseCompleted], Awaitable[bool]]
 """Brings a call onto durable ground. False: it could not now."""
 Parse = Callable[[bytes, Headers, float], Logged]
+
+
+EXAMPLE = {
+    "providerRequest": {
+        "url": "https://api.openai.com/v1/chat/completions",
+        "json": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]},
+        "meta": {"Helicone-User-Id": "user-123"},
+    },
+    "providerResponse": {
+        "status": 200,
+        "headers": {},
+        "json": {"model": "gpt-4o-mini", "choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 9}},
+    },
+    "timing": {
+        "startTime": {"seconds": 1764000000, "milliseconds": 0},
+        "endTime": {"seconds": 1764000001, "milliseconds": 250},
+        "timeToFirstToken": 120,
+    },
+}
 
 
 class Told(Enum):
@@ -59,26 +80,11 @@ DOORS = (
     Door("/v1/trace/custom/v1/log", "openai", Told.TRACE),
     Door("/v1/trace/custom/log", "openai", Told.TRACE),
     Door("/v1/trace/custom/log/typed", "openai", Told.TYPED),
+    Door("/v1/log/request", CUSTOM, Told.TRACE, parse_message),
 )
+_EXAMPLES: Mapping[Parse, Any] = {parse_log: EXAMPLE, parse_message: MESSAGE}
 PATHS = frozenset(door.path.encode() for door in DOORS)
 KEYS = frozenset({b"helicone-auth", b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
-EXAMPLE = {
-    "providerRequest": {
-        "url": "https://api.openai.com/v1/chat/completions",
-        "json": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]},
-        "meta": {"Helicone-User-Id": "user-123"},
-    },
-    "providerResponse": {
-        "status": 200,
-        "headers": {},
-        "json": {"model": "gpt-4o-mini", "choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 9}},
-    },
-    "timing": {
-        "startTime": {"seconds": 1764000000, "milliseconds": 0},
-        "endTime": {"seconds": 1764000001, "milliseconds": 250},
-        "timeToFirstToken": 120,
-    },
-}
 
 
 class Refused(Exception):
@@ -139,7 +145,10 @@ def async_log_routes(log: Log, admission: Admission, clock: Callable[[], float],
             summary="Log a call after the fact",
             response_class=Response,
             openapi_extra={
-                "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}, "example": EXAMPLE}}}
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": {"type": "object"}, "example": _EXAMPLES[door.parse]}},
+                }
             },
         )
 

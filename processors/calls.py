@@ -21,8 +21,10 @@ from processors.dialects.reading import Reading, word
 from processors.estimates.estimate import NotEstimated, estimate
 from processors.pricing.bill import STATES_ITS_PRICE, Bill, price_of
 from processors.pricing.cards import plain
+from processors.pricing.invoice import usage_of_tokens
 from processors.pricing.locations import location_of
 from processors.pricing.rates import RateBook
+from processors.usage import UsageRefused
 
 ANSWERED = frozenset(
     {Outcome.COMPLETED, Outcome.PROVIDER_ERROR, Outcome.INTERRUPTED_BY_PROVIDER, Outcome.INTERRUPTED_BY_CLIENT, Outcome.TIMED_OUT}
@@ -65,6 +67,8 @@ def understand(batch: Batch[ResponseCompleted], rates: RateBook) -> Understood:
 
 def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
     dialect = dialect_for(event.call, event.response)
+    if dialect is None and event.stated_usage is not None:
+        return _Call(_row(event, None, _told(event.stated_usage), rates))
     if dialect is None or event.outcome not in ANSWERED:
         return _Call(_row(event, dialect, NOTHING, rates))
     try:
@@ -79,6 +83,13 @@ def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
     if reading.unreadable is not None and event.outcome is Outcome.COMPLETED:
         return _Call(row, "body_unreadable", reading.unreadable)
     return _Call(row)
+
+
+def _told(usage: TokenUsage) -> Reading:
+    try:
+        return Reading(usage=usage_of_tokens(usage))
+    except UsageRefused as error:
+        return Reading(refused=str(error))
 
 
 def _may_be_estimated(event: ResponseCompleted, reading: Reading) -> bool:
@@ -168,10 +179,10 @@ def _search_beside(call: CallFacts) -> str | None:
 
 
 def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Reading) -> str:
-    if dialect is None:
-        return _why_no_dialect(event)
     if reading.refused is not None:
         return f"usage refused, {reading.refused}"
+    if dialect is None:
+        return _why_no_dialect(event)
     if reading.unreadable is not None:
         return f"answer unreadable, {reading.unreadable}"
     missing = "no usage reported" if event.outcome is Outcome.COMPLETED else f"no usage reported, {event.outcome}"

@@ -15,19 +15,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.admission import Admission
-from eventlog.events import Outcome, RequestReceived, ResponseCompleted, Source, Step
+from eventlog.events import Outcome, RequestReceived, ResponseCompleted, Source, Step, TokenUsage
 from eventlog.keys import Auth
 from eventlog.redaction import Redaction
 from ingress.async_log import AHEAD_S, BODY_BYTES, BODY_CHARACTERS, BadLog, Logged, TooLong, parse_log
 from ingress.async_log_events import events_of, whereabouts
-from ingress.async_log_routes import DOORS, async_log_routes
+from ingress.async_log_routes import DOORS, Told, async_log_routes
 from ingress.directives import parse_directives
+from ingress.log_message import parse_message
 from ingress.recording import CallIds
 from tests.fakes.ingress import headers_of, running, status_of
 from tests.fakes.keyring import KEYS, MADE_AT, READER, STRANGER, WRITER, key, keyring
 
 NOW = 1_764_000_000.0
 ID = "0190c5d4-9c8b-7b1e-8f3a-0123456789AB"
+MESSAGE: dict[str, Any] = {
+    "authorization": f"Bearer {WRITER}",
+    "heliconeMeta": {"modelOverride": "gpt-4o", "omitRequestLog": False},
+    "log": {
+        "request": {
+            "id": ID,
+            "userId": "u",
+            "properties": {"plan": "pro", "Helicone-Session-Id": "s"},
+            "targetUrl": "https://api.openai.com/v1/chat/completions",
+            "provider": "OPENAI",
+            "requestCreatedAt": "2025-11-24T12:00:00.000Z",
+            "isStream": True,
+        },
+        "response": {"status": 200, "delayMs": 1250, "timeToFirstToken": 120, "model": "gpt-4o-mini", "cost": None}
+        | {"promptTokens": 8, "completionTokens": 9, "promptCacheReadTokens": 2, "reasoningTokens": 1, "promptAudioTokens": -1},
+    },
+}
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
 ANSWER = {"model": "gpt-4o-mini-2024-07-18", "choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 9}}
 GOOD_URL = "custom-model-nopath"
@@ -366,6 +384,55 @@ def test_no_body_is_more_than_refused(body: bytes) -> None:
         parsed(body)
 
 
+# Helicone's queue
+
+
+def test_a_message_of_helicones_queue() -> None:
+    logged = parse_message(json.dumps(MESSAGE).encode(), [(b"authorization", b"Bearer service")], NOW)
+    assert dict(logged.headers)[b"helicone-auth"] == f"Bearer {WRITER}".encode()
+    directives = parse_directives([pair for pair in logged.headers if pair[0].startswith(b"helicone-")])
+    call_id = CallIds().draw(logged.times.began)
+    received, completed = events_of(logged, directives, organization=KEYS_OF, call_id=call_id, provider="custom", body_limit=99)
+    call = completed.call
+    assert (call.request_id, call.user_id, call.properties, call.session_id) == (ID.lower(), "u", {"plan": "pro"}, "s")
+    assert (call.provider, call.path, call.model, call.model_override, call.stream) == (
+        *("openai", "/v1/chat/completions", "gpt-4o-mini", "gpt-4o", True),
+    )
+    assert call.created_at.isoformat() == "2025-11-24T12:00:00+00:00"
+    assert (completed.latency_ms, completed.ttft_ms, received.request.text, completed.response.text) == (1250, 120, None, None)
+    assert completed.stated_usage == TokenUsage(prompt=10, completion=10, cache_read=2, reasoning=1)
+
+
+MISTAKEN = {
+    "no log": ("log", ...),
+    "a request of no shape": ("log.request", []),
+    "no response": ("log.response", None),
+    "meta of no shape": ("heliconeMeta", 1),
+    "properties of no shape": ("log.request.properties", [1]),
+    "a property of no kind": ("log.request.properties.plan", {}),
+    "a status of no kind": ("log.response.status", "200"),
+    "half a token": ("log.response.promptTokens", 0.5),
+    "tokens below none": ("log.response.completionTokens", -2),
+    "a time of no kind": ("log.request.requestCreatedAt", "yesterday"),
+    "a long way": ("log.response.delayMs", 1e300),
+    "a first token of no kind": ("log.response.timeToFirstToken", []),
+    "a model of no kind": ("log.response.model", {}),
+}
+
+
+@pytest.mark.parametrize(("path", "value"), MISTAKEN.values(), ids=MISTAKEN)
+def test_what_is_wrong_in_a_message_is_named_by_its_path(path: str, value: Any) -> None:
+    with pytest.raises(BadLog) as raised:
+        parse_message(json.dumps(but(path, value, MESSAGE)).encode(), [], NOW)
+    assert raised.value.field == path
+
+
+def test_a_message_without_its_ends() -> None:
+    log = but("log.response", {"status": -3}, but("log.request", {"path": "https://h.example/v1"}, but("heliconeMeta", ..., MESSAGE)))
+    logged = parse_message(json.dumps(log).encode(), [], NOW)
+    assert (logged.usage, logged.url, logged.times.ended) == (None, "https://h.example/v1", NOW)
+
+
 # The endpoints
 
 
@@ -396,24 +463,28 @@ def world() -> World:
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
 async def test_every_endpoint_takes_a_call(world: World, door: Any) -> None:
-    answer = await world.post(door.path, but(f"{R}.meta", {"Helicone-Request-Id": ID}))
-    assert (answer.status_code, answer.text) == (200, "" if "trace" in door.path else "ok")
+    log = but("log.request.id", ID, MESSAGE) if door.parse is parse_message else but(f"{R}.meta", {"Helicone-Request-Id": ID})
+    answer = await world.post(door.path, log)
+    assert (answer.status_code, answer.text) == (200, "ok" if door.told is Told.WORKER else "")
     assert answer.headers["helicone-id"] == ID.lower()
     ((_, completed),) = world.written
-    assert (completed.call.provider, completed.call.request_id, completed.call.organization) == (door.provider, ID.lower(), "acme")
+    provider = "openai" if door.parse is parse_message else door.provider
+    assert (completed.call.provider, completed.call.request_id, completed.call.organization) == (provider, ID.lower(), "acme")
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
 async def test_every_endpoint_names_the_field(world: World, door: Any) -> None:
-    answer = await world.post(door.path, but(f"{P}.status", 0))
+    message = door.parse is parse_message
+    field = "log.response.status" if message else f"{P}.status"
+    answer = await world.post(door.path, but(field, 0, MESSAGE if message else GOOD))
     assert answer.status_code == 400
     told = answer.json()
     if door.path.endswith("typed"):
         assert told["isValid"] is False
-        assert [error["field"] for error in told["errors"]] == [f"{P}.status"]
+        assert [error["field"] for error in told["errors"]] == [field]
     else:
-        assert told["field"] == f"{P}.status"
-        assert told["error"].startswith(f"{P}.status must be")
+        assert told["field"] == field
+        assert told["error"].startswith(f"{field} must be")
     assert world.written == []
 
 

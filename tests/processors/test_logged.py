@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.events import Body, CallPriced, Outcome, PriceBasis, Source, Step
+from eventlog.events import Body, CallPriced, Outcome, PriceBasis, Source, Step, TokenUsage
 from processors.calls import understand
 from processors.dialects import DIALECTS, dialect_for
 from processors.dialects.logged import logged_dialect
@@ -161,3 +161,11 @@ def test_only_whoever_logs_afterwards_states_a_cost() -> None:
 
 def test_the_registry_is_not_altered() -> None:
     assert dialect_for(call(), Body()) in DIALECTS
+
+
+def test_tokens_that_are_stated_where_no_answer_came() -> None:
+    usage = TokenUsage(prompt=1000, completion=100)
+    priced = understood("", "openai", stated_usage=usage)
+    assert (priced.usage, priced.dialect, priced.cost_usd) == (usage, None, "0.0035")
+    refused = understood("", "openai", stated_usage=TokenUsage(prompt=1, completion=1, cache_read=2))
+    assert (refused.usage, refused.price_source) == (None, "unpriced: usage refused, cached tokens exceed the prompt")
