@@ -67,10 +67,21 @@ class BadLog(Exception):
         self.field = field
 
 
-class TooLong(Exception):
-    """There are more characters than anybody logs."""
+class Refused(Exception):
+    """It is answered in plain words, as Helicone answers it, and nothing is written down."""
 
     retryable = False
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class TooLong(Refused):
+    """There are more characters than anybody logs."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "Payload too large")
 
 
 class Times(Struct, frozen=True):

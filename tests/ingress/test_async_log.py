@@ -580,6 +580,57 @@ async def test_an_encoding_that_cannot_be_undone_is_named(world: World, encoding
     assert (answer.status_code, answer.json()["field"]) == (400, "Content-Encoding")
 
 
+# Many at once
+
+
+async def test_each_line_of_a_batch_is_accepted_or_refused_by_its_number(world: World) -> None:
+    mine, theirs = (but(f"{R}.meta", meta) for meta in ({"Helicone-Request-Id": ID}, {"Helicone-Auth": f"Bearer {STRANGER}"}))
+    lines = [json.dumps(mine), "", json.dumps(but(f"{P}.status", 0)), "{", json.dumps(theirs), json.dumps(GOOD), ""]
+    body = zstandard.compress("\r\n".join(lines).encode())
+    answer = await world.post("/v1/log/batch", body, content_encoding="zstd", helicone_user_id="u", helicone_request_id=ID)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert [(each["line"], each["helicone-id"]) for each in told["accepted"]] == [
+        (1, ID.lower()),
+        (6, world.written[1][1].call.call_id),
+    ]
+    assert [(each["line"], each["field"]) for each in told["refused"]] == [(3, f"{P}.status"), (4, "body"), (5, "Helicone-Auth")]
+    assert [completed.call.user_id for _, completed in world.written] == ["u", "u"]
+
+
+async def test_lines_that_are_not_durable_may_be_sent_again(world: World) -> None:
+    world.durable = False
+    answer = await world.post("/v1/log/batch", json.dumps(GOOD).encode())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["accepted"] == []
+    assert [(each["line"], each["again"]) for each in answer.json()["refused"]] == [(1, True)]
+
+
+BATCHES = {
+    "nothing": (b"", 400, "body"),
+    "blank lines": (b"\n \n", 400, "body"),
+    "more lines than a batch has": (b"{}\n" * 10_001, 400, "body"),
+    "an encoding of no kind": (b"{}", 400, "Content-Encoding"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "field"), BATCHES.values(), ids=BATCHES)
+async def test_a_batch_that_is_none_is_refused_as_a_whole(world: World, body: bytes, status: int, field: str) -> None:
+    answer = await world.post("/v1/log/batch", body, content_encoding="rot13" if field == "Content-Encoding" else "")
+    assert (answer.status_code, answer.json()["field"]) == (status, field)
+
+
+async def test_as_many_lines_as_a_batch_has(world: World) -> None:
+    answer = await world.post("/v1/log/batch", b"{}\n" * 10_000)
+    assert len(answer.json()["refused"]) == 10_000
+
+
+async def test_who_may_send_a_batch(world: World) -> None:
+    assert (await world.post("/v1/log/batch", authorization="")).text == "Unauthorized"
+    assert (await world.post("/v1/log/batch", helicone_auth=STRANGER)).status_code == 401
+    assert (await world.post("/v1/log/batch", b" " * (BODY_BYTES + 1))).text == "Payload too large"
+
+
 # On the proxy port
 
 
