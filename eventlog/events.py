@@ -318,7 +318,7 @@ class PriceBasis(StrEnum):
     CALL = "call"
     """Rates that the call itself stated: `Helicone-Cost-Override`."""
     STATED = "stated"
-    """The provider says what it charged."""
+    """The provider says what it charged, or whoever logged the call afterwards what it cost."""
     LOCAL = "local"
     """It ran on hardware of one's own, and nobody bills it."""
     FREE = "free"

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.events import Body, CallPriced, Outcome, PriceBasis, Source, Step, TokenUsage
+from eventlog.events import Body, CallPriced, Organization, Outcome, PriceBasis, Source, Step, TokenUsage
 from processors.calls import understand
 from processors.dialects import DIALECTS, dialect_for
 from processors.dialects.logged import logged_dialect
+from processors.pricing.again import Stored, priced_again
 from processors.pricing.rates import RateBook
-from tests.processors.events import batch, call, completed
+from tests.processors.events import AT, batch, call, completed
 
 RATES = RateBook.bundled()
 CASES = Path(__file__).parents[1] / "cases" / "dialects"
@@ -169,3 +170,26 @@ def test_tokens_that_are_stated_where_no_answer_came() -> None:
     assert (priced.usage, priced.dialect, priced.cost_usd) == (usage, None, "0.0035")
     refused = understood("", "openai", stated_usage=TokenUsage(prompt=1, completion=1, cache_read=2))
     assert (refused.usage, refused.price_source) == (None, "unpriced: usage refused, cached tokens exceed the prompt")
+
+
+@pytest.mark.parametrize(("logged", "cost"), [(True, "0.42"), (False, "0.0035")])
+def test_priced_again_a_call_costs_what_its_logger_said(logged: bool, cost: str) -> None:
+    stored = Stored(
+        organization=Organization("acme"),
+        provider="openai",
+        model="gpt-4o",
+        created_at=AT,
+        target_url="",
+        known=True,
+        outcome=Outcome.COMPLETED,
+        usage=TokenUsage(prompt=1000, completion=100),
+        basis=PriceBasis.STATED,
+        source="stated by the logger",
+        note=None,
+        context={},
+        stated_cost=Decimal("0.42"),
+        logged=logged,
+    )
+    price = priced_again(stored, RATES)
+    assert price is not None
+    assert price.cost == Decimal(cost)
