@@ -71,6 +71,8 @@ class Counts(Struct):
     billed_units: Raw = Raw()
 
 
+HEAD = 65_536
+"""Characters of a stream in which they are looked for."""
 _shape = msgspec.json.Decoder(Shape)
 _counts = msgspec.json.Decoder(Counts)
 Sign = Callable[[Shape], bool]
@@ -132,10 +134,17 @@ def logged_dialect(call: CallFacts, response: Body) -> Dialect | None:
 
 
 def _samples(answer: Answer) -> Sequence[bytes]:
-    events = events_of(answer) if answer.streamed else pieces_told(answer)
+    events = _first_events(answer) if answer.streamed else pieces_told(answer)
     if events is None:
         return [answer.text.encode("utf-8", "replace")]
     return [event.data for event in (*events[:LOOKED_AT], *events[-1:])]
+
+
+def _first_events(answer: Answer) -> Sequence[ServerSentEvent]:
+    """A long stream is not taken apart twice. Its last event here may be cut, and tells nothing then."""
+    if len(answer.text) > HEAD and (found := events_of(Answer(answer.text[:HEAD], streamed=True)))[1:]:
+        return found
+    return events_of(answer)
 
 
 SIGNS: tuple[tuple[str, Sign], ...] = (

@@ -74,6 +74,12 @@ def test_the_shape_decides(answer: Any, dialect: str | None, tokens: tuple[int, 
     assert (priced.usage and (priced.usage.prompt, priced.usage.completion)) == tokens
 
 
+def test_a_long_stream_is_told_by_its_beginning() -> None:
+    text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in (*CHUNKS[:1] * 5_000, CHUNKS[1]))
+    priced = understood(text)
+    assert (priced.dialect, priced.usage and priced.usage.prompt) == ("openai.chat", 8)
+
+
 LOGGED = {
     *("openai.chat", "openai.completions", "openai.responses", "openai.embeddings", "anthropic.messages", "google.gemini"),
     *("bedrock.converse", "ollama.chat", "ollama.generate", "mistral.conversations"),
