@@ -59,6 +59,17 @@ class Source(StrEnum):
     """It came as an OpenTelemetry span."""
 
 
+class Step(StrEnum):
+    """What was done in a session where no model was asked. Such a step is told of afterwards, as calls are."""
+
+    TOOL = "tool"
+    """A tool ran."""
+    VECTOR_DB = "vector_db"
+    """A vector database was asked."""
+    DATA = "data"
+    """Data was fetched, or worked on."""
+
+
 class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One side's bytes, decoded from their content encoding, as far as they were kept.
 
@@ -151,6 +162,8 @@ class CallFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same of the answer's."""
     spends: tuple[Spend, ...] = ()
     """Where its cost counts."""
+    step: Step | None = None
+    """What was done, where no model was asked; None of a model's call."""
 
 
 class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -166,75 +179,6 @@ class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From the first try's beginning to this one's."""
     took_ms: float
     """Until the head of the answer was there, or the error."""
-
-
-class RequestReceived(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request-received"):
-    """A call began. Emitted when its request body has gone to the provider or has passed its limit."""
-
-    call: CallFacts
-    """What is known of the call."""
-    request: Body = Body()
-    """Its body."""
-    redactions: dict[str, int] = {}
-    """How often something was replaced in it, by the name of what replaced it."""
-
-
-class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="response-completed"):
-    """A call ended, one way or another. Self-contained: a row is made from this alone."""
-
-    call: CallFacts
-    """What was known when it began, repeated."""
-    completed_at: Instant
-    """When the last byte of the answer had gone."""
-    outcome: Outcome
-    """How it ended."""
-    status: int | None = None
-    """HTTP status that the client was answered with; None when it left before any."""
-    latency_ms: float
-    """From the first byte of the request to the last of the answer."""
-    ttft_ms: float | None = None
-    """From the first byte of the request to the first of the answer's body; None when none came."""
-    request_bytes: int = 0
-    """Bytes of the request's body on the wire."""
-    response: Body = Body()
-    """The answer's body."""
-    request: Body = Body()
-    """The request's body once more, where the answer does not tell what was used: both are counted then. It comes to rest nowhere."""
-    request_truncated: bool = False
-    """The request's body was longer than what is kept."""
-    attempts: int = 1
-    """How often the provider was asked."""
-    tries: tuple[Try, ...] = ()
-    """Each of them, of a call that was allowed several."""
-    fallback_index: int | None = None
-    """Which fallback answered, from 0; None when there were none."""
-    cache_hit: bool = False
-    """Answered from Heliograph's own cache; the provider was not asked."""
-    cache_reference_id: str | None = None
-    """The call whose answer was given again."""
-    redactions: dict[str, int] = {}
-    """How often something was replaced in both bodies, by the name of what replaced it."""
-    error: str | None = None
-    """What went wrong, for people; never holds a body or a key."""
-
-
-class FeedbackGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="feedback-given"):
-    """Somebody judged a call, or added properties to it, after the fact."""
-
-    feedback_id: str
-    """One act of judging, never reused."""
-    request_id: RequestId
-    """The request that is judged."""
-    organization: Organization = DEFAULT_ORGANIZATION
-    """Whose request it is."""
-    given_at: Instant
-    """When."""
-    rating: bool | None = None
-    """Good or bad; None when only scores or properties were given."""
-    scores: dict[str, float] = {}
-    """Named numbers."""
-    properties: dict[str, str] = {}
-    """Properties added to the call."""
 
 
 class UsageSource(StrEnum):
@@ -291,6 +235,79 @@ class TokenUsage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How we counted; or that what the provider counted is not all, because the answer broke off."""
 
 
+class RequestReceived(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request-received"):
+    """A call began. Emitted when its request body has gone to the provider or has passed its limit."""
+
+    call: CallFacts
+    """What is known of the call."""
+    request: Body = Body()
+    """Its body."""
+    redactions: dict[str, int] = {}
+    """How often something was replaced in it, by the name of what replaced it."""
+
+
+class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="response-completed"):
+    """A call ended, one way or another. Self-contained: a row is made from this alone."""
+
+    call: CallFacts
+    """What was known when it began, repeated."""
+    completed_at: Instant
+    """When the last byte of the answer had gone."""
+    outcome: Outcome
+    """How it ended."""
+    status: int | None = None
+    """HTTP status that the client was answered with; None when it left before any."""
+    latency_ms: float
+    """From the first byte of the request to the last of the answer."""
+    ttft_ms: float | None = None
+    """From the first byte of the request to the first of the answer's body; None when none came."""
+    request_bytes: int = 0
+    """Bytes of the request's body on the wire."""
+    response: Body = Body()
+    """The answer's body."""
+    request: Body = Body()
+    """The request's body once more, where the answer does not tell what was used: both are counted then. It comes to rest nowhere."""
+    request_truncated: bool = False
+    """The request's body was longer than what is kept."""
+    attempts: int = 1
+    """How often the provider was asked."""
+    tries: tuple[Try, ...] = ()
+    """Each of them, of a call that was allowed several."""
+    fallback_index: int | None = None
+    """Which fallback answered, from 0; None when there were none."""
+    cache_hit: bool = False
+    """Answered from Heliograph's own cache; the provider was not asked."""
+    cache_reference_id: str | None = None
+    """The call whose answer was given again."""
+    redactions: dict[str, int] = {}
+    """How often something was replaced in both bodies, by the name of what replaced it."""
+    stated_cost_usd: str | None = None
+    """What whoever told of the call says that it cost, exact decimal text."""
+    stated_usage: TokenUsage | None = None
+    """What whoever told of the call says that it used, where no answer came that could tell it."""
+    error: str | None = None
+    """What went wrong, for people; never holds a body or a key."""
+
+
+class FeedbackGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="feedback-given"):
+    """Somebody judged a call, or added properties to it, after the fact."""
+
+    feedback_id: str
+    """One act of judging, never reused."""
+    request_id: RequestId
+    """The request that is judged."""
+    organization: Organization = DEFAULT_ORGANIZATION
+    """Whose request it is."""
+    given_at: Instant
+    """When."""
+    rating: bool | None = None
+    """Good or bad; None when only scores or properties were given."""
+    scores: dict[str, float] = {}
+    """Named numbers."""
+    properties: dict[str, str] = {}
+    """Properties added to the call."""
+
+
 class PriceBasis(StrEnum):
     """What a call's cost rests on, or that it is not known."""
 
@@ -301,7 +318,7 @@ class PriceBasis(StrEnum):
     CALL = "call"
     """Rates that the call itself stated: `Helicone-Cost-Override`."""
     STATED = "stated"
-    """The provider says what it charged."""
+    """The provider says what it charged, or whoever logged the call afterwards what it cost."""
     LOCAL = "local"
     """It ran on hardware of one's own, and nobody bills it."""
     FREE = "free"
@@ -363,7 +380,7 @@ class CallPriced(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     price_context: dict[str, str] = {}
     """What beside the model decided the price, such as `service_tier`."""
     stated_cost_usd: str | None = None
-    """What the provider says it charged, exact decimal text, whether or not that was taken."""
+    """What the provider, or whoever told of the call, says that it cost, exact decimal text, whether or not that was taken."""
     price_note: str | None = None
     """What the call and its answer say against any list's price: why nothing is billed, or why tokens do not tell it all."""
     job: Job | None = None

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from eventlog.admission import Admission
 from eventlog.spill_state import SpillState
 from eventlog.topics import REQUESTS, RESPONSES
+from ingress.async_log_routes import PATHS as LOG_PATHS
+from ingress.async_log_routes import async_log_routes
 from ingress.cache_store import CacheStore
 from ingress.config import IngressConfig
 from ingress.directives import listed
@@ -24,7 +26,7 @@ from ingress.redactor import RedactionFor, nothing_redacted
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
-OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"})
+OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"}) | LOG_PATHS
 OF_REQUESTS = b"/v1/request/"
 """What is said of a call after the fact; no provider has such a path."""
 NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base", b"helicone-fallbacks"})
@@ -85,6 +87,8 @@ class Ingress:
         self.telemetry = telemetry
         routes = _our_routes(config, emitter, telemetry, spill)
         routes.include_router(feedback_routes(emitter.emit_durably, admission, now))
+        log = proxy.redactor.emit_call_durably
+        routes.include_router(async_log_routes(log, admission, now, body_limit=config.body_limit))
         self.asgi: Asgi = routes
 
     async def drain(self, timeout: float) -> None:

@@ -190,8 +190,7 @@ def parse_directives(headers: Sequence[tuple[bytes, bytes]]) -> Directives:
             said[header.field] = header.read(name.decode("latin-1"), text_of(raw) if header.masked else plain_text_of(raw))
         elif name.startswith(_PROPERTY):
             if len(name) > len(_PROPERTY):
-                named = name[len(_PROPERTY) :]
-                properties[(masked(named) if HINT in named else named).decode("latin-1")] = text_of(raw)
+                properties[text_of(name[len(_PROPERTY) :])] = text_of(raw)
         elif name not in ELSEWHERE:
             strange.append(name)
     if said.get("prompt_name") is not None:

@@ -97,7 +97,7 @@ class Proxy:
     ) -> None:
         self._config = config
         self._telemetry = telemetry or Telemetry()
-        self._redactor = Redactor(emitter, redaction_for, self._telemetry, waiting_bytes=config.emitter.waiting_bytes)
+        self.redactor = Redactor(emitter, redaction_for, self._telemetry, waiting_bytes=config.emitter.waiting_bytes)
         self._guard = guard
         self._admission = admission or Admission()
         self._clock = clock
@@ -117,7 +117,7 @@ class Proxy:
 
     async def drain(self, timeout: float) -> None:
         """Waits, at most `timeout` seconds, for events of calls that have ended."""
-        await self._redactor.drain(timeout)
+        await self.redactor.drain(timeout)
 
     async def handle(self, exchange: Exchange) -> None:
         """One call from its head to its end. Raises nothing but cancellation, and what is a fault of ours."""
@@ -230,14 +230,14 @@ class Proxy:
 
     def _received(self, recording: Recording) -> None:
         if not recording.received and recording.kept:
-            self._redactor.emit(recording, recording.request_received())
+            self.redactor.emit(recording, recording.request_received())
 
     async def _write_down_first(self, call: Call) -> None:
         recording = call.recording
         if not recording.kept:
             return
         small = recording.whole is not None and len(recording.whole) <= self._config.strict_body_bytes
-        if not await self._redactor.emit_durably(recording, recording.request_received(with_body=small)):
+        if not await self.redactor.emit_durably(recording, recording.request_received(with_body=small)):
             raise LogUnwritable("The event log takes nothing now and HELIOGRAPH_DURABILITY=strict; try again later.")
 
     # The answer
@@ -300,13 +300,13 @@ class Proxy:
         if self._strict and not call.recording.ended:
             completed = self._complete(call, _outcome_of(answer.status), None)
             if call.recording.kept:
-                await self._redactor.emit_durably(call.recording, completed)
+                await self.redactor.emit_durably(call.recording, completed)
 
     def _end(self, call: Call, outcome: Outcome, error: str | None = None) -> None:
         if not call.recording.ended:
             completed = self._complete(call, outcome, error)
             if call.recording.kept:
-                self._redactor.emit(call.recording, completed)
+                self.redactor.emit(call.recording, completed)
 
     def _complete(self, call: Call, outcome: Outcome, error: str | None) -> ResponseCompleted:
         recording = call.recording

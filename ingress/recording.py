@@ -143,7 +143,7 @@ def _glimpsed(head: bytes) -> Asked:
     return Asked(model, _STREAM.search(head) is not None)
 
 
-def _tells_usage(text: bytes | bytearray) -> bool:
+def tells_usage(text: bytes | bytearray) -> bool:
     if USAGE in text and _USAGE.search(text) is not None:
         return True
     return any(name in text for name in COUNTS) and _COUNTS.search(text) is not None
@@ -153,7 +153,7 @@ def instant(now: float) -> datetime:
     return datetime.fromtimestamp(now, UTC)
 
 
-def _said(directives: Directives) -> dict[str, object]:
+def said_by(directives: Directives) -> dict[str, object]:
     """What headers said of the call's facts, but whose it is."""
     return {
         "model_override": directives.model_override,
@@ -343,7 +343,7 @@ class Recording:
         answer = self.answer
         if answer is None or not answer.size or self.directives.omit_request or outcome in _UNCOUNTED or (self.status or 0) >= 400:
             return False
-        if outcome is Outcome.COMPLETED and any(map(_tells_usage, answer.ends(USAGE_SEARCHED))):
+        if outcome is Outcome.COMPLETED and any(map(tells_usage, answer.ends(USAGE_SEARCHED))):
             return False
         if not 0 < self.request_bytes <= COUNTED_BYTES or self.request_bytes + answer.size > answer.limit or not self._asked_in_json:
             return False
@@ -381,7 +381,7 @@ class Recording:
     def _make_facts(self) -> CallFacts:
         directives, asked = self.directives, self._what_was_asked()
         target, base = self._where()
-        said: dict[str, Any] = {} if directives is NOTHING else _said(directives)
+        said: dict[str, Any] = {} if directives is NOTHING else said_by(directives)
         if self.prompt_inputs and not directives.omit_request:
             said["prompt_inputs"] = self.prompt_inputs
         if self.spends:

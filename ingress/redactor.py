@@ -8,6 +8,7 @@ counted, never stored; the event goes on without it.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 from msgspec import Struct
@@ -18,7 +19,7 @@ from eventlog.redaction import Redaction, Unheard
 from ingress.budget import SLOW, Budget, GivenUp, seconds_for
 from ingress.detectors import BadPattern, Rule
 from ingress.emitter import Emitter
-from ingress.recording import NO_BODY, Recording
+from ingress.recording import NO_BODY
 from ingress.redaction import Counts, Redacted, is_clean, redacted_body, redacted_inputs, unsearched
 from ingress.search_thread import SearchThread, Work
 from ingress.telemetry import Telemetry
@@ -46,6 +47,28 @@ def nothing_redacted(_organization: Organization) -> Redaction | None:
     return None
 
 
+class Redacting(Protocol):
+    """What is remembered of a call between its two events."""
+
+    organization: Organization
+    redacting: asyncio.Task[None] | None
+    """A body of it is being searched, or was."""
+    redactions: Counts
+    """What was replaced in the request."""
+    stored_request: Body | None
+    """The request's body as it was written down."""
+
+
+class Told:
+    """The same of a call that is told of as a whole, afterwards."""
+
+    def __init__(self, organization: Organization) -> None:
+        self.organization = organization
+        self.redacting: asyncio.Task[None] | None = None
+        self.redactions: Counts = {}
+        self.stored_request: Body | None = None
+
+
 class _Beside(Struct, eq=False):
     """A search in the thread."""
 
@@ -71,7 +94,7 @@ class Redactor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Task[bool]] = set()
 
-    def emit(self, recording: Recording, event: Event) -> None:
+    def emit(self, recording: Redacting, event: Event) -> None:
         """Takes an event. Never blocks, never raises."""
         redaction = self._redaction_for(recording.organization)
         if self._as_it_is(recording, redaction):
@@ -82,11 +105,11 @@ class Redactor:
             self._begin(recording, event, redaction, self._emitter.emit)
 
     @staticmethod
-    def _as_it_is(recording: Recording, redaction: Said) -> bool:
+    def _as_it_is(recording: Redacting, redaction: Said) -> bool:
         """Nothing is redacted of the call, nor was of its request, which the answer's event may hold again."""
         return redaction is None and recording.redacting is None and recording.stored_request is None
 
-    async def emit_durably(self, recording: Recording, event: Event) -> bool:
+    async def emit_durably(self, recording: Redacting, event: Event) -> bool:
         """Takes an event and waits until the log has it. False when it does not take it now. Whoever waits may leave: it goes on."""
         redaction = self._redaction_for(recording.organization)
         if self._as_it_is(recording, redaction):
@@ -97,6 +120,12 @@ class Redactor:
         searching = self._begin(recording, event, redaction, lambda ready: written.append(self._write(ready)), patience_s=PATIENCE_S)
         await asyncio.wait([searching])
         return await asyncio.shield(written[0]) if written else False
+
+    async def emit_call_durably(self, received: RequestReceived, completed: ResponseCompleted) -> bool:
+        """Takes both events of a call that is told of afterwards, and waits until the log has them. False when it takes neither, or one."""
+        told = Told(received.call.organization)
+        taken = await asyncio.gather(self.emit_durably(told, received), self.emit_durably(told, completed))
+        return all(taken)
 
     def _write(self, ready: Event) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(self._emitter.emit_durably(ready))
@@ -118,7 +147,7 @@ class Redactor:
             await asyncio.sleep(0)  # what is to be written durably begins
         self._thread.end()
 
-    def _at_once(self, recording: Recording, event: Event, redaction: Said) -> Event | None:
+    def _at_once(self, recording: Redacting, event: Event, redaction: Said) -> Event | None:
         """The event as it is stored. None where it takes longer, or where what it must be counted with is being searched still."""
         if recording.redacting is not None:
             return None
@@ -132,7 +161,7 @@ class Redactor:
         return None if found == SLOW else self._done(recording, event, found)
 
     def _begin(
-        self, recording: Recording, event: Event, redaction: Said, emit: Callable[[Event], None], *, patience_s: float | None = None
+        self, recording: Redacting, event: Event, redaction: Said, emit: Callable[[Event], None], *, patience_s: float | None = None
     ) -> asyncio.Task[None]:
         searching = self._beside(recording, event, self._rule(redaction), emit, patience_s, recording.redacting)
         task = asyncio.get_running_loop().create_task(searching)
@@ -143,7 +172,7 @@ class Redactor:
 
     async def _beside(
         self,
-        recording: Recording,
+        recording: Redacting,
         event: Event,
         rule: Rule | str | None,
         emit: Callable[[Event], None],
@@ -185,7 +214,7 @@ class Redactor:
             known = self._rules[redaction.organization] = (redaction, _made_ready(redaction))
         return known[1] or FAILED
 
-    def _done(self, recording: Recording, event: Event, found: Redacted | str) -> Event:
+    def _done(self, recording: Redacting, event: Event, found: Redacted | str) -> Event:
         if isinstance(found, str):
             self._telemetry.events_dropped(found, 1)
             found = Redacted(unsearched(_body_of(event), f"not kept: {found}"), {})
@@ -251,7 +280,7 @@ def _size(event: Event) -> int:
     )
 
 
-def _with(event: Event, found: Redacted, recording: Recording) -> Event:
+def _with(event: Event, found: Redacted, recording: Redacting) -> Event:
     """The event as it is stored. Of the answer's, the request's counts are part."""
     facts = replace(event.call, prompt_inputs=dict(found.inputs)) if event.call.prompt_inputs else event.call
     if isinstance(event, RequestReceived):

@@ -7,21 +7,24 @@ A provider's error without usage has neither tokens nor cost: providers do not s
 An answer from our own cache has no tokens and cost 0, for the provider was not asked; what it would have cost is `cost_saved_usd`.
 """
 
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.codec import Batch
-from eventlog.events import Body, CallFacts, CallPriced, Job, Outcome, PriceBasis, ResponseCompleted, TokenUsage, UsageSource
+from eventlog.events import Body, CallFacts, CallPriced, Job, Outcome, PriceBasis, ResponseCompleted, Source, TokenUsage, UsageSource
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
 from processors.estimates.estimate import NotEstimated, estimate
 from processors.pricing.bill import STATES_ITS_PRICE, Bill, price_of
 from processors.pricing.cards import plain
+from processors.pricing.invoice import usage_of_tokens
 from processors.pricing.locations import location_of
 from processors.pricing.rates import RateBook
+from processors.usage import UsageRefused
 
 ANSWERED = frozenset(
     {Outcome.COMPLETED, Outcome.PROVIDER_ERROR, Outcome.INTERRUPTED_BY_PROVIDER, Outcome.INTERRUPTED_BY_CLIENT, Outcome.TIMED_OUT}
@@ -30,6 +33,8 @@ ANSWERED = frozenset(
 
 NOTHING = Reading()
 NO_BODY = Body()
+MONEY_LIMIT = 1_000_000
+"""USD. No call costs as much."""
 NO_TOKENS = TokenUsage(prompt=0, completion=0)
 
 
@@ -62,6 +67,8 @@ def understand(batch: Batch[ResponseCompleted], rates: RateBook) -> Understood:
 
 def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
     dialect = dialect_for(event.call, event.response)
+    if dialect is None and event.stated_usage is not None:
+        return _Call(_row(event, None, _told(event.stated_usage), rates))
     if dialect is None or event.outcome not in ANSWERED:
         return _Call(_row(event, dialect, NOTHING, rates))
     try:
@@ -87,6 +94,13 @@ def _marked(event: ResponseCompleted, reading: Reading) -> Reading:
     if ended or event.outcome is Outcome.PROVIDER_ERROR or reading.usage is None or reading.finish_reason is not None:
         return reading
     return replace(reading, broke_off=BROKE_OFF)
+
+
+def _told(usage: TokenUsage) -> Reading:
+    try:
+        return Reading(usage=usage_of_tokens(usage))
+    except UsageRefused as error:
+        return Reading(refused=str(error))
 
 
 def _may_be_estimated(event: ResponseCompleted, reading: Reading) -> bool:
@@ -161,7 +175,8 @@ def _bill(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, m
         completed=event.outcome is Outcome.COMPLETED,
         context=reading.context + location_of(call.path, model),
         call_rates=call.cost_override,
-        stated_cost=reading.stated_cost,
+        stated_cost=_stated(event, reading),
+        logged=call.source is Source.ASYNC_LOG,
         free=reading.free,
         elsewhere=reading.elsewhere,
         beside=reading.unpriced
@@ -177,14 +192,40 @@ def _search_beside(call: CallFacts) -> str | None:
 
 
 def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Reading) -> str:
-    if dialect is None:
-        return "no model call that we know of"
     if reading.refused is not None:
         return f"usage refused, {reading.refused}"
+    if dialect is None:
+        return _why_no_dialect(event)
     if reading.unreadable is not None:
         return f"answer unreadable, {reading.unreadable}"
     missing = "no usage reported" if event.outcome is Outcome.COMPLETED else f"no usage reported, {event.outcome}"
     return missing if reading.uncounted is None else f"{missing}, and not estimated: {reading.uncounted}"
+
+
+def _why_no_dialect(event: ResponseCompleted) -> str:
+    if event.call.step is not None:
+        return f"no model was asked, it is a step of the kind {event.call.step}"
+    if event.call.source is Source.ASYNC_LOG and event.response.size:
+        return "the logged answer is in no shape that we know"
+    return "no model call that we know of"
+
+
+def _stated(event: ResponseCompleted, reading: Reading) -> Decimal | None:
+    """By whoever told of the call, if it was told of. What an answer states otherwise is kept where we know that it is in USD."""
+    if event.call.source is not Source.ASYNC_LOG:
+        return reading.stated_cost
+    if event.stated_cost_usd is not None:
+        return amount_of(event.stated_cost_usd)
+    return reading.stated_cost if event.call.provider in STATES_ITS_PRICE else None
+
+
+def amount_of(text: str) -> Decimal | None:
+    """An event may come from elsewhere."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount < MONEY_LIMIT else None
 
 
 def _problem(event: ResponseCompleted, reading: Reading) -> str | None:

@@ -1,13 +1,15 @@
 """Where what enters goes: an emitter over the log that the settings mean."""
 
 import asyncio
+from typing import NamedTuple
 
 from eventlog.embedded import EmbeddedLog
-from eventlog.events import FeedbackGiven
+from eventlog.events import FeedbackGiven, RequestReceived, ResponseCompleted
 from eventlog.kafka_spill import open_ground
 from eventlog.port import LogUnavailable
 from eventlog.spill import SpillingWriter
 from ingress.emitter import Emitter
+from ingress.redactor import RedactionFor, Redactor, nothing_redacted
 from ingress.telemetry import Telemetry
 from runtime.cluster import kafka_config
 from runtime.settings import Settings
@@ -26,26 +28,50 @@ async def open_emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter,
 class LateEmitter:
     """For whoever seldom has something to say: nothing is opened before the first event."""
 
-    def __init__(self, chosen: Settings) -> None:
-        self._chosen = chosen
+    def __init__(self, chosen: Settings, redaction_for: RedactionFor = nothing_redacted) -> None:
+        self._chosen, self._redaction_for = chosen, redaction_for
         self._telemetry = Telemetry()
         self._opening = asyncio.Lock()
-        self._open: tuple[Emitter, EmbeddedLog | SpillingWriter] | None = None
+        self._open: _Open | None = None
 
     async def emit_durably(self, event: FeedbackGiven) -> bool:
         """False when the log does not take it now."""
-        async with self._opening:
-            if self._open is None:
-                try:
-                    self._open = await open_emitter(self._chosen, self._telemetry)
-                except LogUnavailable:
-                    return False
-        taken = await self._open[0].emit_durably(event)
+        opened = await self._opened()
+        if opened is None:
+            return False
+        taken = await opened.emitter.emit_durably(event)
         self._telemetry.publish()
         return taken
 
+    async def emit_call_durably(self, received: RequestReceived, completed: ResponseCompleted) -> bool:
+        """A call that is told of afterwards, redacted as others are. False when the log does not take it now."""
+        opened = await self._opened()
+        if opened is None:
+            return False
+        taken = await opened.redactor.emit_call_durably(received, completed)
+        self._telemetry.publish()
+        return taken
+
+    async def _opened(self) -> "_Open | None":
+        async with self._opening:
+            if self._open is None:
+                try:
+                    emitter, events = await open_emitter(self._chosen, self._telemetry)
+                except LogUnavailable:
+                    return None
+                waiting_bytes = self._chosen.ingress().emitter.waiting_bytes
+                redactor = Redactor(emitter, self._redaction_for, self._telemetry, waiting_bytes=waiting_bytes)
+                self._open = _Open(emitter, events, redactor)
+            return self._open
+
     async def close(self) -> None:
         if self._open is not None:
-            emitter, events = self._open
-            await emitter.drain(self._chosen.shutdown_s)
-            await events.close()
+            await self._open.redactor.drain(self._chosen.shutdown_s)
+            await self._open.emitter.drain(self._chosen.shutdown_s)
+            await self._open.events.close()
+
+
+class _Open(NamedTuple):
+    emitter: Emitter
+    events: EmbeddedLog | SpillingWriter
+    redactor: Redactor

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from ingress.async_log_routes import async_log_routes
 from ingress.emitter import now
 from ingress.feedback import feedback_routes
 from ingress.secrets import presented
@@ -28,7 +29,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     """Answers questions until `stop` is set."""
     control = Control(chosen)
     file = await asyncio.to_thread(price_file, chosen)
-    judging = LateEmitter(chosen)
+    judging = LateEmitter(chosen, control.redaction_for)
     app = query_app(chosen, control, Prices(file, lambda: control.own_prices), judging)
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
@@ -52,6 +53,8 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     limits = limits_of(chosen)
     app = create_api(chosen.storage(), limits=limits, admission=control.admission, presented=presented, of_calls=[invoice_routes])
     app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
+    log, body_limit = judging.emit_call_durably, chosen.ingress().body_limit
+    app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))
     app.include_router(price_routes(prices, control))
     return app
 

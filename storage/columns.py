@@ -64,7 +64,7 @@ CALLS: Mapping[str, str] = {
     "rates": "The rates in force for the call, USD in plain digits: `rates['input_mtok']` for a million tokens of the prompt, and so on.",
     "job": "Work that is billed once and may be told of often, such as a batch or a background response: `job.id`, and where the call told "
     "what it used its cost, which is booked with one call of all that are about it. NULL for all other calls.",
-    "stated_cost_usd": "What the provider says it charged, whether or not that was taken.",
+    "stated_cost_usd": "What the provider, or whoever logged the call afterwards, says that it cost, whether or not that was taken.",
     "cache_hit": "Answered from Heliograph's own cache; the provider was not called.",
     "cache_reference_id": "The call whose answer was given again.",
     "cost_saved_usd": "What the cached answer would have cost.",

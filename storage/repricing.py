@@ -29,7 +29,7 @@ from storage.views import Source, current_calls_sql
 from storage.writing import append
 
 READ = (
-    *("call_id", "organization", "created_at", "provider", "model", "target_url", "dialect", "outcome", "revision"),
+    *("call_id", "organization", "created_at", "provider", "model", "target_url", "dialect", "outcome", "revision", "source"),
     *("usage_source", "usage_method", "audio_seconds", *COUNT_COLUMNS),
     *("cost_usd", "cost_saved_usd", "price_source", "price_basis", "price_context", "price_note", "stated_cost_usd", "rates"),
     "cache_reference_id",

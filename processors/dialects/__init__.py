@@ -3,7 +3,7 @@
 `dialect_for` finds the one a call speaks. Adding one is a file with a `Dialect` and a name in `DIALECTS`.
 """
 
-from eventlog.events import Body, CallFacts
+from eventlog.events import Body, CallFacts, Source
 from processors.dialects import (
     anthropic_batch_results,
     anthropic_batches,
@@ -34,6 +34,7 @@ from processors.dialects import (
     token_counting,
 )
 from processors.dialects.dialect import Dialect, path_of
+from processors.dialects.logged import logged_dialect
 
 DIALECTS: tuple[Dialect, ...] = tuple(
     module.DIALECT
@@ -71,7 +72,12 @@ DIALECTS: tuple[Dialect, ...] = tuple(
 
 
 def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
-    """By method and path, mostly whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call."""
+    """By method and path, mostly whoever the provider is: most answer in OpenAI's shape. None when nobody claims the call.
+
+    A call that was told of afterwards is known by the shape of its answer.
+    """
+    if call.source is Source.ASYNC_LOG:
+        return logged_dialect(call, response)
     path = path_of(call)
     for dialect in DIALECTS:
         if dialect.speaks(call, path):

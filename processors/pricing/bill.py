@@ -2,7 +2,7 @@
 
 1. What providers do not bill costs nothing, and what they bill with another call is not booked with this one, whatever rates are stated.
 2. The call's own rates (`Helicone-Cost-Override`), then those that were set for its organization.
-3. What ran locally costs nothing; where the provider says what it charged, that is the cost.
+3. What ran locally costs nothing; where the provider, or whoever logged the call afterwards, says what it cost, that is the cost.
 4. The price list, unless something else than tokens was billed beside them.
 
 Pure, and the same when a stored call is priced again: a `Bill` is made of an event, or of a row.
@@ -31,6 +31,8 @@ STATES_ITS_PRICE = {
 
 DeepInfra calls its figure an estimate, and nobody else has a better one.
 """
+
+STATED_BY_LOGGER = "stated by the logger"
 
 LOCAL = frozenset({"ollama", "vllm", "lmstudio", "llamacpp", "localai"})
 """Servers that run on hardware of one's own and bill nobody. The name of the configured upstream decides, not its address."""
@@ -65,7 +67,9 @@ class Bill(Struct, frozen=True, kw_only=True):
     call_rates: OwnRates = NO_RATES
     """What the call states itself."""
     stated_cost: Decimal | None = None
-    """USD that the provider says it charged."""
+    """USD that the provider says it charged, or of a call that was told of afterwards, its logger."""
+    logged: bool = False
+    """It was told of afterwards."""
     free: str | None = None
     """Why nothing is billed."""
     elsewhere: str | None = None
@@ -96,6 +100,8 @@ def _price_of(bill: Bill, rates: RateBook) -> Price:
         return Price(Decimal(0), f"runs locally: {bill.provider} bills nobody", PriceBasis.LOCAL)
     if bill.stated_cost is not None and bill.provider in STATES_ITS_PRICE:
         return Price(bill.stated_cost, STATES_ITS_PRICE[bill.provider], PriceBasis.STATED)
+    if bill.stated_cost is not None and bill.logged:
+        return Price(bill.stated_cost, STATED_BY_LOGGER, PriceBasis.STATED)
     if bill.beside is not None and not bill.refused:
         return unpriced(bill.beside)
     return _by_list(bill, rates)

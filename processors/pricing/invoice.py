@@ -41,7 +41,7 @@ ORDER = {key: at for at, key in enumerate(LABELS)}
 PER = {1_000_000: "million {}", 1_000: "thousand {}", 3_600: "hour"}
 FAMILIES = {"tokens": "tokens", "durations": "seconds", "requests": "calls", "tool_calls": "searches", "rerank": "searches"}
 NO_LINES: dict[PriceBasis, str] = {
-    PriceBasis.STATED: "as the provider stated it",
+    PriceBasis.STATED: "as it was stated",
     PriceBasis.LOCAL: "on hardware of your own",
     PriceBasis.FREE: "not billed",
     PriceBasis.CACHE: "from Heliograph's cache",

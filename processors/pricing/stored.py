@@ -37,6 +37,8 @@ class Stored(Struct, frozen=True, kw_only=True):
     note: str | None
     context: Mapping[str, str]
     stated_cost: Decimal | None
+    logged: bool = False
+    """It was told of afterwards."""
 
 
 def priced_again(row: Stored, rates: RateBook, given_again: Stored | None = None) -> Price | None:
@@ -71,5 +73,6 @@ def bill_of(row: Stored) -> Bill:
         completed=row.outcome is Outcome.COMPLETED,
         context=tuple(row.context.items()),
         stated_cost=row.stated_cost,
+        logged=row.logged,
         beside=None if (row.note or "").startswith(REFUSED) else row.note,
     )

@@ -11,6 +11,7 @@ from eventlog.events import Outcome
 from eventlog.port import LogUnavailable
 from eventlog.spill_state import SpillState
 from ingress.app import is_ours
+from ingress.async_log_routes import PATHS
 from ingress.directives import listed
 from ingress.telemetry import LOSSES, SPILL_LOSSES
 from tests.fakes.ingress import HOST, World, running
@@ -47,7 +48,8 @@ async def test_alive_ready_and_described() -> None:
         assert (status, json.loads(ready)["status"], json.loads(ready)["log"]) == (200, "ready", "taking")
         status, described = await get(world, "/openapi.json")
         of_requests = {f"/v1/request/{{request_id}}/{what}" for what in ("feedback", "score")}
-        assert set(json.loads(described)["paths"]) == {"/healthz", "/readyz", "/metrics", "/v1/directives", *of_requests}
+        logs = {path.decode() for path in PATHS}
+        assert set(json.loads(described)["paths"]) == {"/healthz", "/readyz", "/metrics", "/v1/directives", *of_requests, *logs}
         status, told = await get(world, "/v1/directives")
         assert (status, told) == (200, msgspec.json.encode({"headers": listed()}))
         assert (await get(world, "/docs"))[0] == 404
