@@ -5,6 +5,7 @@ reference (chat, completions, responses, embeddings), Anthropic API reference (m
 """
 
 import json
+import re
 import struct
 from base64 import b64encode
 from hashlib import sha256
@@ -56,6 +57,10 @@ def tokens(text: str) -> int:
 # OpenAI
 
 
+UNCACHED = re.compile(r"gpt-(3\.5|4(?![o.]))")
+"""Models of before there were cached prompts: no price list has a rate for them."""
+
+
 def openai_usage(body: Json, answer: str) -> Json:
     prompt = tokens(json.dumps(body.get("messages") or body.get("prompt") or body.get("input") or ""))
     completion = tokens(answer)
@@ -63,7 +68,7 @@ def openai_usage(body: Json, answer: str) -> Json:
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": prompt // 4, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 0 if UNCACHED.match(str(body.get("model"))) else prompt // 4, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": completion // 5, "audio_tokens": 0},
     }
 
