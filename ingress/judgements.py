@@ -25,13 +25,14 @@ _KINDS = {"boolean": bool, "numerical": int | float, "string": str, "categorical
 
 
 class Invalid(Exception):
-    """A field of the body is not what it should be."""
+    """A field of the body is not what it should be. A plain value is told with it; one that holds others may be too deep for that."""
 
     retryable = False
 
     def __init__(self, field: str, message: str, value: object = None) -> None:
         super().__init__(message)
-        self.details = {field: {"message": message} | ({} if value is None else {"value": value})}
+        plain: dict[str, object] = {"value": value} if isinstance(value, str | int | float) else {}
+        self.details = {field: {"message": message} | plain}
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
@@ -56,11 +57,7 @@ def request_id_of(text: str) -> RequestId | None:
 
 def rating_of(body: bytes) -> Judgement:
     """`{"rating": true, "comment": "…"}`; null takes the rating back. Raises Invalid."""
-    found = _fields(body, RATING, may="comment")
-    comment = found.get("comment")
-    if comment is not None and not isinstance(comment, str):
-        raise Invalid(f"{_BODY}.comment", "invalid string value", comment)
-    return _rated(found[RATING], comment)
+    return _rating(_fields(body, RATING, may="comment"))
 
 
 def scores_of(body: bytes) -> Judgement:
@@ -95,11 +92,7 @@ def legacy_of(body: bytes) -> tuple[str, RequestId, Judgement]:
     request_id = request_id_of(sent)
     if request_id is None:
         raise Invalid(f"{_BODY}.helicone-id", "must be a valid UUID", sent)
-    return (
-        sent,
-        request_id,
-        _feedback(found) if named else rating_of(msgspec.json.encode({k: found[k] for k in found if k != "helicone-id"})),
-    )
+    return sent, request_id, _feedback(found) if named else _rating(found)
 
 
 def _feedback(found: Mapping[str, Any]) -> Judgement:
@@ -120,6 +113,13 @@ def _feedback(found: Mapping[str, Any]) -> Judgement:
 
 def _fits(value: object, kind: str) -> bool:
     return isinstance(value, _KINDS[kind]) and (kind == "boolean") == isinstance(value, bool)
+
+
+def _rating(found: Mapping[str, Any]) -> Judgement:
+    comment = found.get("comment")
+    if comment is not None and not isinstance(comment, str):
+        raise Invalid(f"{_BODY}.comment", "invalid string value", comment)
+    return _rated(found[RATING], comment)
 
 
 def _rated(rating: object, comment: str | None) -> Judgement:

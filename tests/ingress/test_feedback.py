@@ -1,17 +1,21 @@
 """Judgements of calls: what is taken, what is refused, and that 201 means durable."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eventlog.admission import Admission
 from eventlog.events import FeedbackGiven
 from eventlog.keys import Auth
 from ingress.feedback import BODY_LIMIT, LEGACY, feedback_routes
-from ingress.judgements import SCORES_LIMIT
+from ingress.judgements import SCORES_LIMIT, Invalid, legacy_of, property_of, rating_of, scores_of, tag_of
 from tests.fakes.keyring import KEYS, READER, STRANGER, WRITER
 
 ID = "0190c5d4-9c8b-7b1e-8f3a-0123456789AB"
@@ -107,6 +111,7 @@ WRONG = {
     "no value": ("property", {"key": "x"}, "requestBody.value"),
     "a value of no text": ("property", {"key": "x", "value": {"a": 1}}, "requestBody.value"),
     "many properties": ("property", {"key": "x", "value": "y", "properties": {}}, "requestBody.properties"),
+    "as deep as can be read": ("feedback", b'{"rating": %s1%s}' % (b"[" * 850, b"]" * 850), "requestBody.rating"),
     "deeper than anybody means": ("feedback", b"[" * 60_000, "requestBody"),
 }
 
@@ -249,3 +254,25 @@ SESSION_WRONG: dict[str, tuple[str, Any, int]] = {
 async def test_what_is_wrong_about_a_session(world: World, path: str, body: Any, status: int) -> None:
     answer = await world.send("POST", path, body)
     assert (answer.status_code, world.given) == (status, [])
+
+
+NAMES = st.sampled_from(["helicone-id", "rating", "comment", "scores", "key", "value", "name", "data-type", "tag", "x"])
+ANY = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.sampled_from([ID, "true", "numerical", "boolean"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=6,
+)
+BODIES = st.one_of(st.dictionaries(NAMES, ANY, max_size=5).map(lambda body: json.dumps(body).encode()), st.binary(max_size=30))
+
+
+@pytest.mark.parametrize("read", [rating_of, scores_of, property_of, tag_of, legacy_of])
+@settings(max_examples=150, deadline=None)
+@given(body=BODIES)
+def test_any_body_is_a_judgement_or_names_what_is_wrong(read: Callable[[bytes], object], body: bytes) -> None:
+    try:
+        said = read(body)
+    except Invalid as invalid:
+        (field,) = invalid.details
+        assert field.startswith("requestBody")
+        said = invalid.details
+    assert msgspec.json.encode(said)
