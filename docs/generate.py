@@ -132,7 +132,8 @@ frame = polars.read_parquet(files).sort("revision").unique("call_id", keep="last
 print(frame.select("call_id", "revision", "outcome", "cost_usd").sort("call_id"))
 ```
 
-Ratings and scores are in `feedback` alone; the view `calls` joins the newest of each.
+Ratings, scores, properties given afterwards and what was said of sessions are in `feedback` alone; the view `calls` joins the newest of
+each that is about a call.
 """
 
 

@@ -290,22 +290,40 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class FeedbackGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="feedback-given"):
-    """Somebody judged a call, or added properties to it, after the fact."""
+    """Somebody judged a call or a session, added properties to a call, or took a judgement back, after the fact.
+
+    Of each rating, score, property and tag the newest act counts.
+    """
 
     feedback_id: str
     """One act of judging, never reused."""
     request_id: RequestId
-    """The request that is judged."""
+    """The request that is judged; empty where a session is."""
+    session_id: str | None = None
+    """The session that is judged, in the place of a request."""
     organization: Organization = DEFAULT_ORGANIZATION
-    """Whose request it is."""
+    """Whose request, or session, it is."""
     given_at: Instant
     """When."""
     rating: bool | None = None
-    """Good or bad; None when only scores or properties were given."""
+    """Good or bad; None when it says nothing of that, or takes it back."""
+    rating_retracted: bool = False
+    """The rating given before is taken back."""
+    comment: str | None = None
+    """What a person says beside the rating."""
     scores: dict[str, float] = {}
     """Named numbers."""
+    scores_retracted: list[str] = []
+    """The names of scores that are taken back."""
     properties: dict[str, str] = {}
     """Properties added to the call."""
+    tag: str | None = None
+    """The session's tag; an empty one takes it back."""
+
+    @property
+    def key(self) -> str:
+        """What it is partitioned by: a call and its judgements are in one partition."""
+        return self.request_id or self.session_id or ""
 
 
 class PriceBasis(StrEnum):

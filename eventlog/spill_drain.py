@@ -15,7 +15,7 @@ from eventlog.bodies import bare
 from eventlog.codec import BatchId, Message, Record, header, lines_of, message_of_lines
 from eventlog.embedded import EmbeddedLog
 from eventlog.embedded_reader import EmbeddedReader
-from eventlog.events import Event, FeedbackGiven, RequestReceived, ResponseCompleted
+from eventlog.events import Event, FeedbackGiven, RequestId, RequestReceived, ResponseCompleted
 from eventlog.port import LogCorrupt, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged
 from eventlog.spill_folder import Claim
 from eventlog.spill_state import RESERVE, SpillConfig, Tally, measured
@@ -282,5 +282,5 @@ def _partition_of(topic: str, line: bytes, partitions: int) -> int:
         case RequestReceived(call=call) | ResponseCompleted(call=call):
             return partition_of(call.organization, call.request_id, partitions)
         case FeedbackGiven():
-            return partition_of(event.organization, event.request_id, partitions)
+            return partition_of(event.organization, RequestId(event.key), partitions)
     return 0

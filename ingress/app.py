@@ -18,7 +18,7 @@ from ingress.config import IngressConfig
 from ingress.directives import listed
 from ingress.emitter import Emitter, now
 from ingress.exchange import Handler
-from ingress.feedback import feedback_routes
+from ingress.feedback import LEGACY_PATHS, OF_REQUESTS, OF_SESSIONS, feedback_routes
 from ingress.ledger import Ledger
 from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, Proxy, everyone
@@ -26,9 +26,8 @@ from ingress.redactor import RedactionFor, nothing_redacted
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
-OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"}) | LOG_PATHS
-OF_REQUESTS = b"/v1/request/"
-"""What is said of a call after the fact; no provider has such a path."""
+OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"}) | LOG_PATHS | LEGACY_PATHS
+OUR_PREFIXES = (OF_REQUESTS, OF_SESSIONS)
 NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base", b"helicone-fallbacks"})
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -139,7 +138,7 @@ def create_app(
 def is_ours(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether a request is for a route of our own. Where a caller names a target, none is."""
     path = target.partition(b"?")[0] if b"?" in target else target
-    return (path in OUR_PATHS or path.startswith(OF_REQUESTS)) and not any(name in NAMING_HEADERS for name, _ in headers)
+    return (path in OUR_PATHS or path.startswith(OUR_PREFIXES)) and not any(name in NAMING_HEADERS for name, _ in headers)
 
 
 def _our_routes(config: IngressConfig, emitter: Emitter, telemetry: Telemetry, spill: Spilling | None) -> FastAPI:

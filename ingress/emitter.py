@@ -153,7 +153,7 @@ class Emitter:
             if type(event) is RequestReceived:
                 return self._requests
         if type(event) is FeedbackGiven:
-            return self._lane(FEEDBACK.name, self._partition(FEEDBACK.name, event.organization, event.request_id))
+            return self._lane(FEEDBACK.name, self._partition(FEEDBACK.name, event.organization, event.key))
         topic = RESPONSES.name if type(event) is ResponseCompleted else REQUESTS.name
         return self._lane(topic, self._partition(topic, event.call.organization, event.call.request_id))  # type: ignore[union-attr]
 

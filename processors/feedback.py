@@ -266,7 +266,7 @@ def _line_of(scored: CallScored, limit: int) -> bytes:
     if len(line) >= limit:
         line = encode_event(CallScored(feedback=scored.feedback))
     if len(line) >= limit:
-        line = encode_event(CallScored(feedback=replace(scored.feedback, scores={}, properties={})))
+        line = encode_event(CallScored(feedback=replace(scored.feedback, comment=None, scores={}, scores_retracted=[], properties={})))
     return line
 
 

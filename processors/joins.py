@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from eventlog.codec import BatchId, Message, Record, decode
+from eventlog.codec import Batch, BatchId, Message, Record, decode
 from eventlog.events import CallPriced, FeedbackGiven
 from eventlog.replay import revision_of
 from eventlog.topics import CALLS, FEEDBACK
@@ -33,6 +34,13 @@ def is_told_already(message: Message) -> bool:
     return message.topic == CALLS.name and revision_of(message) is not None
 
 
+def _of_calls(given: Batch[FeedbackGiven]) -> Batch[FeedbackGiven]:
+    """Less the judgements of sessions, which no call ever meets."""
+    if all(event.session_id is None for event in given.events):
+        return given
+    return replace(given, events=tuple(event for event in given.events if event.session_id is None))
+
+
 class Joins:
     """`identities` names the log for each topic that is read; `limit` is the most bytes that a message of scored calls may have."""
 
@@ -51,7 +59,7 @@ class Joins:
         if message.topic == CALLS.name:
             turn = held.meet_calls(decode(CallPriced, message)[0], at)
         else:
-            turn = held.meet_feedback(decode(FeedbackGiven, message)[0], at)
+            turn = held.meet_feedback(_of_calls(decode(FeedbackGiven, message)[0]), at)
         return self._joined(message.partition, turn, BatchId.of_place(self._identities[message.topic], message.partition, record.offset))
 
     def expire(self, partition: int, until: datetime) -> Joined:

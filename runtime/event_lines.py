@@ -135,7 +135,7 @@ def _told(event: Event) -> Iterator[tuple[str, str]]:
             yield _tokens(event), ""
             yield f"{event.cost_usd} USD" if event.cost_usd is not None else "no price", "green" if event.cost_usd is not None else "yellow"
         case FeedbackGiven():
-            yield event.request_id, "bold"
+            yield event.key, "bold"
             yield from _judged(event)
         case CallScored():
             yield event.feedback.request_id, "bold"
@@ -170,8 +170,16 @@ def _tokens(event: CallPriced) -> str:
 def _judged(feedback: FeedbackGiven) -> Iterator[tuple[str, str]]:
     if feedback.rating is not None:
         yield ("good", "green") if feedback.rating else ("bad", "red")
+    if feedback.rating_retracted:
+        yield "rating taken back", "yellow"
     for name, value in (feedback.scores | feedback.properties).items():
         yield f"{name}={value}", ""
+    for name in feedback.scores_retracted:
+        yield f"{name} taken back", "yellow"
+    if feedback.tag is not None:
+        yield f"tag {feedback.tag}".rstrip(), ""
+    if feedback.comment is not None:
+        yield _cut(feedback.comment, SHOWN), "dim"
 
 
 def _body(body: Body) -> str:

@@ -20,6 +20,7 @@ from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from storage.api import create_api, end_questions
 from storage.query import Limits
+from storage.session_tag import router as session_tag_router
 
 QUESTIONS_S = 5.0
 """At the end, a question under way has so long: the end does not wait for one that takes its time."""
@@ -55,6 +56,7 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
     log, body_limit = judging.emit_call_durably, chosen.ingress().body_limit
     app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))
+    app.include_router(session_tag_router)
     app.include_router(price_routes(prices, control))
     return app
 

@@ -26,7 +26,8 @@ CALLS: Mapping[str, str] = {
     "session_id": "`Helicone-Session-Id`.",
     "session_name": "`Helicone-Session-Name`.",
     "session_path": "`Helicone-Session-Path`.",
-    "properties": "`Helicone-Property-…` headers; keys are lower-case: `properties['feature']`.",
+    "properties": "`Helicone-Property-…` headers, and over them the newest value of each property given afterwards; keys are lower-case: "
+    "`properties['feature']`.",
     "prompt_id": "`Helicone-Prompt-Id`.",
     "prompt_version": "`Helicone-Prompt-Version`.",
     "prompt_inputs": "What was filled into the prompt, by name: `prompt_inputs['city']`.",
@@ -80,8 +81,8 @@ CALLS: Mapping[str, str] = {
     "error": "What went wrong, for people.",
     "source": "How the call reached Heliograph: `proxy`, `async_log`, `otlp`.",
     "amended_at": "When the row was put in the place of an earlier one. UTC; NULL for a row as first written.",
-    "scores": "The newest value of each score given to the call's request; empty when none was.",
-    "rating": "The newest rating given to the call's request; NULL when none was.",
+    "scores": "The newest value of each score given to the call's request, less those that were taken back; empty when none is left.",
+    "rating": "The newest rating given to the call's request; NULL when none was, or it was taken back.",
 }
 
 COST_HISTORY: Mapping[str, str] = {
@@ -109,12 +110,17 @@ BODIES: Mapping[str, str] = {
 
 FEEDBACK: Mapping[str, str] = {
     "feedback_id": "One act of giving feedback.",
-    "request_id": "The request it is about.",
-    "organization": "Whose request it is.",
+    "request_id": "The request it is about; NULL where it is about a session.",
+    "organization": "Whose request, or session, it is.",
     "given_at": "When it was given. UTC.",
-    "rating": "Good or bad; NULL when only scores or properties were given.",
-    "scores": "Named numbers.",
+    "rating": "Good or bad; NULL when it says nothing of that, or takes it back.",
+    "scores": "Named numbers; NULL takes a score back.",
     "properties": "Properties added after the call.",
+    "session_id": "The session it is about; NULL where it is about a request.",
+    "rating_retracted": "It takes the rating back that was given before.",
+    "comment": "What a person said beside the rating.",
+    "tag": "The session's tag; an empty one takes it back.",
+    "property_count": "How many properties it gives; NULL in rows of before there was this column. By it files are found that give none.",
 }
 
 DEAD_LETTERS: Mapping[str, str] = {

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
+from functools import partial
 from threading import Lock
 from urllib.parse import unquote
 
@@ -68,6 +69,10 @@ class QueryResult(Struct, frozen=True, kw_only=True):
     elapsed_ms: float
 
 
+COUNTS_PROPERTIES = "property_count"
+"""The column of `feedback` that tells of the map beside it."""
+
+
 class Snapshots:
     """The live files of the lake's tables, each as of its newest commit. May be used by several threads."""
 
@@ -110,17 +115,33 @@ class Snapshots:
 
 def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
     """The files of a snapshot of the table in `folder`, oldest day first. Blocks."""
-    added = snapshot.get_add_actions().column("path").to_pylist()
-    return tuple(sorted((live_file(folder, path) for path in added), key=lambda file: file.path))
+    added = pa.table(snapshot.get_add_actions())
+    paths, giving = added.column("path").to_pylist(), _may_give_properties(added)
+    return tuple(sorted(map(partial(live_file, folder), paths, giving), key=lambda file: file.path))
 
 
-def live_file(folder: str, path: str) -> LiveFile:
+def _may_give_properties(added: pa.Table) -> list[bool]:
+    """Of each file: not, where Delta's log says that all its rows count 0 of them. Of the maps themselves it says nothing."""
+    lacking, most = (_statistics(added, kind) for kind in ("null_count", "max"))
+    return [not (nulls == 0 and count == 0) for nulls, count in zip(lacking, most, strict=True)]
+
+
+def _statistics(added: pa.Table, kind: str) -> list[int | None]:
+    """Of each file, about the column that counts properties."""
+    told = added.column(kind).combine_chunks() if kind in added.schema.names else None
+    if told is None or told.type.get_field_index(COUNTS_PROPERTIES) < 0:
+        return [None] * added.num_rows
+    found: list[int | None] = told.field(COUNTS_PROPERTIES).to_pylist()
+    return found
+
+
+def live_file(folder: str, path: str, may_give_properties: bool = True) -> LiveFile:
     """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
 
     Not by the URI that delta-rs makes of both: that encodes the folder too, and a folder with a space in its name is then not found.
     """
     day = _DAY.match(path)
-    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None)
+    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None, may_give_properties)
 
 
 class Questions:

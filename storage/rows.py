@@ -244,12 +244,14 @@ BODY_GETTERS: Getters = {
 
 FEEDBACK_GETTERS: Getters = {
     "feedback_id": lambda event: event.feedback_id,
-    "request_id": lambda event: event.request_id,
+    "request_id": lambda event: event.request_id or None,
     "organization": lambda event: event.organization,
     "given_at": lambda event: event.given_at,
     "rating": lambda event: event.rating,
-    "scores": lambda event: _pairs(event.scores),
+    "scores": lambda event: _pairs(event.scores | dict.fromkeys(event.scores_retracted)),
     "properties": lambda event: _pairs(event.properties),
+    **_fields("session_id", "rating_retracted", "comment", "tag"),
+    "property_count": lambda event: len(event.properties),
     "day": lambda event: _day(event.given_at),
 }
 

@@ -8,7 +8,7 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
-VERSION = 5
+VERSION = 6
 VERSION_KEY = "heliograph.schema_version"
 
 TEXT = pa.string()
@@ -134,6 +134,11 @@ FEEDBACK = pa.schema(
         ("rating", pa.bool_()),
         ("scores", SCORES),
         ("properties", PROPERTIES),
+        ("session_id", TEXT),
+        ("rating_retracted", pa.bool_()),
+        ("comment", TEXT),
+        ("tag", TEXT),
+        ("property_count", pa.int32()),
         ("day", pa.date32()),
     ]
 )

@@ -1,8 +1,8 @@
 """The tables that people ask: `calls`, `bodies`, `feedback`, `dead_letters`, as SQL over the lake's live files.
 
 On disk facts are only appended; a view is what they say together. `calls` is the live rows without those that were amended, plus the newest
-amendment of each, joined with the newest rating and scores. It is built for the files there are: over days without amendments it is a plain
-scan, and the optimizer drops the joins that a question does not use.
+amendment of each, joined with the newest rating and scores, and the properties given afterwards. It is built for the files there are: over
+days without amendments it is a plain scan, and the optimizer drops the joins that a question does not use.
 """
 
 # ruff: noqa: S608 SQL is what this file makes; every text that goes into it passes `literal`
@@ -26,6 +26,8 @@ class LiveFile(Struct, frozen=True):
     path: str
     day: date | None = None
     """The day that all its rows are of."""
+    may_give_properties: bool = True
+    """Of feedback: whether a row of it gives any, as far as Delta's log tells."""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -134,12 +136,17 @@ def _calls_sql(sources: Sources, organization: Organization | None) -> str:
     feedback = sources["feedback"]
     if not feedback.files:
         return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
-    given = _given_sql(feedback, organization)
     keys = ("organization", "request_id") if organization is None else ("request_id",)
+    giving = any(file.may_give_properties for file in feedback.files)
+    judged = _judged_sql(_given_sql(feedback, organization), keys, properties=giving)
     return f"""
-        SELECT c.*, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
+        SELECT c.* {_LAID_OVER if giving else ""}, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
         FROM ({current}) c
-        LEFT JOIN ({_judged_sql(given, keys)}) f ON {" AND ".join(f"f.{key} = c.{key}" for key in keys)}"""
+        LEFT JOIN ({judged}) f ON {" AND ".join(f"f.{key} = c.{key}" for key in keys)}"""
+
+
+_LAID_OVER = "REPLACE (if(f.properties IS NULL, c.properties, map_concat(c.properties, f.properties)) AS properties)"
+"""Left out where no file gives any: then a question about properties needs no join."""
 
 
 def _given_sql(feedback: Source, organization: Organization | None) -> str:
@@ -154,16 +161,24 @@ def _given_sql(feedback: Source, organization: Organization | None) -> str:
     return f"SELECT * FROM ({given}) SEMI JOIN (VALUES ({literal(organization)})) own(organization) USING (organization)"
 
 
-def _judged_sql(given: str, keys: Sequence[str]) -> str:
-    """Of each request the newest rating, and the newest value of each score: later maps laid over earlier ones.
+def _judged_sql(given: str, keys: Sequence[str], *, properties: bool) -> str:
+    """Of each request the newest rating, and the newest value of each score and property: later maps laid over earlier ones.
 
+    What takes a rating back is the newest as well; a score that is NULL was taken back.
     One join, grouped by exactly what it is joined on: so the optimizer drops it where neither is asked for.
     """
+    more = f", {_laid_over_sql('properties')} AS properties" if properties else ""
     return f"""
         SELECT {", ".join(keys)},
-            arg_max(rating, {{given: given_at, id: feedback_id}}) AS rating,
-            list_reduce(list(scores ORDER BY given_at, feedback_id), lambda older, newer: map_concat(older, newer)) AS scores
+            arg_max_null(rating, {{given: given_at, id: feedback_id}}) FILTER (rating IS NOT NULL OR rating_retracted) AS rating,
+            map_from_entries(list_filter(map_entries({_laid_over_sql("scores")}), lambda score: score.value IS NOT NULL)) AS scores{more}
         FROM ({given}) GROUP BY {", ".join(keys)}"""
+
+
+def _laid_over_sql(column: str) -> str:
+    """The maps of a group as one. NULL where all are empty."""
+    ordered = f"list({column} ORDER BY given_at, feedback_id) FILTER (cardinality({column}) > 0)"
+    return f"list_reduce({ordered}, lambda older, newer: map_concat(older, newer))"
 
 
 def current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:

@@ -13,6 +13,7 @@ from eventlog.spill_state import SpillState
 from ingress.app import is_ours
 from ingress.async_log_routes import PATHS
 from ingress.directives import listed
+from ingress.feedback import LEGACY
 from ingress.telemetry import LOSSES, SPILL_LOSSES
 from tests.fakes.ingress import HOST, World, running
 from tests.fakes.memory_log import MemoryLog
@@ -30,6 +31,8 @@ OURS = {
     "health": (b"/healthz", (), True),
     "with a query": (b"/metrics?x=1", (), True),
     "longer": (b"/healthz/x", (), False),
+    "older feedback": (b"/v1/feedback", (), True),
+    "a session's feedback": (b"/v1/session/a%2Fb/feedback", (), True),
     "a call": (b"/v1/models", (), False),
     "a target is named": (b"/healthz", ((b"helicone-target-url", b"https://h"),), False),
     "a base is named": (b"/readyz", ((b"helicone-openai-api-base", b"https://h"),), False),
@@ -47,9 +50,19 @@ async def test_alive_ready_and_described() -> None:
         status, ready = await get(world, "/readyz")
         assert (status, json.loads(ready)["status"], json.loads(ready)["log"]) == (200, "ready", "taking")
         status, described = await get(world, "/openapi.json")
-        of_requests = {f"/v1/request/{{request_id}}/{what}" for what in ("feedback", "score")}
+        of_requests = {f"/v1/request/{{request_id}}/{what}" for what in ("feedback", "score", "property")}
+        of_sessions = {f"/v1/session/{{session_id}}/{what}" for what in ("feedback", "tag")}
         logs = {path.decode() for path in PATHS}
-        assert set(json.loads(described)["paths"]) == {"/healthz", "/readyz", "/metrics", "/v1/directives", *of_requests, *logs}
+        assert set(json.loads(described)["paths"]) == {
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/v1/directives",
+            *of_requests,
+            *of_sessions,
+            *LEGACY,
+            *logs,
+        }
         status, told = await get(world, "/v1/directives")
         assert (status, told) == (200, msgspec.json.encode({"headers": listed()}))
         assert (await get(world, "/docs"))[0] == 404

@@ -11,12 +11,12 @@ import pytest
 
 from eventlog.bodies import SMALL
 from eventlog.codec import Message, decode
-from eventlog.events import Body, Outcome, RequestReceived, ResponseCompleted
+from eventlog.events import Body, FeedbackGiven, Organization, Outcome, RequestId, RequestReceived, ResponseCompleted
 from eventlog.port import LogUnavailable
-from eventlog.topics import REQUESTS, RESPONSES, partition_of
+from eventlog.topics import FEEDBACK, REQUESTS, RESPONSES, partition_of
 from ingress.config import EmitterLimits
 from ingress.emitter import Emitter
-from tests.fakes.facts import facts
+from tests.fakes.facts import BEGAN, facts
 from tests.fakes.memory_log import MemoryLog
 
 QUICK = EmitterLimits(linger_s=0.005, patience_s=0.3)
@@ -282,6 +282,22 @@ async def test_partitions_by_number_or_by_topic(partitions: int | dict[str, int]
         emitter.emit(received(number))
     assert await emitter.drain(2)
     assert sorted(numbers(log)) == list(range(20))
+
+
+async def test_judgements_of_sessions_go_by_the_session() -> None:
+    log = MemoryLog(partitions=4)
+    emitter = Emitter(await log.writer(), 4, limits=QUICK)
+    for session in "abcdefgh":
+        given = FeedbackGiven(feedback_id=session, request_id=RequestId(""), session_id=session, given_at=BEGAN, rating=True)
+        assert await emitter.emit_durably(given)
+    went = {
+        event.session_id: partition
+        for partition in range(4)
+        for message in log.messages(FEEDBACK.name, partition)
+        for event in decode(FeedbackGiven, message)[0].events
+    }
+    assert went == {session: partition_of(Organization("default"), RequestId(session), 4) for session in "abcdefgh"}
+    assert len(set(went.values())) > 1
 
 
 async def test_later_events_go_by_the_partitions_that_the_cluster_turned_out_to_have() -> None:

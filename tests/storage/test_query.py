@@ -3,13 +3,19 @@
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eventlog.events import Organization
 from storage.config import StorageConfig
@@ -107,6 +113,41 @@ class TestAmendments:
         assert rows(questions, "SELECT call_id FROM calls WHERE created_at >= '2026-01-02'") == [("new",)]
 
 
+AT = datetime.fromisoformat("2026-01-03")
+
+
+class Act(NamedTuple):
+    """One act of judging a call."""
+
+    rating: bool | None
+    taken_back: bool
+    scores: dict[str, float | None]
+
+    def row(self, number: int) -> dict[str, Any]:
+        at = f"2026-01-03T00:00:0{number}Z"
+        said = {"rating": self.rating, "rating_retracted": self.taken_back, "scores": self.scores}
+        return {"feedback_id": f"f{number}", "request_id": "c0", "given_at": at, **said}
+
+
+def gives(request_id: str, day: int, properties: dict[str, str]) -> dict[str, Any]:
+    """Properties, as the sink writes them."""
+    given_at = f"2026-01-0{day}T00:00:00Z"
+    return {
+        "feedback_id": f"p{day}",
+        "request_id": request_id,
+        "given_at": given_at,
+        "properties": properties,
+        "property_count": len(properties),
+    }
+
+
+SCORES = st.dictionaries(st.sampled_from("ab"), st.one_of(st.none(), st.sampled_from([0.0, -1.5, 1e300])), max_size=2)
+ACTS = st.one_of(
+    st.builds(Act, st.none(), st.booleans(), SCORES),
+    st.builds(Act, st.booleans(), st.just(False), SCORES),
+)
+
+
 class TestFeedback:
     def test_the_newest_rating_and_score_of_each_name(self, world: SmallLake, questions: Questions) -> None:
         world.add("calls", *calls(2))
@@ -119,6 +160,79 @@ class TestFeedback:
         found = rows(questions, "SELECT call_id, rating, scores FROM calls ORDER BY 1")
         assert found == [("c0", False, [("a", 1.0), ("b", 3.0)]), ("c1", None, [])]
         assert rows(questions, "SELECT count(*) FROM feedback") == [(3,)]
+
+    def test_what_was_taken_back_is_gone_and_its_history_is_kept(self, world: SmallLake, questions: Questions) -> None:
+        world.add("calls", *calls(2))
+        given = [
+            {"feedback_id": "f1", "given_at": "2026-01-03T00:00:00Z", "rating": True, "scores": {"a": 1.0, "b": 1.0}},
+            {"feedback_id": "f2", "given_at": "2026-01-04T00:00:00Z", "rating_retracted": True, "scores": {"b": None}},
+        ]
+        world.add("feedback", *({"request_id": call} | each for call in ("c0", "c1") for each in given))
+        again = {"rating": False, "scores": {"b": 3}}
+        world.add("feedback", {"request_id": "c1", "feedback_id": "f3", "given_at": "2026-01-05T00:00:00Z", **again})
+        found = rows(questions, "SELECT call_id, rating, scores FROM calls ORDER BY 1")
+        assert found == [("c0", None, [("a", 1.0)]), ("c1", False, [("a", 1.0), ("b", 3.0)])]
+        told = "SELECT rating, rating_retracted, scores FROM feedback WHERE request_id = 'c0' ORDER BY given_at"
+        assert rows(questions, told) == [(True, None, [("a", 1.0), ("b", 1.0)]), (None, True, [("b", None)])]
+
+    def test_properties_given_afterwards_lie_over_the_calls_own(self, world: SmallLake, questions: Questions) -> None:
+        own = {"env": "prod", "ticket": "none"}
+        world.add("calls", *calls(3, properties=own))
+        world.add("feedback", {"feedback_id": "f", "request_id": "c2", "rating": True})
+        world.add("feedback", gives("c1", 4, {"ticket": "T-2"}), gives("c1", 3, {"ticket": "T-1", "by": "ann"}))
+        found = {call: dict(properties) for call, properties in rows(questions, "SELECT call_id, properties FROM calls")}
+        assert found == {"c0": own, "c1": {"env": "prod", "ticket": "T-2", "by": "ann"}, "c2": own}
+        assert rows(questions, "SELECT call_id, rating FROM calls WHERE properties['ticket'] = 'T-2'") == [("c1", None)]
+
+    def test_properties_that_another_organization_gives_are_not_joined(self, world: SmallLake, questions: Questions) -> None:
+        world.add("calls", *({"call_id": name, "organization": name, "request_id": "r"} for name in "ab"))
+        world.add("feedback", gives("r", 3, {"ticket": "T-1"}) | {"organization": "a"})
+        asked = "SELECT call_id, properties['ticket'] FROM calls ORDER BY 1"
+        assert rows(questions, asked) == [("a", "T-1"), ("b", None)]
+        assert [rows(questions, asked, organization=Organization(name)) for name in "ab"] == [[("a", "T-1")], [("b", None)]]
+
+    def test_feedback_of_an_earlier_version_counts(self, world: SmallLake, questions: Questions) -> None:
+        """Its files lack what came later, and do not tell which of them give properties."""
+        world.add("calls", *calls(2))
+        older = TABLES["feedback"].names[:7]
+        said = {"rating": True, "scores": [("a", 1.0)], "properties": [("by", "ann")]}
+        row = {"feedback_id": "f", "request_id": "c0", "organization": "default", "given_at": AT, **said}
+        fields = [TABLES["feedback"].field(name) for name in [*older, "day"]]
+        columns = pa.Table.from_pylist([row | {"day": date(2026, 1, 3)}], schema=pa.schema(fields))
+        write_deltalake(str(world.folder / "feedback"), columns, mode="append", schema_mode="merge")
+        asked = "SELECT call_id, rating, scores, properties FROM calls ORDER BY 1"
+        assert rows(questions, asked) == [("c0", True, [("a", 1.0)], [("by", "ann")]), ("c1", None, [], [])]
+        back = {"feedback_id": "g", "request_id": "c0", "given_at": "2026-01-04T00:00:00Z", "rating_retracted": True}
+        world.add("feedback", back)
+        assert rows(questions, asked)[0] == ("c0", None, [("a", 1.0)], [("by", "ann")])
+
+    def test_what_is_said_of_a_session_is_said_of_none_of_its_calls(self, world: SmallLake, questions: Questions) -> None:
+        world.add("calls", *calls(2, session_id="s"))
+        said = {"request_id": None, "session_id": "s", "given_at": "2026-01-03T00:00:00Z"}
+        world.add("feedback", {"feedback_id": "f1", "rating": True, **said}, {"feedback_id": "f2", "tag": "checkout", **said})
+        assert rows(questions, "SELECT DISTINCT rating, cardinality(scores) FROM calls") == [(None, 0)]
+        asked = "SELECT rating, tag FROM feedback WHERE session_id = 's' ORDER BY feedback_id"
+        assert rows(questions, asked) == [(True, None), (None, "checkout")]
+
+    @settings(max_examples=15, deadline=None)
+    @given(acts=st.lists(ACTS, min_size=1, max_size=6), data=st.data())
+    def test_the_newest_act_of_each_name_wins_in_any_order_of_arrival(self, acts: list[Act], data: st.DataObject) -> None:
+        rating: bool | None = None
+        scores: dict[str, float | None] = {}
+        for act in acts:
+            if act.rating is not None or act.taken_back:
+                rating = act.rating
+            scores |= act.scores
+        given_rows = [act.row(number) for number, act in enumerate(acts)]
+        with TemporaryDirectory() as folder:
+            made = SmallLake(Path(folder))
+            made.add("calls", *calls(1))
+            arrived = data.draw(st.permutations(given_rows))
+            made.add("feedback", *arrived[:3])
+            made.add("feedback", *arrived[3:])
+            with closing(Questions(made.lake)) as questions:
+                ((found, named),) = rows(questions, "SELECT rating, scores FROM calls")
+        assert (found, dict(named)) == (rating, {name: value for name, value in scores.items() if value is not None})
 
     def test_another_organization_of_the_same_request_id_is_not_rated(self, world: SmallLake, questions: Questions) -> None:
         world.add(
@@ -137,7 +251,7 @@ class TestPlans:
     def busy(self, world: SmallLake) -> SmallLake:
         world.add("calls", *({"call_id": f"c{day}", "created_at": f"2026-01-{day:02}T10:00:00Z"} for day in range(1, 8)))
         world.add("amendments", {"call_id": "c1", "revision": 1, "created_at": "2026-01-01T10:00:00Z"})
-        world.add("feedback", {"feedback_id": "f", "request_id": "c3", "rating": True, "given_at": "2026-01-03T00:00:00Z"})
+        world.add("feedback", gives("c3", 3, {}) | {"rating": True})
         return world
 
     def plan(self, questions: Questions, sql: str) -> str:
@@ -162,6 +276,18 @@ class TestPlans:
         assert plans["model"].upper().count("READ PARQUET") == 1
         assert "JOIN" not in plans["model"].upper()
         assert "JOIN" in plans["rating"].upper()
+
+    @pytest.mark.parametrize(("asked", "joins"), [("model", False), ("rating", True), ("properties['a']", True)])
+    def test_who_does_not_ask_for_properties_pays_for_none(self, busy: SmallLake, questions: Questions, asked: str, joins: bool) -> None:
+        busy.add("feedback", gives("c3", 4, {"a": "b"}))
+        plan = self.plan(questions, f"SELECT {asked}, sum(cost_usd) FROM calls WHERE created_at >= '2026-01-02' GROUP BY 1").upper()
+        assert ("JOIN" in plan) is joins
+        assert plan.count("READ PARQUET") == 1 + joins
+
+    def test_where_nobody_gave_properties_they_need_no_join(self, busy: SmallLake, questions: Questions) -> None:
+        plan = self.plan(questions, "SELECT properties['a'], sum(cost_usd) FROM calls WHERE created_at >= '2026-01-02' GROUP BY 1").upper()
+        assert plan.count("READ PARQUET") == 1
+        assert "JOIN" not in plan
 
     def test_a_rating_asks_for_one_join(self, busy: SmallLake, questions: Questions) -> None:
         plan = self.plan(questions, "SELECT rating FROM calls WHERE created_at >= '2026-01-02'")
@@ -222,6 +348,8 @@ class TestOrganizations:
         "SELECT count(*) FROM calls WHERE scores['secret'] > 4 AND error(map_keys(scores)::VARCHAR) IS NULL",
         "SELECT count(*) FROM calls WHERE scores['secret'] > 4.1 AND CASE WHEN rating THEN true ELSE error('secret') END",
         "SELECT count(*) FROM calls WHERE rating AND error(request_id) IS NULL",
+        "SELECT count(*) FROM calls WHERE CASE WHEN properties['given'] = 'secret' THEN error('secret') ELSE false END",
+        "SELECT count(*) FROM feedback WHERE error(comment) IS NULL",
         "SELECT count(*) FROM feedback WHERE error(map_keys(scores)::VARCHAR) IS NULL",
         "SELECT count(*) FROM bodies WHERE error(text) IS NULL",
         "SELECT count(*) FROM dead_letters WHERE error(dead_letters.error) IS NULL",
@@ -231,7 +359,8 @@ class TestOrganizations:
             "calls", *({"call_id": f"o{n}", "organization": "b", "user_id": "secret", "request_id": f"secret-{n}"} for n in range(3000))
         )
         two.add("calls", *({"call_id": f"m{n}", "organization": "a", "user_id": "1", "request_id": f"r{n}"} for n in range(3000)))
-        judged = {"scores": {"secret": 4.2}, "rating": False, "given_at": "2026-01-03T00:00:00Z"}
+        judged = {"scores": {"secret": 4.2}, "rating": False, "given_at": "2026-01-03T00:00:00Z", "comment": "secret"}
+        judged |= {"properties": {"given": "secret"}, "property_count": 1}
         two.add("feedback", *({"feedback_id": f"o{n}", "organization": "b", "request_id": f"secret-{n}", **judged} for n in range(9)))
         try:
             questions.ask(sql, organization=Organization("a"))

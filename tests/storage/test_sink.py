@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -96,9 +97,21 @@ async def test_feedback_and_dead_letters(tmp_path: Path) -> None:
         feedback_id="f", request_id=RequestId("r"), organization=Organization("o"), given_at=BEGAN, rating=True, scores={"a": 1}
     )
     letter = DeadLetter(topic="llm.responses.v1", partition=0, offset=3, reason="undecodable", error="bad", at=BEGAN)
-    await append(log, message_of(FEEDBACK, 0, BatchId("e", 1), [given]), message_of(DEAD_LETTERS, 0, BatchId("e", 7), [letter]))
+    about_session = {"request_id": RequestId(""), "session_id": "s", "tag": "t"}
+    later = msgspec.structs.replace(given, feedback_id="g", rating=None, scores={}, given_at=BEGAN + timedelta(seconds=1))
+    back = msgspec.structs.replace(later, rating_retracted=True, comment="no", scores_retracted=["a"], properties={"by": "ann"})
+    tagged = msgspec.structs.replace(later, given_at=BEGAN + timedelta(seconds=2), **about_session)
+    await append(
+        log, message_of(FEEDBACK, 0, BatchId("e", 1), [given, back, tagged]), message_of(DEAD_LETTERS, 0, BatchId("e", 7), [letter])
+    )
     await drain(log, lake)
-    assert lake.table("feedback").to_pyarrow_table().to_pylist()[0]["rating"] is True
+    columns = ["request_id", "session_id", "rating", "rating_retracted", "comment", "scores", "properties", "property_count", "tag"]
+    found = lake.table("feedback").to_pyarrow_table().sort_by("given_at").select(columns).to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        ("r", None, True, False, None, [("a", 1.0)], [], 0, None),
+        ("r", None, None, True, "no", [("a", None)], [("by", "ann")], 1, None),
+        (None, "s", None, False, None, [], [], 0, "t"),
+    ]
     assert lake.table("dead_letters").to_pyarrow_table().to_pylist()[0]["reason"] == "undecodable"
 
 
