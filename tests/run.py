@@ -1,4 +1,7 @@
-"""`make test`: every test, in runs side by side. Those that mostly wait, for Kafka or for whole Heliographs, tell of themselves last."""
+"""`make test`: every test but the docs' own, which are part of `make check`, in runs side by side.
+
+Those that mostly wait, for Kafka or for whole Heliographs, tell of themselves last.
+"""
 
 import contextlib
 import subprocess
@@ -7,6 +10,7 @@ import tempfile
 
 PYTEST = [sys.executable, "-m", "pytest"]
 WAITING = (("tests/kafka",), ("tests/spine", "tests/runtime"))
+CHECKED = "tests/docs"
 
 
 def main() -> int:
@@ -21,7 +25,7 @@ def main() -> int:
             for folders, said in zip(WAITING, told, strict=True)
         ]
         try:
-            others = subprocess.call([*PYTEST, *(f"--ignore={folder}" for folder in apart)])
+            others = subprocess.call([*PYTEST, *(f"--ignore={folder}" for folder in (*apart, CHECKED))])
             return next((code for code in (others, *(run.wait() for run in waiting)) if code), 0)
         except KeyboardInterrupt:
             return 130
