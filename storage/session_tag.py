@@ -1,7 +1,7 @@
 """A session's tag, answered as Helicone's API answers it: `{"data": the tag or null, "error": null}`."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["feedback"])
 
 
 @router.get("/v1/session/{session_id:path}/tag", responses=error_answers(401, 403, 503), summary="The tag of a session")
-async def session_tag(session_id: Session, request: Request) -> dict[str, str | None]:
+async def session_tag(session_id: Session, request: Request) -> dict[str, Any]:
     """The newest one; null where none was given, or it was taken back."""
     answer = await answered(request, SqlAsked(sql=_SQL, parameters=[session_id], organization=rows_for(request, "")), own=True)
     rows = json.loads(answer.body)["rows"]

@@ -21,7 +21,7 @@ REMEDIES = {
 }
 """Programs that some tests use, and how to get them. `@pytest.mark.needs("curl")` says that a test does."""
 
-hypothesis.settings.register_profile("any machine", deadline=None)  # one that is busy is slow, and nothing is wrong
+hypothesis.settings.register_profile("any machine", deadline=None, max_examples=50)  # a busy one is slow, and nothing is wrong
 hypothesis.settings.load_profile("any machine")
 
 CI = os.environ.get("CI", "").lower() == "true"
