@@ -27,7 +27,7 @@ from storage.refusal import Refusal, Refused
 from tests.fakes.small_lake import SmallLake, calls
 from tests.fakes.soak import lives
 
-TIGHT = Limits(timeout_s=0.5, at_once=1, memory_bytes=256 << 20)
+TIGHT = Limits(timeout_s=1.0, at_once=1, memory_bytes=256 << 20)
 ENDLESS = "SELECT count(*) FROM range(10_000_000_000) a, range(1_000_000) b"
 DEAF = "SELECT levenshtein(repeat('a', 1_000_000), repeat('b', 1_000_000))"
 """Nothing inside the engine stops it; it would run for hours."""
