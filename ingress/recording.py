@@ -109,11 +109,15 @@ _FORM_MODEL, _FORM_STREAM = (re.compile(_FORM_FIELD % name, re.IGNORECASE) for n
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
 
 
+def _begins_an_object(body: bytes | bytearray) -> bool:
+    return body[:1] == b"{" or body[:64].lstrip()[:1] == b"{"
+
+
 def asked_of(body: bytes | bytearray) -> Asked:
     """Model, stream and user of a JSON body; model and stream of a form, in which images and sound are sent. Never raises."""
     if body[:2] == b"--":
         return _asked_by_form(bytes(body[:_HEAD_SEARCHED]))
-    if body[:1] != b"{" and body[:64].lstrip()[:1] != b"{":
+    if not _begins_an_object(body):
         return NOT_SAID
     try:
         wanted = _wanted.decode(body)
@@ -352,7 +356,7 @@ class Recording:
     @property
     def _asked_in_json(self) -> bool:
         said = self.whole if self.copy is None else self.copy.head
-        return said is not None and bytes(said[:64]).lstrip()[:1] == b"{"
+        return said is not None and _begins_an_object(said)
 
     def _asked_once(self, outcome: Outcome) -> bool:
         """The provider was, as in most calls, and there was no other way."""

@@ -90,8 +90,8 @@ BROKE_OFF = "as last reported before the answer broke off: the rest of it is not
 
 def _marked(event: ResponseCompleted, reading: Reading) -> Reading:
     """What was counted of an answer that broke off is what had come when the provider last told it."""
-    ended = event.outcome is Outcome.COMPLETED and (reading.problem is None or reading.finish_reason is not None)
-    if ended or event.outcome is Outcome.PROVIDER_ERROR or reading.usage is None or reading.finish_reason is not None:
+    whole = reading.finish_reason is not None or (event.outcome is Outcome.COMPLETED and reading.problem is None)
+    if whole or event.outcome is Outcome.PROVIDER_ERROR or reading.usage is None:
         return reading
     return replace(reading, broke_off=BROKE_OFF)
 

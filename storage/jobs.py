@@ -18,11 +18,9 @@ from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
 from eventlog.events import PriceBasis, UsageSource
-from storage import schema
-from storage.engine import Engine, EngineLimits, literal
+from storage.engine import EngineLimits, literal
 from storage.lake import Lake
-from storage.query import live_files
-from storage.replacing import replaced
+from storage.replacing import changes_of, engine_of, replaced, source_of
 from storage.rows import COUNT_COLUMNS
 from storage.views import Source, current_calls_sql, scan_sql
 from storage.writing import append
@@ -115,9 +113,8 @@ def _change(about: About, values: Row) -> Change:
 def book_jobs(lake: Lake, today: date, now: datetime) -> int:
     """Books what was told of in the last days; how many rows that changed. Blocks. What another process writes too is left for later."""
     amendments = lake.table("amendments")
-    calls = Source(schema=schema.CALLS, files=live_files(lake.table("calls"), lake.uri_of("calls")))
-    amended = _since(Source(schema=schema.CALLS, files=live_files(amendments, lake.uri_of("amendments"))), today - LONGEST)
-    engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0])
+    calls, amended = source_of(lake, "calls"), _since(source_of(lake, "amendments", amendments), today - LONGEST)
+    engine = engine_of(lake, LIMITS)
     try:
         with engine.connection() as connection:
             works = _told_of(connection, current_calls_sql(_since(calls, today - RECENT), amended, None))
@@ -170,11 +167,6 @@ def _rows(connection: Any, sql: str) -> list[Row]:
 
 
 def _table(changes: Sequence[Change], now: datetime) -> pa.Table:
-    kinds = {field.name: field.type for field in schema.CALLS}
     columns: dict[str, list[Any]] = {name: [change.values[name] for change in changes] for name in changes[0].values}
-    columns |= {
-        "call_id": [change.call_id for change in changes],
-        "revision": [change.revision for change in changes],
-        "amended_at": [now] * len(changes),
-    }
-    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})
+    columns |= {"call_id": [change.call_id for change in changes], "revision": [change.revision for change in changes]}
+    return changes_of(columns, now)

@@ -2,12 +2,39 @@
 
 # ruff: noqa: S608 the names are those of declared columns
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
 import duckdb
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from storage import schema
+from storage.engine import Engine, EngineLimits
+from storage.lake import Lake
+from storage.query import live_files
+from storage.views import Source
 
 KEY = "call_id"
+
+
+def source_of(lake: Lake, name: str, snapshot: DeltaTable | None = None) -> Source:
+    """A table of calls as it is now, or as `snapshot` has it. Blocks."""
+    table = lake.table(name) if snapshot is None else snapshot
+    return Source(schema=schema.CALLS, files=live_files(table, lake.uri_of(name)))
+
+
+def engine_of(lake: Lake, limits: EngineLimits) -> Engine:
+    """One that reads the lake. Close it at the end."""
+    return Engine([lake.directory()], limits, None if lake.local else lake.filesystem()[0])
+
+
+def changes_of(columns: Mapping[str, Sequence[Any]], now: datetime) -> pa.Table:
+    """New values of some columns, `call_id` and `revision` among them, for `replaced`."""
+    kinds = {field.name: field.type for field in schema.CALLS}
+    dated = {**columns, "amended_at": [now] * len(columns[KEY])}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in dated.items()})
 
 
 def replaced(connection: duckdb.DuckDBPyConnection, current: str, changes: pa.Table) -> pa.Table:

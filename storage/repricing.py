@@ -19,11 +19,9 @@ from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
 from eventlog.events import PriceBasis
-from storage import schema
 from storage.engine import Engine, EngineLimits, literal
 from storage.lake import Lake
-from storage.query import live_files
-from storage.replacing import replaced
+from storage.replacing import changes_of, engine_of, replaced, source_of
 from storage.rows import COUNT_COLUMNS
 from storage.views import Source, current_calls_sql
 from storage.writing import append
@@ -78,7 +76,7 @@ class Repricing:
 
     def __init__(self, lake: Lake, chosen: Chosen) -> None:
         self._lake, self._chosen = lake, chosen
-        self._engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0])
+        self._engine = engine_of(lake, LIMITS)
 
     def close(self) -> None:
         self._engine.close()
@@ -107,8 +105,7 @@ class Day:
     def __init__(self, lake: Lake, engine: Engine, chosen: Chosen, day: date) -> None:
         self._engine, self._day = engine, day
         self._amendments: DeltaTable = lake.table("amendments")
-        live = Source(schema=schema.CALLS, files=live_files(lake.table("calls"), lake.uri_of("calls")))
-        amended = Source(schema=schema.CALLS, files=live_files(self._amendments, lake.uri_of("amendments")))
+        live, amended = source_of(lake, "calls"), source_of(lake, "amendments", self._amendments)
         self._whole = current_calls_sql(live, amended, None)
         self._current = current_calls_sql(_of(live, day), _of(amended, day), None)
         self._condition = " AND ".join(_conditions(chosen))
@@ -162,7 +159,6 @@ def _time(at: datetime) -> str:
 
 
 def _table(changes: Sequence[Change], now: datetime) -> pa.Table:
-    kinds = {field.name: field.type for field in schema.CALLS}
     columns: dict[str, list[Any]] = {
         "call_id": [change.call_id for change in changes],
         "revision": [change.revision for change in changes],
@@ -171,6 +167,5 @@ def _table(changes: Sequence[Change], now: datetime) -> pa.Table:
         "price_source": [change.source for change in changes],
         "price_basis": [change.basis.value for change in changes],
         "rates": [list(change.rates.items()) for change in changes],
-        "amended_at": [now] * len(changes),
     }
-    return pa.table({name: pa.array(values, kinds[name]) for name, values in columns.items()})
+    return changes_of(columns, now)

@@ -116,6 +116,7 @@ def _flag_in(head: str) -> bool | None:
 
 
 def _reading(response: Plain) -> Reading:
+    stated = stated_cost(response.usage)
     web, files = _web_searches(response), _items(response, "file_search_call")
     usage, refused = or_refused(responses_usage, response.usage, web_searches=web, file_searches=files)
     return Reading(
@@ -125,8 +126,8 @@ def _reading(response: Plain) -> Reading:
         problem=problem_of(response.error) or problem_of(response.detail) or _bare_message(response),
         context=context_of(response.service_tier),
         job=word(response.id) if response.background is True else None,
-        stated_cost=stated_cost(response.usage),
-        stated_absurd=states_a_cost(response.usage) and stated_cost(response.usage) is None,
+        stated_cost=stated,
+        stated_absurd=stated is None and states_a_cost(response.usage),
         elsewhere=BILLED_LATER if response.background is True and response.usage is None and word(response.status) in RUNNING else None,
         unpriced=CONTAINER if _items(response, "code_interpreter_call") else None,
         refused=refused,
