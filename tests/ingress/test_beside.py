@@ -1,5 +1,6 @@
 """Large bodies, worked on beside the event loop."""
 
+import asyncio
 import json
 import threading
 from typing import Any
@@ -10,6 +11,8 @@ from ingress import asking, recording, targets
 from ingress.beside import LARGE, beside
 from ingress.cache_store import SharedCache
 from tests.fakes.ingress import running, status_of
+from tests.fakes.provider import sized
+from tests.fakes.raw_server import Peer
 
 
 @pytest.mark.parametrize(("size", "elsewhere"), [(0, False), (LARGE - 1, False), (LARGE, True)])
@@ -48,9 +51,15 @@ async def test_no_other_call_waits_for(
         seen.append(threading.get_ident() != here)
         return work(*args, **named)
 
+    async def once_seen(peer: Peer, request: bytes) -> None:
+        """A provider never so quick that its answer is there before the request has passed."""
+        while not seen:
+            await asyncio.sleep(0.005)
+        await sized()(peer, request)
+
     monkeypatch.setattr(module, name, watched)
     body = json.dumps({"stream": True, "messages": [{"role": "user", "content": "x" * (LARGE if large else 0)}]}).encode()
-    async with running(cache=cache) as world:
+    async with running(once_seen, cache=cache) as world:
         said = header.replace("URL", world.provider.url).encode() + b"\r\n"
         assert status_of(await world.post(body=body, headers=said)) == 200
         await world.requests()

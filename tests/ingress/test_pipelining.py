@@ -94,9 +94,17 @@ async def test_a_refusal_in_the_middle_of_a_stream_waits_for_its_end() -> None:
 
 async def test_a_body_that_cannot_be_read_on_ends_its_own_call() -> None:
     async with running() as world:
-        answer = await world.talk(GET + CHUNKED, b"2\r\n{}\r\nzz\r\n")
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(GET + CHUNKED)
+        async with asyncio.timeout(5):
+            answer = await reader.readuntil(ANSWER)
+            while not any(b"POST" in peer.received for peer in world.provider.peers):  # the second call is under way
+                await asyncio.sleep(0.005)
+            writer.write(b"2\r\n{}\r\nzz\r\n")
+            answer += await reader.read()
+        writer.close()
         first, second = await world.responses(2)
-    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"200", b"400"]
+    assert [answer[:3] for answer in answers_in(answer)] == [b"200", b"400"]
     assert (first.outcome, second.outcome) == (Outcome.COMPLETED, Outcome.INTERRUPTED_BY_CLIENT)
 
 
@@ -113,4 +121,4 @@ async def test_one_slow_answer_does_not_lose_the_rest_of_a_pipelined_head() -> N
             answer = await reader.read()
         writer.close()
     assert answer.count(ANSWER) == 3
-    assert b"408" not in answer
+    assert len(answers_in(answer)) == 3
