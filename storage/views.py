@@ -7,7 +7,7 @@ days without amendments it is a plain scan, and the optimizer drops the joins th
 
 # ruff: noqa: S608 SQL is what this file makes; every text that goes into it passes `literal`
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -100,9 +100,12 @@ PARTITION = "day"
 """In the path of a file, not in it."""
 
 
-def scan_sql(source: Source, files: Iterable[LiveFile], organization: Organization | None) -> str:
-    """The rows of some of a table's files; typed and empty when there are none. Columns that an older file lacks are NULL."""
-    paths = ", ".join(literal(file.path) for file in files)
+def scan_sql(source: Source, files: Sequence[LiveFile], organization: Organization | None) -> str:
+    """The rows of some of a table's files; typed and empty when there are none. Columns that an older file lacks are NULL.
+
+    The newest file comes first: a question for the newest rows then has them early, and the scan passes over the rest.
+    """
+    paths = ", ".join(literal(file.path) for file in reversed(files))
     declared = [(field.name, duckdb_type(field.type)) for field in source.schema if field.name != PARTITION]
     if not paths:
         nulls = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in declared)
