@@ -20,6 +20,8 @@ from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from storage.api import create_api, end_questions
 from storage.query import Limits
+from storage.rest.links import Links
+from storage.rest.routes import router as rest_router
 from storage.session_tag import router as session_tag_router
 
 QUESTIONS_S = 5.0
@@ -57,6 +59,9 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     log, body_limit = judging.emit_call_durably, chosen.ingress().body_limit
     app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))
     app.include_router(session_tag_router)
+    secret = chosen.vault_secret
+    app.state.links = Links(None if secret is None else secret.get_secret_value(), public_url=chosen.public_url)
+    app.include_router(rest_router)
     app.include_router(price_routes(prices, control))
     return app
 

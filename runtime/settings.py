@@ -242,7 +242,13 @@ class Settings(BaseSettings):
         "kept. Unset: open until there is a first key, then required; beyond this machine, a first key must be there.",
     )
     vault_secret: SecretStr | None = Field(
-        None, description="By which providers' keys are sealed that `heliograph provider-keys` keeps; the same for every ingress."
+        None,
+        description="By which providers' keys are sealed that `heliograph provider-keys` keeps, the same for every ingress; and links are "
+        "signed that open a call's bodies for a day. Without it links end with the process that made them.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Where others find the query port, for links in answers: `https://llm.example`. Unset: as each request found it.",
     )
     api_key: SecretStr | None = Field(None, description="The Heliograph key that `heliograph query` asks with.")
     durability: Durability = Field(

@@ -141,7 +141,7 @@ def _calls_sql(sources: Sources, organization: Organization | None) -> str:
         return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
     keys = ("organization", "request_id") if organization is None else ("request_id",)
     giving = any(file.may_give_properties for file in feedback.files)
-    judged = _judged_sql(_given_sql(feedback, organization), keys, properties=giving)
+    judged = judged_sql(_given_sql(feedback, organization), keys, properties=giving)
     return f"""
         SELECT c.* {_LAID_OVER if giving else ""}, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
         FROM ({current}) c
@@ -164,7 +164,7 @@ def _given_sql(feedback: Source, organization: Organization | None) -> str:
     return f"SELECT * FROM ({given}) SEMI JOIN (VALUES ({literal(organization)})) own(organization) USING (organization)"
 
 
-def _judged_sql(given: str, keys: Sequence[str], *, properties: bool) -> str:
+def judged_sql(given: str, keys: Sequence[str], *, properties: bool) -> str:
     """Of each request the newest rating, and the newest value of each score and property: later maps laid over earlier ones.
 
     What takes a rating back is the newest as well; a score that is NULL was taken back.

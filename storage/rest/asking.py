@@ -1,0 +1,26 @@
+"""A question of this API, asked of the lake for whoever sent the request."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Request
+
+from eventlog.events import Organization
+from storage.api import answered, rows_for
+from storage.asked import SqlAsked
+from storage.rest.sql import Sql
+
+Row = Mapping[str, Any]
+
+
+async def rows(request: Request, question: Sql, *, organization: Organization | None) -> list[Row]:
+    """The rows, as JSON has them. Raises Refused."""
+    asked = SqlAsked(sql=question.text, parameters=list(question.values), organization=organization)
+    found = json.loads((await answered(request, asked)).body)
+    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+
+
+def asker(request: Request) -> Organization | None:
+    """Whose rows the caller is answered from. Raises Refused."""
+    return rows_for(request, "")
