@@ -1,12 +1,15 @@
 """What the endpoints here are sent, where several are sent the same."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from storage.rest.fields import OF_A_CALL, Keyed
 from storage.rest.fields import Field as Column
-from storage.rest.filter_tree import OPERATORS, Operator
+from storage.rest.filter_sql import condition
+from storage.rest.filter_tree import OPERATORS, Operator, instant, read
+from storage.rest.sql import Sql, all_of, time, value
 
 _PATHS = f"Tables: {', '.join(OF_A_CALL)}. Operators: {', '.join(list(Operator)[:10])}."
 
@@ -60,5 +63,57 @@ def nullable(kind: str, **schema: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": kind, "nullable": True, **schema})
 
 
+class TimeFilter(Body):
+    """From the one instant on, and before the other; ISO 8601, without a zone in UTC."""
+
+    start: Annotated[str | None, nullable("string", format="date-time")] = None
+    end: Annotated[str | None, nullable("string", format="date-time")] = None
+
+
 class Filtered(Body):
-    filter: Filter = Field(default="all")
+    """Calls of a filter, in a span of time."""
+
+    filter: Filter = "all"
+    time_filter: TimeFilter = Field(default=TimeFilter(), alias="timeFilter")
+
+    def where(self) -> Sql:
+        """The condition that a call must meet. Raises BadFilter."""
+        return all_of([within(self.time_filter), condition(read(self.filter, OF_A_CALL))])
+
+
+def within(span: TimeFilter, column: str = "created_at") -> Sql:
+    """Raises BadFilter."""
+    bounds = (("start", ">=", span.start), ("end", "<", span.end))
+    return all_of(f"{column} {sign} " + time(instant(said, f"timeFilter.{name}")) for name, sign, said in bounds if said is not None)
+
+
+class Increment(StrEnum):
+    """How wide the steps of a series are; weeks begin on Monday."""
+
+    MINUTE = "min"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+UNITS = {each: "minute" if each is Increment.MINUTE else each.value for each in Increment}
+
+
+class OverTime(Filtered):
+    """Such calls, step by step."""
+
+    increment: Increment = Field(default=Increment.HOUR, alias="dbIncrement")
+    behind: int = Field(
+        default=0,
+        alias="timeZoneDifference",
+        ge=-1440,
+        le=1440,
+        description="Minutes that the clock whose days are meant is behind UTC, as JavaScript's `getTimezoneOffset()` tells them.",
+    )
+
+    def step(self) -> Sql:
+        """When the step began that a call is in, UTC."""
+        behind = "to_minutes(" + value(self.behind) + ")"
+        return f"date_trunc('{UNITS[self.increment]}', created_at - " + behind + ") + " + behind

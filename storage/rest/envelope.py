@@ -8,12 +8,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-from fastapi import HTTPException, Request, Response
+import structlog
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from storage.refusal import Refused
 from storage.rest.filter_tree import BadFilter
+
+log = structlog.get_logger()
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -68,8 +72,15 @@ class Enveloped(APIRoute):
 _UNREADABLE = "The body cannot be read as JSON: it is no UTF-8, nested too deeply, or holds a number of too many digits."
 
 
+OURS = frozenset({"invalid_sql", "invalid_parameters", "forbidden_function"})
+"""The statement was made here: when the engine does not take it, the fault is not the caller's."""
+
+
 def _refused(error: Refused) -> Response:
     refusal = error.refusal
+    if refusal.code in OURS:
+        log.error("rest_question_refused", code=refusal.code, error=refusal.message)
+        return failed("Heliograph failed to answer; the server's log says why.", 500)
     message = f"{refusal.message} {refusal.fix}"
     if refusal.status == 401:
         return failed(message, 401, trace="isAuthenticated.error")

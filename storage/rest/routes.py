@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from storage.rest import requests
+from storage.rest import metrics, properties, requests, sessions, users
 
 router = APIRouter()
-router.include_router(requests.router)
+for each in (requests, sessions, users, properties, metrics):
+    router.include_router(each.router)
