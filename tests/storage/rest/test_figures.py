@@ -134,7 +134,9 @@ FIGURES: dict[str, tuple[str, Any, Any]] = {
         "session_duration": [bar(0, 0, 1)],
         "session_cost": [bar(0.3, 0.3, 1)],
         "average": {
-            "session_count": [{"average": 1.5}], "session_duration": [{"average": 900.0}], "session_cost": [{"average": pytest.approx(0.65)}],
+            "session_count": [{"average": 1.5}],
+            "session_duration": [{"average": 900.0}],
+            "session_cost": [{"average": pytest.approx(0.65)}],
         },
     }),
     "users' use": ("user/query", {}, [
