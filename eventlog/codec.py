@@ -16,6 +16,8 @@ from eventlog.topics import Topic
 
 CONTENT_TYPE = "application/x-ndjson"
 
+_OF_CLIENTS = "client-"
+
 E = TypeVar("E", bound=Event)
 
 Positions = Mapping[tuple[str, int], int]
@@ -30,8 +32,8 @@ _decoders: dict[type, msgspec.json.Decoder[Any]] = {
 class BatchId(Struct, frozen=True, order=True):
     """Who made a batch, and the how-many-eth it is on its topic and partition.
 
-    `epoch` is 32 hex digits drawn by one run of one process; `sequence` counts from 1, densely, per topic and partition. A stage that maps
-    batches gives each the id of the batch it came from.
+    `epoch` is 32 hex digits drawn by one run of one process; `sequence` counts from 1, densely, per topic and partition, unless the batch
+    is `sparse`. A stage that maps batches gives each the id of the batch it came from.
     """
 
     epoch: str
@@ -52,6 +54,17 @@ class BatchId(Struct, frozen=True, order=True):
         if not epoch or not _is_count(sequence):
             raise ValueError(f"batch-id must be <epoch>/<sequence>, got {text[:80]!r}")
         return cls(epoch, int(sequence))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether numbers may be left out: a client counts all its batches, and not each has something for every partition."""
+        return self.epoch.startswith(_OF_CLIENTS)
+
+    @classmethod
+    def of_client(cls, organization: str, epoch: str, sequence: int) -> "BatchId":
+        """For a batch that a client numbers itself. No client can name an epoch of ours, or of another organization."""
+        named = hashlib.blake2b(f"{organization}\0{epoch}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return cls(f"{_OF_CLIENTS}{named}", sequence)
 
     @classmethod
     def of_place(cls, identity: str, partition: int, offset: int) -> "BatchId":

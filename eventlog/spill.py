@@ -94,6 +94,18 @@ class SpillingWriter:
             if left:
                 await self._spill(left)
 
+    async def append_straight(self, messages: Sequence[Message]) -> None:
+        """Durable in the log itself on return: neither spilled, nor ahead of what is. Raises LogUnavailable, UnknownTopic, MessageTooLarge.
+
+        For batches whose maker offers them again: those behind them may go to another ingress, whose log is not away.
+        """
+        if self._closed:
+            raise RuntimeError("the writer is closed")
+        async with self._turn:
+            if self._since is not None:
+                raise LogUnavailable("the log is away, and what was spilled goes first")
+            await self._live.append(messages)
+
     async def close(self) -> None:
         """What is spilled stays. Closing again does nothing."""
         if self._closed:

@@ -86,7 +86,7 @@ class Ingress:
         self.telemetry = telemetry
         routes = _our_routes(config, emitter, telemetry, spill)
         routes.include_router(feedback_routes(emitter.emit_durably, admission, now))
-        log = proxy.redactor.emit_call_durably
+        log = proxy.redactor.emit_calls_durably
         routes.include_router(async_log_routes(log, admission, now, body_limit=config.body_limit))
         self.asgi: Asgi = routes
 

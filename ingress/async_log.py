@@ -54,6 +54,7 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-
 _LONE = b"\\ufffd"
 _NEXT = re.compile(r"[^\s,]")
 _scan = json.JSONDecoder().raw_decode
+_STEPS = frozenset(Step)
 _DIGITS = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 
 
@@ -90,6 +91,7 @@ class Times(Struct, frozen=True):
     began: float
     ended: float
     ttft_ms: float | None = None
+    told: bool = True
 
 
 class Logged(Struct, frozen=True, kw_only=True):
@@ -309,7 +311,7 @@ def status_of(raw: Raw, path: str) -> int:
 
 def _times(raw: Raw, now: float) -> Times:
     if said(raw) is None:
-        return Times(now, now)
+        return Times(now, now, told=False)
     timing = _struct(_Timing, bytes(raw), "timing")
     began = instant_of(required(timing.startTime, "timing.startTime"), "timing.startTime", now)
     ended = instant_of(required(timing.endTime, "timing.endTime"), "timing.endTime", now)
@@ -411,7 +413,7 @@ def _header_text(raw: Raw, path: str) -> bytes:
 def _step(asked: bytes) -> tuple[Step | None, str | None]:
     told = _struct(_Step, asked, "providerRequest.json")
     kind = _words(told.type)
-    if kind not in set(Step):
+    if kind not in _STEPS:
         return None, None
     step = Step(kind)
     return step, _words({Step.TOOL: told.toolName, Step.DATA: told.name}.get(step, Raw()))

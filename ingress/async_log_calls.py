@@ -1,7 +1,7 @@
 """From what is posted to the two events of a call: whose it is, what is asked for by its headers, and how an error is told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -10,7 +10,8 @@ from fastapi import Request, Response
 from msgspec import Struct
 
 from eventlog.admission import Admission
-from eventlog.events import RequestReceived, ResponseCompleted
+from eventlog.codec import BatchId
+from eventlog.events import RequestId
 from eventlog.keys import Caller, Scope
 from ingress.async_log import BODY_BYTES, BadLog, Headers, Logged, Refused, TooLong, parse_log
 from ingress.async_log_events import events_of
@@ -18,11 +19,12 @@ from ingress.beside import beside
 from ingress.decoding import Undecodable, decoders_of
 from ingress.directives import PREFIX, STRIPE_CUSTOMER, Directives, parse_directives, text_of, with_defaults, with_property
 from ingress.errors import BadDirective
-from ingress.recording import CallIds
+from ingress.recording import CallIds, call_id_of
+from ingress.redactor import Pair
 from ingress.secrets import presented
 
-Log = Callable[[RequestReceived, ResponseCompleted], Awaitable[bool]]
-"""Brings a call onto durable ground. False: it could not now."""
+Log = Callable[[Sequence[Pair], BatchId | None], Awaitable[bool]]
+"""Brings calls onto durable ground; by the number that their client gave them, where it did. False: it could not now. Raises TooMuch."""
 Parse = Callable[[bytes, Headers, float], Logged]
 
 
@@ -51,9 +53,14 @@ class Door(Struct, frozen=True):
 
 
 class Call(NamedTuple):
-    received: RequestReceived
-    completed: ResponseCompleted
+    """What was posted, as it goes to the log."""
+
+    events: Pair
     warning: str | None
+
+    @property
+    def request_id(self) -> RequestId:
+        return self.events[1].call.request_id
 
 
 class Logging:
@@ -71,22 +78,27 @@ class Logging:
         elif not shown and not self._admission.open:
             raise Refused(401, "Unauthorized")
 
-    async def events_of(self, body: bytes, headers: Headers, door: Door) -> Call:
-        """Raises NotAdmitted, BadLog and TooLong."""
-        logged = await beside(len(body), door.parse, body, headers, self._clock())
-        caller = self._admission.known_caller(presented(logged.headers), Scope.WRITE)
+    def caller_of(self, headers: Headers) -> Caller:
+        """Raises NotAdmitted."""
+        return self._admission.known_caller(presented(headers), Scope.WRITE)
+
+    async def call_of(self, body: bytes, headers: Headers, door: Door, chance: str | None = None) -> Call:
+        """Both events of the call. `chance`: 19 hex digits for its id, where it is to have the same one again.
+
+        Raises NotAdmitted, BadLog and TooLong.
+        """
+        return await beside(len(body), self._call_of, body, headers, door, chance)
+
+    def _call_of(self, body: bytes, headers: Headers, door: Door, chance: str | None) -> Call:
+        logged = door.parse(body, headers, self._clock())
+        caller = self.caller_of(logged.headers)
         directives = _directives(logged, caller)
-        received, completed = await beside(
-            len(body),
-            events_of,
-            logged,
-            directives,
-            organization=caller.organization,
-            call_id=self._ids.draw(logged.times.began),
-            provider=door.provider,
-            body_limit=self._body_limit,
-        )
-        return Call(received, completed, directives.warning)
+        if chance is not None and not logged.times.told:
+            raise BadLog("timing", "is required in a batch that has a number: a call is known again by it")
+        call_id = self._ids.draw(logged.times.began) if chance is None else call_id_of(logged.times.began, chance)
+        organization, provider = caller.organization, door.provider
+        events = events_of(logged, directives, organization=organization, call_id=call_id, provider=provider, body_limit=self._body_limit)
+        return Call(events, directives.warning)
 
 
 def _directives(logged: Logged, caller: Caller) -> Directives:

@@ -82,16 +82,16 @@ async def _take(logging: Logging, door: Door, request: Request) -> Response:
     headers = request.headers.raw
     try:
         logging.check_first(headers)
-        call = await logging.events_of(await body_of(request), headers, door)
+        call = await logging.call_of(await body_of(request), headers, door)
     except NotAdmitted as refusal:
         return answer(door, refusal.status, str(refusal), trace=refusal.code)
     except Refused as refusal:
         return Response(str(refusal), refusal.status, media_type="text/plain")
     except BadLog as error:
         return answer(door, 400, f"{error.field} {error}", field=error.field)
-    if not await logging.log(call.received, call.completed):
+    if not await logging.log([call.events], None):
         return answer(door, 503, NOT_NOW)
-    told = {"helicone-id": call.completed.call.request_id} | ({} if call.warning is None else {"helicone-warning": _plain(call.warning)})
+    told = {"helicone-id": call.request_id} | ({} if call.warning is None else {"helicone-warning": _plain(call.warning)})
     return Response("ok" if door.told is Told.WORKER else None, 200, told, media_type="text/plain")
 
 

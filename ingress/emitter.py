@@ -21,6 +21,8 @@ from eventlog.port import LogUnavailable, LogWriter
 from eventlog.topics import FEEDBACK, REQUESTS, RESPONSES, partition_of
 from ingress.config import EmitterLimits
 from ingress.lanes import Lane, Taken
+from ingress.numbered import Append, append_numbered
+from ingress.numbered import Event as Numberable
 from ingress.telemetry import Telemetry
 
 log = structlog.get_logger()
@@ -58,8 +60,11 @@ class Emitter:
         *,
         limits: EmitterLimits | None = None,
         telemetry: Telemetry | None = None,
+        straight: Append | None = None,
     ) -> None:
+        """`straight` appends to the log itself, where `writer` has other ground in front of it."""
         self._writer = writer
+        self._straight = straight or writer.append
         self._partitions = partitions
         self.epoch = epoch or urandom(16).hex()
         self._limits = limits or EmitterLimits()
@@ -97,6 +102,27 @@ class Emitter:
                 return await taken
         except TimeoutError:
             return False
+
+    async def emit_all_durably(self, events: Sequence[Emitted]) -> bool:
+        """Takes all of them and waits until the log has them. False when it does not take all now; they then still wait their turn."""
+        lanes = {id(lane): lane for lane in map(self._take, events) if lane is not None}
+        if not lanes or self._failing:
+            return False
+        taken = [lane.watch_last() for lane in lanes.values()]
+        self._send_now()
+        try:
+            async with asyncio.timeout(self._limits.patience_s):
+                return all(await asyncio.gather(*taken))
+        except TimeoutError:
+            return False
+
+    async def append_numbered(self, batch: BatchId, events: Sequence[Numberable]) -> bool:
+        """Whether the log itself has the batch of a client, by the client's number. Raises TooMuch."""
+        taken = await append_numbered(self._straight, batch, events, self._partitions, self._limits.event_bytes)
+        if taken:
+            for topic, kind in ((REQUESTS.name, RequestReceived), (RESPONSES.name, ResponseCompleted)):
+                self._telemetry.events_emitted(topic, sum(isinstance(event, kind) for event in events))
+        return taken
 
     async def drain(self, timeout: float) -> bool:
         """Sends what waits. False when some of it could not be sent within `timeout` seconds: that much is lost, and counted."""

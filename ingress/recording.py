@@ -80,8 +80,13 @@ class CallIds:
         if begin + _DIGITS > _POOL:
             self._pool, begin = urandom(_POOL // 2).hex(), 0
         self._next = begin + _DIGITS
-        chance, time = self._pool[begin : begin + _DIGITS], f"{int(now * 1000) & 0xFFFF_FFFF_FFFF:012x}"
-        return CallId(f"{time[:8]}-{time[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}")
+        return call_id_of(now, self._pool[begin : begin + _DIGITS])
+
+
+def call_id_of(now: float, chance: str) -> CallId:
+    """`now` in seconds since 1970; `chance`: 19 hex digits."""
+    time = f"{int(now * 1000) & 0xFFFF_FFFF_FFFF:012x}"
+    return CallId(f"{time[:8]}-{time[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}")
 
 
 class _Wanted(Struct):

@@ -7,13 +7,14 @@ counted, never stored; the event goes on without it.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from eventlog.codec import BatchId
 from eventlog.events import Body, Organization, RequestReceived, ResponseCompleted
 from eventlog.redaction import Redaction, Unheard
 from ingress.budget import SLOW, Budget, GivenUp, seconds_for
@@ -30,6 +31,8 @@ Said = Redaction | Unheard | None
 RedactionFor = Callable[[Organization], Said]
 """The rule of an organization, where it has one."""
 Event = RequestReceived | ResponseCompleted
+Pair = tuple[RequestReceived, ResponseCompleted]
+"""Both events of a call."""
 
 LIGHT, LOOKED_AT = 2 << 10, 16 << 10
 """Bytes of a body that are searched at once; and that are looked at, whether a search is needed."""
@@ -121,11 +124,27 @@ class Redactor:
         await asyncio.wait([searching])
         return await asyncio.shield(written[0]) if written else False
 
-    async def emit_call_durably(self, received: RequestReceived, completed: ResponseCompleted) -> bool:
-        """Takes both events of a call that is told of afterwards, and waits until the log has them. False when it takes neither, or one."""
-        told = Told(received.call.organization)
-        taken = await asyncio.gather(self.emit_durably(told, received), self.emit_durably(told, completed))
-        return all(taken)
+    async def emit_calls_durably(self, calls: Sequence[Pair], batch: BatchId | None = None) -> bool:
+        """Takes calls that are told of afterwards, and waits until the log has them all. False when it does not take them all now.
+
+        `batch`: the client numbers them, and offers them again. Raises TooMuch.
+        """
+        ready: list[Event] = []
+        for call in calls:
+            await self._redact(call, ready)
+        return await (self._emitter.emit_all_durably(ready) if batch is None else self._emitter.append_numbered(batch, ready))
+
+    async def _redact(self, call: Pair, ready: list[Event]) -> None:
+        """Adds its events as they are stored."""
+        told = Told(call[0].call.organization)
+        redaction = self._redaction_for(told.organization)
+        for event in call:
+            if self._as_it_is(told, redaction):
+                ready.append(event)
+            elif (found := self._at_once(told, event, redaction)) is not None:
+                ready.append(found)
+            else:
+                await asyncio.wait([self._begin(told, event, redaction, ready.append, patience_s=PATIENCE_S)])
 
     def _write(self, ready: Event) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(self._emitter.emit_durably(ready))

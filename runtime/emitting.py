@@ -1,15 +1,17 @@
 """Where what enters goes: an emitter over the log that the settings mean."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from eventlog.codec import BatchId
 from eventlog.embedded import EmbeddedLog
-from eventlog.events import FeedbackGiven, RequestReceived, ResponseCompleted
+from eventlog.events import FeedbackGiven
 from eventlog.kafka_spill import open_ground
 from eventlog.port import LogUnavailable
 from eventlog.spill import SpillingWriter
 from ingress.emitter import Emitter
-from ingress.redactor import RedactionFor, Redactor, nothing_redacted
+from ingress.redactor import Pair, RedactionFor, Redactor, nothing_redacted
 from ingress.telemetry import Telemetry
 from runtime.cluster import kafka_config
 from runtime.settings import Settings
@@ -22,7 +24,8 @@ async def open_emitter(chosen: Settings, telemetry: Telemetry) -> tuple[Emitter,
         events = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
         return Emitter(await events.writer(), limits=limits, telemetry=telemetry), events
     ground = await open_ground(kafka_config(chosen), chosen.spilling())
-    return Emitter(ground.writer, ground.partitions, limits=limits, telemetry=telemetry), ground.writer
+    spilling = ground.writer
+    return Emitter(spilling, ground.partitions, limits=limits, telemetry=telemetry, straight=spilling.append_straight), spilling
 
 
 class LateEmitter:
@@ -43,12 +46,12 @@ class LateEmitter:
         self._telemetry.publish()
         return taken
 
-    async def emit_call_durably(self, received: RequestReceived, completed: ResponseCompleted) -> bool:
-        """A call that is told of afterwards, redacted as others are. False when the log does not take it now."""
+    async def emit_calls_durably(self, calls: Sequence[Pair], batch: BatchId | None = None) -> bool:
+        """Calls that are told of afterwards, redacted as others are. False when the log does not take them now. Raises TooMuch."""
         opened = await self._opened()
         if opened is None:
             return False
-        taken = await opened.redactor.emit_call_durably(received, completed)
+        taken = await opened.redactor.emit_calls_durably(calls, batch)
         self._telemetry.publish()
         return taken
 

@@ -56,7 +56,7 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     limits = limits_of(chosen)
     app = create_api(chosen.storage(), limits=limits, admission=control.admission, presented=presented, of_calls=[invoice_routes])
     app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
-    log, body_limit = judging.emit_call_durably, chosen.ingress().body_limit
+    log, body_limit = judging.emit_calls_durably, chosen.ingress().body_limit
     app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))
     app.include_router(session_tag_router)
     secret = chosen.vault_secret

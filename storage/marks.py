@@ -87,7 +87,7 @@ class Seen:
         self._traces[place] = trace_of(batch)
         if not self.is_first(mark, batch):
             return Verdict.REPEAT
-        gap = highest is not None and batch.sequence > highest + 1 and place[0] in self._dense
+        gap = highest is not None and batch.sequence > highest + 1 and place[0] in self._dense and not batch.sparse
         return Verdict.AFTER_A_GAP if gap else Verdict.NEW
 
     def is_first(self, mark: Mark, batch: BatchId) -> bool:

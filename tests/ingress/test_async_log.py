@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.admission import Admission
+from eventlog.codec import BatchId
 from eventlog.events import Outcome, RequestReceived, ResponseCompleted, Source, Step, TokenUsage
 from eventlog.keys import Auth
 from eventlog.redaction import Redaction
@@ -24,6 +25,7 @@ from ingress.async_log_routes import DOORS, Told, async_log_routes
 from ingress.directives import parse_directives
 from ingress.log_message import parse_message
 from ingress.recording import CallIds
+from ingress.redactor import Pair
 from tests.fakes.ingress import headers_of, running, status_of
 from tests.fakes.keyring import KEYS, MADE_AT, READER, STRANGER, WRITER, key, keyring
 
@@ -439,6 +441,7 @@ def test_a_message_without_its_ends() -> None:
 class World:
     def __init__(self, auth: Auth | None = None, keys: Any = KEYS) -> None:
         self.written: list[tuple[RequestReceived, ResponseCompleted]] = []
+        self.batches: list[BatchId | None] = []
         self.durable = True
         app = FastAPI()
         app.include_router(
@@ -446,8 +449,9 @@ class World:
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
-    async def log(self, received: RequestReceived, completed: ResponseCompleted) -> bool:
-        self.written.append((received, completed))
+    async def log(self, calls: Sequence[Pair], batch: BatchId | None) -> bool:
+        self.written += calls
+        self.batches.append(batch)
         return self.durable
 
     async def post(self, path: str = "/oai/v1/log", log: Any = None, **headers: str) -> httpx.Response:

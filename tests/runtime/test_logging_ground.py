@@ -32,7 +32,7 @@ def rule(organization: Organization) -> Redaction:
 async def emitted(chosen: Settings) -> bool:
     emitter = LateEmitter(chosen, rule)
     try:
-        return await emitter.emit_call_durably(*call())
+        return await emitter.emit_calls_durably([call()])
     finally:
         await emitter.close()
 

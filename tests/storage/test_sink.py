@@ -181,6 +181,16 @@ async def test_a_gap_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     assert telemetry.GAPS.labels("calls")._value.get() == before + 1
 
 
+async def test_a_client_that_numbers_all_its_batches_leaves_no_gap(tmp_path: Path) -> None:
+    log, lake = MemoryLog(), lake_at(tmp_path)
+    before, epoch = telemetry.GAPS.labels("calls")._value.get(), BatchId.of_client("acme", "0" * 32, 1).epoch
+    for sequence, first in ((1, 0), (4, 1), (4, 7), (3, 8), (9, 2)):
+        await append(log, calls_message(epoch, sequence, range(first, first + 1)))
+    await drain(log, lake)
+    assert call_ids(lake) == names([0, 1, 2])
+    assert telemetry.GAPS.labels("calls")._value.get() == before
+
+
 async def test_another_log_begins_anew(tmp_path: Path) -> None:
     first, second, lake = MemoryLog(), MemoryLog(), lake_at(tmp_path)
     await append(first, calls_message("a", 1, range(5)))
