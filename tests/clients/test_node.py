@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import node
 from tests.fakes.stack import Stack
 
-pytestmark = pytest.mark.needs("node")
+pytestmark = [pytest.mark.needs("node"), pytest.mark.timeout(node.PATIENCE_S)]
 
 CANCELLED, FAILED = "interrupted_by_client", "provider_error"
 SCENARIOS = {
@@ -55,7 +55,7 @@ def wrapped(stack: Stack, sdks: Path) -> tuple[dict[str, Any], dict[str, dict[st
 
 def test_its_own_tests() -> None:
     node.installed(node.CLIENT)
-    node.run("npm", "test", cwd=node.CLIENT, seconds=110)
+    node.run("npm", "test", cwd=node.CLIENT, seconds=node.PATIENCE_S)
 
 
 def test_the_archive(archive: Path, tmp_path: Path) -> None:

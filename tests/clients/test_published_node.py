@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import node
 from tests.fakes.stack import Stack
 
-pytestmark = pytest.mark.needs("node")
+pytestmark = [pytest.mark.needs("node"), pytest.mark.timeout(node.PATIENCE_S)]
 
 
 def drive(stack: Stack, path: Path, count: int) -> tuple[Any, dict[str, dict[str, Any]]]:
