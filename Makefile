@@ -6,7 +6,7 @@ DEMO ?=
 MUTATIONS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up kafka test check fuzz bench soak parity docs lock clean
+.PHONY: help setup up kafka test check clients fuzz bench soak parity docs lock clean
 
 help:  ## Say what there is
 	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
@@ -51,6 +51,12 @@ check: .venv/.dev  ## Lint, format, types, the rule of the rooms, the docs' own 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/docs
 
+clients/node/node_modules/.package-lock.json: clients/node/package-lock.json
+	cd clients/node && npm ci --ignore-scripts --prefer-offline
+
+clients: clients/node/node_modules/.package-lock.json  ## Build, test and pack the client for Node (Node.js 18 or newer)
+	cd clients/node && npm test && npm pack
+
 fuzz: .venv/.dev  ## Read a million mutated answers (MUTATIONS=…): no body may make a dialect raise
 	$(BIN)/python -m tests.processors.mutations --mutations $(MUTATIONS)
 
@@ -78,3 +84,4 @@ lock: .venv/.dev  ## Resolve the lock files anew (needs uv)
 
 clean:  ## Remove what was installed and cached; data stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf clients/node/node_modules clients/node/dist clients/node/.build tests/clients/published/*/node_modules tests/clients/published/*/build

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 PYTEST = [sys.executable, "-m", "pytest"]
-WAITING = (("tests/kafka",), ("tests/spine", "tests/runtime"))
+WAITING = (("tests/kafka",), ("tests/spine", "tests/runtime", "tests/clients"))
 CHECKED = "tests/docs"
 
 
