@@ -87,6 +87,11 @@ export class Outbox {
     return this.calls.size + this.judgements.size;
   }
 
+  /** No more than half of its room is left. */
+  get fillsUp(): boolean {
+    return this.size * 2 >= this.#most || this.#bytes * 2 >= this.#mostBytes;
+  }
+
   /** Of the one that came last. */
   get newest(): number {
     return this.#number;

@@ -34,6 +34,7 @@ export interface Counts {
 }
 
 const PATH = "/v1/log/batch";
+const NUMBER = "Heliograph-Batch";
 const MOST_LINES = 10_000;
 const MOST_BYTES = 1 << 20;
 const NONE: ReadonlySet<Item> = new Set();
@@ -153,7 +154,7 @@ export class Sender {
       const headers = {
         "Content-Type": "application/x-ndjson",
         "Content-Encoding": "gzip",
-        "Heliograph-Batch": `${this.#epoch}/${(this.#batches += 1)}`,
+        [NUMBER]: `${this.#epoch}/${(this.#batches += 1)}`,
       };
       const verdict = await this.#deliver(PATH, headers, body, halt);
       if (verdict.kind === "refused") {
@@ -179,12 +180,18 @@ export class Sender {
     }
   }
 
-  /** Tries until there is an answer that settles it. Rejects when it is halted. */
+  /**
+   * Tries until there is an answer that settles it. Rejects when it is halted.
+   *
+   * With a number a batch is taken by the log alone. While that is away and room gets scarce here, it goes without: Heliograph's disk takes
+   * it then, and if that answer is lost, it is there twice.
+   */
   async #deliver(path: string, headers: Record<string, string>, body: Buffer, halt: AbortSignal): Promise<Settled | Refused> {
     for (let tries = 1; ; tries += 1) {
       const verdict = await this.#attempt(path, headers, body, halt);
       if (verdict.kind !== "retry") return verdict;
       this.#warnings.once("unreachable", `Heliograph at ${this.#settings.baseUrl} is tried again until it takes what waits: ${verdict.reason}.`);
+      if (verdict.logIsAway && this.#outbox.fillsUp) delete headers[NUMBER];
       await this.#pause(tries, verdict.afterMs, halt);
     }
   }
@@ -196,7 +203,7 @@ export class Sender {
     } catch (error) {
       halt.throwIfAborted();
       const { message, code } = error as NodeJS.ErrnoException;
-      return { kind: "retry", reason: message || (code ?? "no connection"), afterMs: undefined };
+      return { kind: "retry", reason: message || (code ?? "no connection"), logIsAway: false, afterMs: undefined };
     }
   }
 

@@ -10,6 +10,8 @@ export interface Answer {
 export interface Retry {
   readonly kind: "retry";
   readonly reason: string;
+  /** Heliograph answers, and its log is away. */
+  readonly logIsAway: boolean;
   readonly afterMs: number | undefined;
 }
 
@@ -49,7 +51,9 @@ export function verdictOf(answer: Answer): Verdict {
     if (lines?.some((line) => line.again)) return settled(lines, afterMs);
   }
   if (status >= 200 && status < 300) return settled(refusedLines(body) ?? [], afterMs);
-  if (status >= 500 || NOT_NOW.has(status)) return { kind: "retry", reason: `it answered ${status}`, afterMs };
+  if (status >= 500 || NOT_NOW.has(status)) {
+    return { kind: "retry", reason: `it answered ${status}`, logIsAway: status === 503, afterMs };
+  }
   return { kind: "refused", reason: `${status} ${body.slice(0, SHOWN)}`.trim() };
 }
 

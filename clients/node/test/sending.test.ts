@@ -244,3 +244,15 @@ test("leaving a block closes it", async () => {
   await logger[Symbol.asyncDispose]();
   assert.equal(logger.counts.sent, 1);
 });
+
+test("while the log is away and room gets scarce, a batch goes without its number", async () => {
+  server.script = [{ status: 503 }, { status: 503 }];
+  const logger = made({ maxQueued: 4 });
+  void logger.log(CHAT, { userId: "a" });
+  await server.came(1);
+  void logger.log(CHAT, { userId: "b" });
+  assert.equal(await logger.flush(), true);
+  assert.match(server.numbers[0]!, /\/1$/);
+  assert.deepEqual([server.numbers[1], users(1)], ["undefined", ["a"]]);
+  assert.match(server.numbers.at(-1)!, /\/2$/);
+});
