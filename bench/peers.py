@@ -130,18 +130,27 @@ def proxy_block(port: int, upstream: int) -> str:
 
 
 def throughput(
-    folder: Path, port: int, *, seconds: int, connections: int = 32, headers: Mapping[str, str] | None = None, unique: bool = False
+    folder: Path,
+    port: int,
+    *,
+    seconds: int,
+    connections: int = 32,
+    headers: Mapping[str, str] | None = None,
+    unique: bool = False,
+    path: str = PATH,
+    body: str = REQUEST,
+    method: str = "POST",
 ) -> float:
     """Requests per second that wrk gets out of `port`; refuses a run with failed calls. `unique`: no request is like another."""
     script = folder / "post.lua"
-    body = REQUEST.replace("'", "\\'")
+    body = body.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     script.write_text(
-        "wrk.method='POST'\nwrk.headers['Content-Type']='application/json'\n"
+        f"wrk.method='{method}'\nwrk.headers['Content-Type']='application/json'\n"
         f"wrk.headers['Authorization']='Bearer sk-bench'\nwrk.body='{body}'\n"
         + "".join(f"wrk.headers['{name}']='{value}'\n" for name, value in (headers or {}).items())
         + (UNIQUE.replace("BEGAN", str(time.time_ns())) if unique else "")
     )
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}{PATH}"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}{path}"]
     done = subprocess.run(["taskset", "-c", str(CLIENT_CORE), *command], capture_output=True, text=True, timeout=seconds + 30, check=True)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(f"calls failed during the benchmark:\n{done.stdout}")

@@ -1,88 +1,100 @@
-"""Streams as providers write them, of as many small events as one likes."""
+"""A provider that streams 100 chunks as fast as it can, and a client that counts whole streams. Both plain asyncio protocols."""
 
+import argparse
+import asyncio
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+import time
 
-Made = Callable[[int], str]
+import uvloop
 
-
-def chat(chunks: int) -> str:
-    common = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini-2024-07-18", "usage": None}
-    deltas = [common | {"choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]} for _ in range(chunks - 2)]
-    end = common | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-    usage = common | {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": chunks, "total_tokens": 12 + chunks}}
-    return "".join(f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n" for chunk in [*deltas, end, usage]) + "data: [DONE]\n\n"
+CHUNKS, TOGETHER = 100, 10
+REQUEST = json.dumps({"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "x" * 900}]}).encode()
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-def messages(chunks: int) -> str:
-    usage = {"input_tokens": 12, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 0, "output_tokens": 1}
-    start = {"type": "message_start", "message": {"id": "m", "role": "assistant", "model": "claude-sonnet-4-5-20250929", "usage": usage}}
-    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word "}}
-    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": chunks}}
-    return _named([start, *[delta] * (chunks - 2), end])
+def event(number: int) -> bytes:
+    delta = {"content": f"word{number:04d} "}
+    body = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
+    line = b"data: " + json.dumps(body | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}).encode() + b"\n\n"
+    return framed(line)
 
 
-def responses(chunks: int) -> str:
-    begun = {"id": "r", "model": "gpt-4o-2024-08-06", "status": "in_progress", "output": []}
-    delta = {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0, "delta": "word ", "logprobs": []}
-    said = [{"type": "message", "content": [{"type": "output_text", "text": "word " * chunks}]}]
-    usage = {"input_tokens": 12, "output_tokens": chunks, "total_tokens": 12 + chunks}
-    done = begun | {"status": "completed", "output": said, "usage": usage}
-    deltas = [delta | {"sequence_number": number} for number in range(1, chunks - 1)]
-    return _named([{"type": "response.created", "response": begun}, *deltas, {"type": "response.completed", "response": done}])
+def framed(chunk: bytes) -> bytes:
+    return f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n"
 
 
-def gemini(chunks: int) -> str:
-    """Each piece tells again what was used until then."""
-    return "".join(f"data: {json.dumps(_gemini_piece(number, chunks))}\n\n" for number in range(1, chunks + 1))
+EVENTS = [event(number) for number in range(CHUNKS - 1)] + [framed(b"data: [DONE]\n\n")]
+END = b"0\r\n\r\n"
 
 
-def _gemini_piece(number: int, chunks: int) -> dict[str, Any]:
-    usage = {"promptTokenCount": 12, "candidatesTokenCount": number, "totalTokenCount": 12 + number}
-    candidate: dict[str, Any] = {"content": {"parts": [{"text": "word "}], "role": "model"}, "index": 0} | (
-        {"finishReason": "STOP"} if number == chunks else {}
-    )
-    return {
-        "candidates": [candidate],
-        "usageMetadata": usage | {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 12}]},
-        "modelVersion": "gemini-2.5-flash",
-        "responseId": "x",
-    }
+class Provider(asyncio.Protocol):
+    """Ten events a write, each an HTTP chunk of its own: a system call for each would measure this provider, not the proxy."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.seen = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.seen += data
+        if REQUEST[-20:] in self.seen:
+            self.seen = b""
+            self.transport.write(HEAD)  # type: ignore[attr-defined]
+            self.next(0)
+
+    def next(self, number: int) -> None:
+        if number == CHUNKS:
+            self.transport.write(END)  # type: ignore[attr-defined]
+            return
+        self.transport.write(b"".join(EVENTS[number : number + TOGETHER]))  # type: ignore[attr-defined]
+        asyncio.get_running_loop().call_soon(self.next, number + TOGETHER)
 
 
-def cohere(chunks: int) -> str:
-    counts = {"input_tokens": 12, "output_tokens": chunks}
-    delta = {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "word "}}}}
-    end = {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": {"billed_units": counts, "tokens": counts}}}
-    return _named([{"type": "message-start", "id": "x", "delta": {"message": {"role": "assistant"}}}, *[delta] * (chunks - 2), end])
+class Client(asyncio.Protocol):
+    """One connection that asks again as soon as a stream has ended."""
+
+    def __init__(self, request: bytes, until: float) -> None:
+        self.request, self.until, self.streams, self.tail = request, until, 0, b""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(self.request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.tail = (self.tail + data)[-len(END) :]
+        if self.tail != END:
+            return
+        self.streams += 1
+        if time.monotonic() < self.until:
+            self.transport.write(self.request)  # type: ignore[attr-defined]
+        elif not self.done.done():
+            self.transport.close()
+            self.done.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or ConnectionError("the stream was cut"))
 
 
-def ollama(chunks: int) -> str:
-    line = {"model": "llama3", "created_at": "2026-11-24T00:00:00Z", "message": {"role": "assistant", "content": "word "}, "done": False}
-    end = line | {"done": True, "done_reason": "stop", "prompt_eval_count": 12, "eval_count": chunks}
-    return "".join(f"{json.dumps(each)}\n" for each in [*[line] * (chunks - 1), end])
+async def streams_per_second(port: int, *, seconds: float, connections: int = 16) -> float:
+    """Whole streams per second over kept connections. Raises when a stream is cut."""
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+    request = f"{head}authorization: Bearer sk-bench\r\ncontent-length: {len(REQUEST)}\r\n\r\n".encode() + REQUEST
+    loop, began = asyncio.get_running_loop(), time.monotonic()
+    clients = [Client(request, began + seconds) for _ in range(connections)]
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
+    async with asyncio.timeout(seconds + 20):
+        await asyncio.gather(*(client.done for client in clients))
+    return sum(client.streams for client in clients) / (time.monotonic() - began)
 
 
-def _named(events: Sequence[dict[str, Any]]) -> str:
-    return "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
+async def serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", port)
+    await server.serve_forever()
 
 
-STREAMS: dict[str, tuple[str, str, str, Made]] = {
-    "chat completions": ("openai", "gpt-4o-mini", "/v1/chat/completions", chat),
-    "messages": ("anthropic", "claude-sonnet-4-5", "/v1/messages", messages),
-    "responses": ("openai", "gpt-4o", "/v1/responses", responses),
-    "Gemini": ("google", "gemini-2.5-flash", "/v1beta/models/gemini-2.5-flash:streamGenerateContent", gemini),
-    "Cohere": ("cohere", "command-a-03-2025", "/v2/chat", cohere),
-    "Ollama": ("ollama", "llama3", "/api/chat", ollama),
-}
-"""By the dialect, as people call it: whose, which model, at which path."""
-
-
-def of_size(made: Made, size: int) -> str:
-    """The longest that has at most so many bytes."""
-    each = (len(made(1000)) - len(made(500))) / 500
-    chunks = int(size / each)
-    while len(text := made(chunks)) > size:
-        chunks -= chunks // 200 + 1
-    return text
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    uvloop.run(serve(parser.parse_args().port))

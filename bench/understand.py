@@ -10,7 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from bench.streams import STREAMS, of_size
+from bench.dialects import STREAMS, of_size
 from eventlog.codec import Batch, BatchId
 from eventlog.events import Body, CallFacts, CallId, Outcome, RequestId, ResponseCompleted
 from processors.assembled import assemble

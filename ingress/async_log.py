@@ -154,6 +154,28 @@ class _Clock(Struct):
     milliseconds: Raw = Raw()
 
 
+class _PlainClock(Struct):
+    seconds: float
+    milliseconds: float
+
+    @property
+    def instant(self) -> float:
+        return self.seconds + self.milliseconds / 1000
+
+
+class _PlainTiming(Struct):
+    """As nearly everybody sends it. What does not fit is read field by field, so that the one that is wrong can be named."""
+
+    startTime: _PlainClock  # noqa: N815
+    endTime: _PlainClock  # noqa: N815
+    timeToFirstToken: float | None = None  # noqa: N815
+
+    @property
+    def sound(self) -> bool:
+        figures = (self.startTime.seconds, self.startTime.milliseconds, self.endTime.seconds, self.endTime.milliseconds)
+        return min(*figures, self.timeToFirstToken or 0) >= 0
+
+
 class _Streamed(Struct):
     streamed_data: Raw = Raw()
 
@@ -312,16 +334,32 @@ def status_of(raw: Raw, path: str) -> int:
 def _times(raw: Raw, now: float) -> Times:
     if said(raw) is None:
         return Times(now, now, told=False)
-    timing = _struct(_Timing, bytes(raw), "timing")
+    times = _plain_times(bytes(raw), now) or _times_by_field(bytes(raw), now)
+    if times.began > times.ended:
+        raise BadLog("timing.startTime", "cannot be greater than timing.endTime")
+    if times.ttft_ms is not None and times.ttft_ms > LONGEST_TTFT_MS:
+        raise BadLog("timing.timeToFirstToken", "must be milliseconds from startTime, such as 120; this looks like a time of day")
+    return times
+
+
+def _plain_times(text: bytes, now: float) -> Times | None:
+    try:
+        timing = msgspec.json.decode(text, type=_PlainTiming)
+    except _UNREADABLE:
+        return None
+    if not timing.sound:
+        return None
+    began = not_ahead(timing.startTime.instant, "timing.startTime", now)
+    return Times(began, not_ahead(timing.endTime.instant, "timing.endTime", now), timing.timeToFirstToken)
+
+
+def _times_by_field(text: bytes, now: float) -> Times:
+    timing = _struct(_Timing, text, "timing")
     began = instant_of(required(timing.startTime, "timing.startTime"), "timing.startTime", now)
     ended = instant_of(required(timing.endTime, "timing.endTime"), "timing.endTime", now)
-    if began > ended:
-        raise BadLog("timing.startTime", "cannot be greater than timing.endTime")
     ttft_ms = None
     if said(timing.timeToFirstToken) is not None:
         ttft_ms = number(timing.timeToFirstToken, "timing.timeToFirstToken", "milliseconds from startTime, such as 120")
-        if ttft_ms > LONGEST_TTFT_MS:
-            raise BadLog("timing.timeToFirstToken", "must be milliseconds from startTime, such as 120; this looks like a time of day")
     return Times(began, ended, ttft_ms)
 
 

@@ -123,11 +123,13 @@ def _together(lines: Sequence[Line]) -> Iterator[list[Line]]:
 async def _calls(
     logging: Logging, headers: Headers, lines: Sequence[Line], numbered: Numbered | None = None
 ) -> AsyncIterator[tuple[int, Call | RefusedLine]]:
+    caller = logging.admitted(headers)
     for place, (number, line) in enumerate(lines):
         if place % BREATHER == BREATHER - 1:
             await asyncio.sleep(0)
+        chance = None if numbered is None else numbered.chance(number)
         try:
-            yield number, await logging.call_of(line, headers, LINE, None if numbered is None else numbered.chance(number))
+            yield number, await logging.call_of(line, headers, LINE, chance=chance, caller=caller)
         except NotAdmitted as refusal:
             yield number, RefusedLine(number, str(refusal), "Helicone-Auth")
         except Refused as refusal:

@@ -1,5 +1,6 @@
 """The two events of a call that a client tells of afterwards: the same as of a proxied one, of source `async_log`."""
 
+from functools import lru_cache
 from typing import Any
 
 from eventlog.events import Body, CallFacts, CallId, Organization, Outcome, RequestId, RequestReceived, ResponseCompleted, Source
@@ -95,6 +96,7 @@ def provider_of(named: str | None, endpoint: str, host: str | None) -> str:
     return endpoint if endpoint != CUSTOM or host is None else provider_at(host)
 
 
+@lru_cache(1024)
 def whereabouts(url: str | None) -> tuple[str, str, str | None]:
     """Path and URL as they may be written down, and the host. A name that is no URL stands for both."""
     if url is None:
