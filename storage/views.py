@@ -14,7 +14,7 @@ import pyarrow as pa
 from msgspec import Struct, structs
 
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
-from storage import columns
+from storage import columns, helicone_view
 from storage.carried import quoted
 from storage.engine import literal
 from storage.schema import TABLES
@@ -264,6 +264,16 @@ def _cost_history_view() -> View:
     )
 
 
+def _helicone_view() -> View:
+    def build(sources: Sources, organization: Organization | None) -> str:
+        bodies = sources["bodies"]
+        return helicone_view.helicone_sql(_calls_sql(sources, organization), scan_sql(bodies, bodies.files, organization))
+
+    described = tuple(Column(name=name, type=kind, description=told) for name, (kind, _, told) in helicone_view.COLUMNS.items())
+    reads = ("calls", "amendments", "feedback", "bodies")
+    return View(name=helicone_view.NAME, description=helicone_view.DESCRIPTION, columns=described, reads=reads, sql=build)
+
+
 VIEWS: Mapping[str, View] = {
     view.name: view
     for view in (
@@ -275,5 +285,6 @@ VIEWS: Mapping[str, View] = {
             _view("dead_letters", "Events that could not be understood, with enough to find them.", columns.DEAD_LETTERS),
             sql=_dead_letters_sql,
         ),
+        _helicone_view(),
     )
 }

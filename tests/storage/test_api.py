@@ -251,7 +251,14 @@ async def test_head_is_get_without_its_body(api: httpx.AsyncClient, path: str) -
 class TestTables:
     async def test_every_column_is_described(self, api: httpx.AsyncClient) -> None:
         tables = (await api.get("/v1/tables")).json()["tables"]
-        assert [table["name"] for table in tables] == ["calls", "cost_history", "bodies", "feedback", "dead_letters"]
+        assert [table["name"] for table in tables] == [
+            "calls",
+            "cost_history",
+            "bodies",
+            "feedback",
+            "dead_letters",
+            "request_response_rmt",
+        ]
         for table in tables:
             described = {column["name"]: column["type"] for column in table["columns"]}
             real = {name: kind for name, kind, *_ in (await ask(api, f"DESCRIBE {table['name']}"))["rows"]}
