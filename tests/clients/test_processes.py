@@ -1,0 +1,134 @@
+"""The end of a process, a kill, a fork: what is sent, what is lost, and that parent and child have nothing in common."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.log_taker import LogTaker, log_taker
+
+CLIENT = Path(__file__).parents[2] / "clients" / "python"
+BEGINNING = """
+import logging, os, sys
+from heliograph_client import AsyncLogger
+logging.basicConfig()
+logger = AsyncLogger(base_url=sys.argv[1], flush_every_s=600, exit_s=float(sys.argv[2]))
+def log(model):
+    return logger.log({}, request={"model": model})
+"""
+
+
+def process(script: str, url: str, *, exit_s: float = 20, python: str = sys.executable) -> subprocess.Popen[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"PYTHONPATH": str(CLIENT)}
+    command = [python, "-W", "error", "-c", BEGINNING + script, url, str(exit_s)]
+    return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(script: str, url: str, **more: object) -> str:
+    """Its standard error."""
+    with process(script, url, **more) as started:  # type: ignore[arg-type]
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 0, said
+    return said
+
+
+@pytest.fixture
+def taker() -> Iterator[LogTaker]:
+    with log_taker() as made:
+        yield made
+
+
+def by_epoch(taker: LogTaker) -> dict[str, list[str]]:
+    """Models, by the logger that told of them. Each counts its own batches from 1."""
+    found: dict[str, list[str]] = {}
+    numbers: dict[str, int] = {}
+    for taken in taker.batches:
+        epoch, number = taken.batch.split("/")
+        numbers[epoch] = numbers.get(epoch, 0) + 1
+        assert int(number) == numbers[epoch]
+        found.setdefault(epoch, []).extend(taken.models)
+    return found
+
+
+def test_at_its_end_a_process_sends_what_waits(taker: LogTaker) -> None:
+    assert run("log('a'); log('b')", taker.url) == ""
+    assert list(by_epoch(taker).values()) == [["a", "b"]]
+
+
+def test_an_exception_that_ends_it_changes_nothing(taker: LogTaker) -> None:
+    with process("log('a'); raise SystemExit(3)", taker.url) as started:
+        started.communicate(timeout=60)
+    assert (started.returncode, list(by_epoch(taker).values())) == (3, [["a"]])
+
+
+def test_without_heliograph_a_process_ends_nonetheless() -> None:
+    said = run("log('a'); log('b')", "http://127.0.0.1:9", exit_s=0.2)
+    assert "takes nothing now" in said
+    assert "2 dropped: the logger was closed before Heliograph took them" in said
+
+
+def test_what_a_killed_process_had_not_sent_is_lost(taker: LogTaker) -> None:
+    script = "log('sent'); logger.flush(); log('lost'); print('ready', flush=True); import time; time.sleep(600)"
+    with process(script, taker.url) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "ready\n"
+        started.send_signal(signal.SIGKILL)
+    assert list(by_epoch(taker).values()) == [["sent"]]
+
+
+FORK = """
+log('before')
+stream = logger.wrap(lambda **arguments: iter([1, 2]))(model='stream')
+next(stream)
+child = os.fork()
+if child == 0:
+    assert (logger.sent, logger.dropped) == (0, 0)
+    log('child')
+    del stream
+    os._exit(0 if logger.flush() and logger.sent == 1 else 1)
+assert os.waitpid(child, 0)[1] == 0
+list(stream)
+log('after')
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_a_fork_begins_with_nothing_of_its_parents(taker: LogTaker) -> None:
+    run(FORK, taker.url)
+    assert sorted(by_epoch(taker).values()) == [["before", "stream", "after"], ["child"]]
+
+
+FORKS_AT_WORK = """
+import threading
+logger = AsyncLogger(base_url=sys.argv[1], flush_every_s=0.001, exit_s=20)
+stop = threading.Event()
+def busy():
+    while not stop.wait(0.0005):
+        log('parent')
+threads = [threading.Thread(target=busy) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for number in range(20):
+    child = os.fork()
+    if child == 0:
+        log('child %d' % number)
+        os._exit(0 if logger.flush(30) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+for thread in threads:
+    thread.join()
+assert logger.close(30)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_forks_while_threads_log_and_batches_are_on_their_way(taker: LogTaker) -> None:
+    """No lock is inherited closed, and no connection is shared."""
+    run(FORKS_AT_WORK, taker.url)
+    epochs = by_epoch(taker)
+    assert sorted(models for models in epochs.values() if models[0] != "parent") == sorted([f"child {number}"] for number in range(20))
+    assert len(epochs) == 21
