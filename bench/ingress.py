@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from bench import peers
-from bench.streams import streams_per_second
+from bench.streaming import streams_per_second
 
 Row = tuple[str, str, str, str]
 
@@ -59,7 +59,7 @@ def calls(folder: Path, seconds: int, rounds: int) -> list[Row]:
 
 def streams(folder: Path, seconds: int) -> list[Row]:
     provider, ours = peers.free_port(), peers.free_port()
-    command = [sys.executable, "-m", "bench.streams", "--port", str(provider)]
+    command = [sys.executable, "-m", "bench.streaming", "--port", str(provider)]
     data = folder / "stream-data"
     with (
         peers.running(command, provider, core=peers.CLIENT_CORE, log=folder / "streams.log"),
