@@ -52,10 +52,10 @@ Script = Says | Callable[[Taken], Says]
 
 
 class LogTaker:
-    """`script` is used up, answer by answer; then `then` goes on."""
+    """`script` is used up, answer by answer; then `then` goes on. What comes is kept, unless there is too much of it."""
 
-    def __init__(self, script: Sequence[Script] = (), *, then: Script = accepting, port: int = 0) -> None:
-        self.script, self.then = list(script), then
+    def __init__(self, script: Sequence[Script] = (), *, then: Script = accepting, port: int = 0, keeps: bool = True) -> None:
+        self.script, self.then, self._keeps = list(script), then, keeps
         self.taken: list[Taken] = []
         self._came = threading.Condition()
         self._open: list[socket.socket] = []
@@ -105,7 +105,8 @@ class LogTaker:
                     says = taker.script.pop(0) if taker.script else taker.then
                 says = says if isinstance(says, Says) else says(taken)
                 with taker._came:
-                    taker.taken.append(taken)
+                    if taker._keeps:
+                        taker.taken.append(taken)
                     taker._came.notify_all()
                 if says.hangs_up:
                     self.close_connection = True
