@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, closing
-from functools import partial
 from typing import Any
 
 import pytest
@@ -158,10 +157,13 @@ async def test_a_coroutine_function_stays_one(logger: AsyncLogger, taker: LogTak
     async def ask(**arguments: Any) -> Any:
         return ANSWER
 
+    def asks(**arguments: Any) -> Any:
+        return ask(**arguments)
+
     wrapped = logger.wrap(ask)
     assert inspect.iscoroutinefunction(wrapped)
     assert await wrapped(model="m") is ANSWER
-    assert await logger.wrap(partial(ask, seed=1))(model="m") is ANSWER
+    assert await logger.wrap(asks)(model="m") is ANSWER
     assert await logger.aflush()
     assert [status_of(line) for taken in taker.taken for line in taken.lines] == [200, 200]
 
@@ -203,6 +205,33 @@ async def test_an_async_stream_passes_as_it_is(logger: AsyncLogger, taker: LogTa
     assert [piece async for piece in found] == PIECES
     assert await logger.aflush()
     assert pieces_of(told(logger, taker)) == PIECES
+
+
+class Either:
+    """A stream that is read in both ways, as LiteLLM's are."""
+
+    def __init__(self) -> None:
+        self.pieces = iter(PIECES)
+
+    def __iter__(self) -> "Either":
+        return self
+
+    __aiter__ = __iter__
+
+    def __next__(self) -> Any:
+        return next(self.pieces)
+
+    async def __anext__(self) -> Any:
+        for piece in self.pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+async def test_a_stream_that_may_be_read_in_both_ways(logger: AsyncLogger, taker: LogTaker) -> None:
+    ask = logger.wrap(lambda **arguments: Either())
+    assert list(ask(model="m")) == [piece async for piece in ask(model="m")] == PIECES
+    assert await logger.aflush()
+    assert [pieces_of(line) for taken in taker.taken for line in taken.lines] == [PIECES, PIECES]
 
 
 LEFT = {"in the middle": (1, -3), "after its last word": (3, 200), "before its first": (0, -3)}

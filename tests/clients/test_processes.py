@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,11 @@ def log(model):
 """
 
 
-def process(script: str, url: str, *, exit_s: float = 20, python: str = sys.executable) -> subprocess.Popen[str]:
+def process(
+    script: str, url: str, *, exit_s: float = 20, python: str = sys.executable, arguments: Sequence[str] = ()
+) -> subprocess.Popen[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"PYTHONPATH": str(CLIENT)}
-    command = [python, "-W", "error", "-c", BEGINNING + script, url, str(exit_s)]
+    command = [python, "-W", "error", "-c", BEGINNING + script, url, str(exit_s), *arguments]
     return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -102,6 +104,35 @@ def test_a_fork_begins_with_nothing_of_its_parents(taker: LogTaker) -> None:
     assert sorted(by_epoch(taker).values()) == [["before", "stream", "after"], ["child"]]
 
 
+FORK_IN_AN_IMPORT = """
+import threading
+sys.path.insert(0, sys.argv[3])
+class Lazy:
+    importing = threading.Event()
+    def model_dump(self, **arguments):
+        self.importing.set()
+        import slow_to_import
+        return {}
+logger.log(Lazy())
+threading.Thread(target=logger.flush).start()
+assert Lazy.importing.wait(30)
+child = os.fork()
+if child == 0:
+    import signal
+    signal.alarm(30)
+    import slow_to_import
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_a_fork_while_an_object_of_the_application_imports(taker: LogTaker, tmp_path: Path) -> None:
+    """The import's lock would stay closed in the child."""
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.3)\n")
+    run(FORK_IN_AN_IMPORT, taker.url, arguments=[str(tmp_path)])
+
+
 FORKS_AT_WORK = """
 import threading
 logger = AsyncLogger(base_url=sys.argv[1], flush_every_s=0.001, exit_s=20)
@@ -112,15 +143,17 @@ def busy():
 threads = [threading.Thread(target=busy) for _ in range(3)]
 for thread in threads:
     thread.start()
-for number in range(20):
-    child = os.fork()
-    if child == 0:
-        log('child %d' % number)
-        os._exit(0 if logger.flush(30) else 1)
-    assert os.waitpid(child, 0)[1] == 0
-stop.set()
-for thread in threads:
-    thread.join()
+try:
+    for number in range(20):
+        child = os.fork()
+        if child == 0:
+            log('child %d' % number)
+            os._exit(0 if logger.flush(30) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+finally:
+    stop.set()
+    for thread in threads:
+        thread.join()
 assert logger.close(30)
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import ssl
 from typing import Mapping, NamedTuple
@@ -11,6 +12,8 @@ from heliograph_client.answers import Answer
 
 LONGEST_ANSWER = 16 << 20
 """Bytes. That of a full batch of which every line is refused has about 3 MB."""
+codecs.lookup("idna")
+"""`getaddrinfo` would import it at the first connection: a fork at that moment leaves its lock closed in the child, for ever."""
 _GONE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 
 

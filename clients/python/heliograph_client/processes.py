@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
 import weakref
 from typing import Protocol
@@ -18,6 +19,8 @@ class Forked(Protocol):
 
 _loggers: weakref.WeakSet[Forked] = weakref.WeakSet()
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
+_held = threading.local()
+LONGEST_HOLD_S = 1.0
 
 
 def watch_forks(logger: Forked) -> None:
@@ -29,7 +32,18 @@ def watch_exit(sender: Sender) -> None:
     _senders.add(sender)
 
 
+def _hold_still() -> None:
+    """Within a bounded time: a fork waits for no object that never ends."""
+    _held.senders = [sender for sender in list(_senders) if sender.encoding.acquire(timeout=LONGEST_HOLD_S)]
+
+
+def _go_on() -> None:
+    for sender in _held.senders:
+        sender.encoding.release()
+
+
 def _begin_anew() -> None:
+    _held.senders = []
     _senders.clear()
     for logger in list(_loggers):
         logger.begin_anew()
@@ -45,4 +59,4 @@ def _close_all() -> None:
 
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(before=_hold_still, after_in_parent=_go_on, after_in_child=_begin_anew)

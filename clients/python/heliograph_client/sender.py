@@ -50,6 +50,8 @@ class Sender:
         if options.api_key:
             self._headers["Authorization"] = f"Bearer {options.api_key}"
         self._starting = threading.RLock()
+        self.encoding = threading.RLock()
+        """Held while foreign code runs, that of an application's objects: it may import, and no import may stand still in a fork."""
         self._thread: threading.Thread | None = None
         self._closed = self._leaving = self._away = False
         self._given_up = threading.Event()
@@ -155,7 +157,8 @@ class Sender:
         gone = before = after = 0
         while taken:
             waiting = taken.popleft()
-            size = self._encoded(waiting)
+            with self.encoding:
+                size = self._encoded(waiting)
             gone, before, after = gone + (size is None), before + waiting.weight, after + (size or 0)
         self._outbox.settle(gone, before - after)
 

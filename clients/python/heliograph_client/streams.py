@@ -24,6 +24,19 @@ class Recorded:
             raise AttributeError(name)
         return getattr(self._stream, name)
 
+    def close(self) -> Any:
+        """As the stream does, which may have to be awaited."""
+        try:
+            return self._stream.close()
+        finally:
+            self._call.leave()
+
+    def aclose(self) -> Any:
+        try:
+            return self._stream.aclose()
+        finally:
+            self._call.leave()
+
     def __del__(self) -> None:
         call = self.__dict__.get("_call")
         if call is not None:
@@ -56,12 +69,6 @@ class RecordedStream(Recorded):
         finally:
             self._call.leave()
 
-    def close(self) -> Any:
-        try:
-            return self._stream.close()
-        finally:
-            self._call.leave()
-
 
 class RecordedAsyncStream(Recorded):
     def __aiter__(self) -> RecordedAsyncStream:
@@ -89,14 +96,6 @@ class RecordedAsyncStream(Recorded):
         finally:
             self._call.leave()
 
-    async def close(self) -> Any:
-        try:
-            return await self._stream.close()
-        finally:
-            self._call.leave()
 
-    async def aclose(self) -> Any:
-        try:
-            return await self._stream.aclose()
-        finally:
-            self._call.leave()
+class RecordedEitherStream(RecordedStream, RecordedAsyncStream):
+    """One that may be read in both ways. Source: LiteLLM 1.110, `CustomStreamWrapper`."""

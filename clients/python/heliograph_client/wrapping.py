@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping, TypeVar, cast
 
 from heliograph_client.calls import Call
 from heliograph_client.managers import RecordedAsyncManager, RecordedManager
-from heliograph_client.streams import RecordedAsyncStream, RecordedStream
+from heliograph_client.streams import RecordedAsyncStream, RecordedEitherStream, RecordedStream
 
 F = TypeVar("F", bound=Callable[..., Any])
 Begin = Callable[[Any], Call]
@@ -63,7 +63,7 @@ def _observed(call: Call, result: Any) -> Any:
     """The result, or what stands for it."""
     kind = type(result)
     if hasattr(kind, "__anext__"):
-        return RecordedAsyncStream(call, result)
+        return (RecordedEitherStream if hasattr(kind, "__next__") else RecordedAsyncStream)(call, result)
     if hasattr(kind, "__next__"):
         return RecordedStream(call, result)
     if hasattr(kind, "__await__"):
