@@ -64,7 +64,18 @@ def told(name: str, url: str, act: Callable[[AsyncLogger], object], calls: int, 
     with AsyncLogger(base_url=url, queue_calls=100_000) as logger:
         for _ in range(200):
             act(logger)
-        found = micros(lambda: act(logger), calls)
+        return row(name, micros(lambda: act(logger), calls), beside, each)
+
+
+def wrapped(name: str, url: str, function: Callable[..., object], asked: dict[str, Any], calls: int, beside: float) -> Row:
+    with AsyncLogger(base_url=url, queue_calls=100_000) as logger:
+        listened = logger.wrap(function, **GIVEN)
+        for _ in range(200):
+            listened(**asked)
+        return row(name, micros(lambda: listened(**asked), calls), beside)
+
+
+def row(name: str, found: list[float], beside: float | None, each: int = 1) -> Row:
     median, late = statistics.median(found) / each, found[int(len(found) * 0.99)] / each
     ratio = "" if beside is None else f"{median / beside:.2f} of json.dumps"
     return (f"{name}, µs", f"{median:.1f} (p99 {late:.0f})", ratio, ASKED_US)
@@ -101,7 +112,7 @@ def rows(url: str, calls: int) -> list[Row]:
         told("log, 2 messages and a dict", url, lambda logger: logger.log(answered, request=short, **GIVEN), calls, few),
         told("log, 2 messages and an object of openai", url, lambda logger: logger.log(model, request=short, **GIVEN), calls, few),
         told("log, 40 messages and a dict", url, lambda logger: logger.log(answered, request=long, **GIVEN), calls, many),
-        told("a wrapped function, 2 messages", url, lambda logger: logger.wrap(lambda **said: model, **GIVEN)(**short), calls, few),
+        wrapped("a wrapped function, 2 messages", url, lambda **said: model, short, calls, few),
         told(f"a chunk of a wrapped stream of {CHUNKS}", url, lambda logger: streamed(logger, [piece] * CHUNKS), calls // 5, None, CHUNKS),
         told("feedback", url, lambda logger: logger.feedback(request_id, True), calls // 5, None),
         throughput(url, calls * 4),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from heliograph_client import AsyncLogger
 
-from tests.clients.test_lines import Hostile, HostileMapping, HostileModel, circle
+from tests.fakes.hostile import Hostile, HostileFunction, HostileMapping, HostileModel, circle
 from tests.fakes.log_taker import LogTaker, log_taker
 
 PIECES = [
@@ -151,6 +151,14 @@ def test_a_function_keeps_its_name_its_arguments_and_its_result(logger: AsyncLog
     assert (wrapped.__name__, wrapped.__doc__) == ("ask", "Asks.")
     line = told(logger, taker)
     assert (line["providerRequest"]["json"], line["providerResponse"]["json"]) == ({"seed": 1, "model": "n"}, ANSWER)
+
+
+def test_arguments_without_their_names(logger: AsyncLogger, taker: LogTaker) -> None:
+    def ask(model: str, messages: Any = None, /, api_key: str = "") -> Any:
+        return ANSWER
+
+    assert logger.wrap(ask)("m", [{"role": "user"}], "sk-x") is ANSWER
+    assert told(logger, taker)["providerRequest"]["json"] == {"model": "m", "messages": [{"role": "user"}]}
 
 
 async def test_a_coroutine_function_stays_one(logger: AsyncLogger, taker: LogTaker) -> None:
@@ -310,6 +318,8 @@ ODD: dict[str, Callable[[AsyncLogger], Any]] = {
     "scores that are none": lambda logger: logger.score(logger.log({}), {"a": "high", "b": float("inf")}),  # type: ignore[dict-item]
     "a time that is none": lambda logger: (logger.flush(Hostile()), logger.flush("soon"), logger.flush(1e300), logger.flush(float("nan"))),  # type: ignore[arg-type]
     "a function that is none": lambda logger: logger.wrap(None),  # type: ignore[type-var]
+    "a hostile function": lambda logger: logger.wrap(HostileFunction()),
+    "a stream for an answer": lambda logger: logger.call({}).response(iter([])),
     "a hostile result": lambda logger: logger.wrap(lambda **arguments: Hostile())(model=Hostile()),
     "a hostile block": lambda logger: logger.call(Hostile(), properties=HostileMapping()).response(Hostile()),
 }

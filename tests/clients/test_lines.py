@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,11 +15,12 @@ from heliograph_client.facts import About, Told
 from heliograph_client.ids import draw, is_id
 from heliograph_client.lines import line_of
 from heliograph_client.plain import json_of
-from heliograph_client.snapshots import VALUES, Snapshot
+from heliograph_client.snapshots import Snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress.async_log import parse_log
+from tests.fakes.hostile import Hostile, HostileMapping, HostileModel, circle, deep
 
 CHAT = {"object": "chat.completion", "model": "gpt-4o-mini-2024-07-18", "choices": [], "usage": {"prompt_tokens": 3}}
 MESSAGE = {"type": "message", "role": "assistant", "model": "claude-3-5-sonnet-20241022", "content": []}
@@ -48,51 +48,6 @@ class Tells:
 
     def to_dict(self) -> dict[str, Any]:
         return {"x": 1}
-
-
-class Hostile:
-    """Whatever is asked of it raises."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "__class__":
-            return object.__getattribute__(self, name)
-        raise RuntimeError(name)
-
-    def __repr__(self) -> str:
-        raise RuntimeError
-
-    __str__ = __bool__ = __len__ = __iter__ = __hash__ = __eq__ = __repr__  # type: ignore[assignment]
-
-
-class HostileMapping(Mapping[str, Any]):
-    def __getitem__(self, name: str) -> Any:
-        raise RuntimeError(name)
-
-    def __iter__(self) -> Any:
-        raise RuntimeError
-
-    def __len__(self) -> int:
-        return 3
-
-
-class HostileModel:
-    def model_dump(self, **kwargs: Any) -> Any:
-        raise RuntimeError
-
-    to_dict = model_dump
-
-
-def circle() -> Any:
-    found: dict[str, Any] = {"a": []}
-    found["a"].append(found)
-    return found
-
-
-def deep(levels: int) -> Any:
-    found: Any = []
-    for _ in range(levels):
-        found = [found]
-    return found
 
 
 JSON = {
@@ -273,7 +228,7 @@ WEIGHTS: dict[str, Any] = {
     "far within": {"messages": [{"content": [{"image_url": {"url": "x" * 100_000}}]}]},
     "an object": Plain("x" * 100_000),  # type: ignore[arg-type]
     "many of the same": ["x" * 1_000] * 100,
-    "more than are looked at": ["x" * 100] * (VALUES * 10),
+    "more than are looked at": ["x" * 100] * 1_200,
     "an embedding's tokens": {"input": [1] * 4_000},
 }
 
@@ -283,6 +238,14 @@ def test_a_snapshot_has_about_the_weight_of_its_texts(value: Any) -> None:
     snapshot = Snapshot()
     snapshot.of(value)
     assert 100_000 <= snapshot.weight <= 300_000
+
+
+def test_a_long_request_leaves_room_to_weigh_the_answer() -> None:
+    snapshot = Snapshot()
+    snapshot.of([{"role": "user", "content": "x"}] * 1_000)
+    before = snapshot.weight
+    snapshot.of({"text": "x" * 100_000})
+    assert snapshot.weight - before > 100_000
 
 
 def answer(status: int, body: Any = None) -> Answer:

@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.clients.test_processes import CLIENT, FORK, by_epoch, run
 from tests.fakes.log_taker import log_taker
+from tests.fakes.telling import CLIENT, FORK, by_epoch, run
 
 SOURCES = sorted((CLIENT / "heliograph_client").glob("*.py"))
 OLD = ("3.8", "3.9", "3.10")
@@ -44,6 +45,15 @@ def test_it_runs(version: str) -> None:
     with log_taker() as taker:
         run(f"assert sys.version.startswith('{version}.')\nlogger.feedback(log('m'), True)\n{FORK}", taker.url, python=python)
     assert sorted(by_epoch(taker).values()) == [["child"], ["m", "before", "stream", "after"]]
+
+
+def test_its_wheel_is_the_package_and_its_types(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=CLIENT, check=True, capture_output=True, timeout=60)
+    (wheel,) = tmp_path.iterdir()
+    with zipfile.ZipFile(wheel) as opened:
+        names = {name for name in opened.namelist() if ".dist-info/" not in name}
+    assert names == {f"heliograph_client/{source.name}" for source in [*SOURCES, Path("py.typed")]}
 
 
 def test_what_it_says_of_itself() -> None:

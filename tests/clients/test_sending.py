@@ -3,11 +3,13 @@
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from heliograph_client import AsyncLogger
 
+from tests.fakes.certificates import Authority
 from tests.fakes.log_taker import LogTaker, Says, Taken, log_taker, until
 
 SOON = {"flush_every_s": 0.02}
@@ -247,6 +249,38 @@ WRONG = {
 def test_the_constructor_says_what_is_wrong(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         AsyncLogger(**arguments)
+
+
+def test_a_server_that_does_not_answer_in_time_is_asked_again() -> None:
+    released = threading.Event()
+
+    def hold(taken: Taken) -> Says:
+        released.wait(30)
+        return Says()
+
+    with log_taker(hold) as taker, AsyncLogger(base_url=taker.url, timeout_s=0.2) as logger:
+        logger.log(ANSWER)
+        assert logger.flush(30)
+        released.set()
+        taker.wait_for(lambda taker: len(taker.taken) == 2)
+    assert len({(taken.batch, taken.raw) for taken in taker.taken}) == 1
+    assert logger.sent == 1
+
+
+@pytest.mark.needs("openssl")
+def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    authority = Authority(tmp_path)
+    taker = LogTaker(tls=authority.server("localhost"))
+    url = f"https://localhost:{taker.port}"
+    stranger = AsyncLogger(base_url=url, **SOON)
+    stranger.log(ANSWER, request=asked("to a stranger"))
+    until(lambda: "CERTIFICATE_VERIFY_FAILED" in caplog.text)
+    assert not stranger.close(0)
+    monkeypatch.setenv("SSL_CERT_FILE", authority.file)
+    with AsyncLogger(base_url=url) as logger:
+        logger.log(ANSWER, request=asked("to one we know"))
+    taker.stop()
+    assert [taken.models for taken in taker.taken] == [["to one we know"]]
 
 
 def test_the_environment(taker: LogTaker, monkeypatch: pytest.MonkeyPatch) -> None:

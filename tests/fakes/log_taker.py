@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,12 +55,22 @@ Script = Says | Callable[[Taken], Says]
 class LogTaker:
     """`script` is used up, answer by answer; then `then` goes on. What comes is kept, unless there is too much of it."""
 
-    def __init__(self, script: Sequence[Script] = (), *, then: Script = accepting, port: int = 0, keeps: bool = True) -> None:
+    def __init__(
+        self,
+        script: Sequence[Script] = (),
+        *,
+        then: Script = accepting,
+        port: int = 0,
+        keeps: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.script, self.then, self._keeps = list(script), then, keeps
         self.taken: list[Taken] = []
         self._came = threading.Condition()
         self._open: list[socket.socket] = []
         self._server = self._listening(port)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()

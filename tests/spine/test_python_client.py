@@ -2,9 +2,14 @@
 
 import asyncio
 import functools
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -181,3 +186,30 @@ def test_what_the_provider_refuses_and_what_its_caller_leaves(stack: Stack, clie
     assert (refused["outcome"], refused["status"]) == ("provider_error", 429)
     assert (left["outcome"], left["status"]) == ("interrupted_by_client", None)
     assert (gone["outcome"], gone["status"]) == ("provider_error", None)
+
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "clients" / "python" / "README.md", ROOT / "docs" / "clients.md")
+EXAMPLES = [found for page in PAGES for found in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)]
+
+
+def test_the_examples_of_its_pages(stack: Stack) -> None:
+    """Each in a process of its own, which ends without a word of closing."""
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT / "clients" / "python"),
+        "HELIOGRAPH_URL": stack.proxy,
+        "OPENAI_API_KEY": "sk-x",
+        "OPENAI_BASE_URL": f"{stack.provider}/v1",
+        "ANTHROPIC_API_KEY": "sk-x",
+        "ANTHROPIC_BASE_URL": stack.provider,
+    }
+    for example in EXAMPLES:
+        done = subprocess.run([sys.executable, "-c", example], env=env, check=False, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+    logged, whole, streamed, tool = stack.rows("session_id = 'trip-7'", count=4)
+    assert (logged["user_id"], logged["properties"], logged["latency_ms"]) == ("user-123", {"feature": "chat"}, 0)
+    assert [(row["session_path"], row["stream"]) for row in (whole, streamed)] == [("/plan", False), ("/plan", True)]
+    assert (tool["model"], tool["user_id"]) == ("tool:search", None)
+    stack.row(f"request_id = '{logged['request_id']}' AND rating AND scores['accuracy'] = 0.9")
+    stack.row("user_id = 'user-123' AND dialect = 'anthropic.messages' AND session_id IS NULL")
+    stack.row("user_id = 'user-123' AND properties['feature'] = 'chat' AND session_id IS NULL")

@@ -11,7 +11,7 @@ from typing import Any, Callable, TypeVar
 from heliograph_client import failures
 from heliograph_client.facts import ANSWERED, CANCELLED, FAILED, About, Told
 from heliograph_client.ids import draw
-from heliograph_client.shapes import is_last
+from heliograph_client.shapes import is_last, is_stream
 from heliograph_client.snapshots import Snapshot
 
 Put = Callable[[Any, int], None]
@@ -47,6 +47,9 @@ class Call:
 
     def response(self, response: Any, *, status: int | None = None) -> None:
         """The answer, whole: the call lasted until now. `status` is HTTP's, where it was not 200."""
+        if is_stream(response):
+            self._misused("response", "is a stream, or not awaited yet; tell each piece by call.chunk")
+            return
         self._response, self._status, self._is_answered = self._snapshot.of(response), status, True
         self._lasted_s = time.perf_counter() - self._began
 

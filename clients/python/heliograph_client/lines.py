@@ -16,7 +16,7 @@ Mistake = Callable[[str, str], None]
 
 NEVER_SENT = frozenset(
     {
-        *("extra_headers", "extra_query", "extra_body", "headers", "default_headers", "timeout", "client", "http_client"),
+        *("self", "extra_headers", "extra_query", "extra_body", "headers", "default_headers", "timeout", "client", "http_client"),
         *("api_key", "azure_ad_token", "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "vertex_credentials"),
     }
 )

@@ -16,6 +16,7 @@ from heliograph_client.facts import About, Judged, Told
 from heliograph_client.ids import draw, is_id
 from heliograph_client.processes import watch_exit, watch_forks
 from heliograph_client.sender import Options, Sender
+from heliograph_client.shapes import is_stream
 from heliograph_client.snapshots import Snapshot
 from heliograph_client.tally import Tally
 from heliograph_client.wrapping import base_url_of, recorded
@@ -95,7 +96,7 @@ class AsyncLogger:
             request_id = None
         request_id = draw() if request_id is None else request_id
         try:
-            if _is_stream(response):
+            if is_stream(response):
                 self._misused("response", "is a stream, or not awaited yet; use logger.wrap, or logger.call")
                 return request_id
             snapshot = Snapshot()
@@ -147,7 +148,11 @@ class AsyncLogger:
             return function
         about = _about(user_id, properties, session_id, session_name, session_path, provider, url, headers)
         base_url = base_url_of(function)
-        return recorded(function, lambda request: Call(self._put, self._misused, request, about, base_url=base_url))
+        try:
+            return recorded(function, lambda request: Call(self._put, self._misused, request, about, base_url=base_url))
+        except Exception as error:  # noqa: BLE001 a function with code of its own for its name or signature
+            self._misused("function", f"cannot be wrapped, {type(error).__name__}")
+            return function
 
     def feedback(self, request_id: str, rating: bool | None, *, comment: str | None = None) -> None:
         """Good or bad; None takes it back."""
@@ -254,11 +259,6 @@ def _about(*said: Any) -> About:
 def _is(value: object, kind: Any) -> bool:
     """Annotations promise it; applications without a type checker do not."""
     return isinstance(value, kind)
-
-
-def _is_stream(response: Any) -> bool:
-    kind = type(response)
-    return any(hasattr(kind, name) for name in ("__next__", "__anext__", "__await__"))
 
 
 async def _beside(work: Callable[[], bool]) -> bool:

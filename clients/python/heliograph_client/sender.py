@@ -65,7 +65,7 @@ class Sender:
         if self._closed:
             self.tally.was_dropped(1, "the logger is closed")
         elif self._outbox.put(item, weight):
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._start()
         else:
             self.tally.was_dropped(1, f"{self._outbox.count} wait already, {self._outbox.size} bytes; the newest gives way")
@@ -100,10 +100,11 @@ class Sender:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="heliograph", daemon=True)
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="heliograph", daemon=True)
                 with contextlib.suppress(RuntimeError):  # no more threads now, or the process is ending: the next call tries again
-                    self._thread.start()
+                    thread.start()
+                    self._thread = thread
 
     # The thread
 
@@ -116,6 +117,7 @@ class Sender:
                     break
         finally:
             self._connection.close()
+            self._thread = None
 
     def _gather(self) -> None:
         """Until there is enough for a batch, a while has passed since the first, or somebody flushes."""

@@ -53,5 +53,11 @@ def is_last(piece: Any) -> bool:
     return isinstance(choices, list) and bool(choices) and all(_field(choice, "finish_reason") is not None for choice in choices)
 
 
+def is_stream(response: Any) -> bool:
+    """Or something that is to be awaited: no answer yet."""
+    kind = type(response)
+    return kind is not dict and (hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__await__"))
+
+
 def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

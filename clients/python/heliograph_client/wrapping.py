@@ -17,15 +17,16 @@ Begin = Callable[[Any], Call]
 
 def recorded(function: F, begin: Begin) -> F:
     """Answers, waits, streams and raises as `function` does."""
+    names = _names(function)
     if inspect.iscoroutinefunction(function):
 
         async def call_and_wait(*args: Any, **kwargs: Any) -> Any:
-            return await _answered(begin(_asked(args, kwargs)), function(*args, **kwargs))
+            return await _answered(begin(_asked(names, args, kwargs)), function(*args, **kwargs))
 
         return cast(F, functools.wraps(function)(call_and_wait))
 
     def call_it(*args: Any, **kwargs: Any) -> Any:
-        call = begin(_asked(args, kwargs))
+        call = begin(_asked(names, args, kwargs))
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
@@ -45,9 +46,21 @@ def base_url_of(function: object) -> str | None:
         return None
 
 
-def _asked(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The request: arguments by name, and a dict that stands first (a body)."""
-    return {**args[0], **kwargs} if args and type(args[0]) is dict else kwargs
+def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Of arguments that may be given without them."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(each.name for each in found if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD})
+
+
+def _asked(names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The request: arguments by name. A dict that stands first is a body."""
+    if not args:
+        return kwargs
+    body = args[0] if type(args[0]) is dict else {}
+    return {**body, **{name: value for name, value in zip(names, args) if value is not body}, **kwargs}
 
 
 async def _answered(call: Call, waiting: Any) -> Any:
