@@ -29,7 +29,7 @@ def test_an_exception_that_ends_it_changes_nothing(taker: LogTaker) -> None:
 
 
 def test_without_heliograph_a_process_ends_nonetheless() -> None:
-    said = run("log('a'); log('b')", "http://127.0.0.1:9", exit_s=0.2)
+    said = run("log('a'); log('b'); logger.flush(0)\nwhile not logger._sender._away: pass", "http://127.0.0.1:9", exit_s=0.2)
     assert "takes nothing now" in said
     assert "2 dropped: the logger was closed before Heliograph took them" in said
 

@@ -37,7 +37,18 @@ def process(
     script: str, url: str, *, exit_s: float = 20, python: str = sys.executable, arguments: Sequence[str] = ()
 ) -> subprocess.Popen[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"PYTHONPATH": str(CLIENT)}
-    command = [python, "-W", "error", "-c", BEGINNING + script, url, str(exit_s), *arguments]
+    command = [
+        python,
+        "-W",
+        "error",
+        "-W",
+        "ignore:This process:DeprecationWarning",
+        "-c",
+        BEGINNING + script,
+        url,
+        str(exit_s),
+        *arguments,
+    ]
     return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
