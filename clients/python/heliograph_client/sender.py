@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
@@ -101,10 +100,11 @@ class Sender:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name="heliograph", daemon=True)
-                with contextlib.suppress(RuntimeError):  # no more threads now, or the process is ending: the next call tries again
-                    thread.start()
-                    self._thread = thread
+                self._thread = threading.Thread(target=self._run, name="heliograph", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no more threads now, or the process is ending: the next call tries again
+                    self._thread = None
 
     # The thread
 
