@@ -77,7 +77,7 @@ def test_the_ports_and_folders_it_names_are_the_defaults() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (README, *sorted((README.parent / "docs").glob("*.md"))):
+    for page in (README, *sorted((README.parent / "docs").glob("*.md")), *sorted((README.parent / "clients").glob("*/README.md"))):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
