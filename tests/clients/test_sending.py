@@ -92,6 +92,26 @@ def test_a_batch_is_sent_again_as_it_was(trouble: Says) -> None:
     assert (logger.sent, logger.refused) == (2, 0)
 
 
+def test_while_the_log_is_away_and_room_gets_scarce_a_batch_goes_without_its_number() -> None:
+    with log_taker(Says(503), Says(503)) as taker, AsyncLogger(base_url=taker.url, queue_calls=3) as logger:
+        for model in "ab":
+            logger.log(ANSWER, request=asked(model))
+        assert logger.flush()
+        logger.log(ANSWER, request=asked("c"))
+    first, *others, last = taker.taken
+    assert first.batch.endswith("/1")
+    assert [(taken.batch, taken.models) for taken in others] == [("", ["a", "b"])] * 2
+    assert (last.batch, last.models) == (f"{first.batch[:-1]}2", ["c"])
+    assert logger.sent == 3
+
+
+def test_a_call_too_long_for_a_number_goes_without() -> None:
+    with log_taker() as taker, AsyncLogger(base_url=taker.url) as logger:
+        logger.log(ANSWER, request={"model": "long", "prompt": "x" * (5 << 20)})
+        logger.log(ANSWER, request=asked("short"))
+    assert [(taken.models, bool(taken.batch)) for taken in taker.taken] == [(["long"], False), (["short"], True)]
+
+
 def test_lines_that_the_log_did_not_take_are_a_new_batch() -> None:
     refused = [{"line": 2, "error": "not now", "again": True}, {"line": 3, "error": "model is odd", "field": "model"}]
     partly = Says(503, {"accepted": [], "refused": refused}, {"Retry-After": "0"})

@@ -23,7 +23,7 @@ class Taken:
 
     @property
     def batch(self) -> str:
-        return self.headers["heliograph-batch"]
+        return self.headers.get("heliograph-batch", "")
 
     @property
     def lines(self) -> list[Any]:

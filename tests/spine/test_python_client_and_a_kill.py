@@ -19,5 +19,6 @@ def test_calls_are_there_after_a_kill(tmp_path: Path) -> None:
         told += [logger.log({"object": "chat.completion"}, user_id="after") for _ in range(PART)]
         assert logger.flush(60)
         assert (logger.sent, logger.dropped, logger.refused) == (3 * PART, 0, 0)
-        until(lambda: made.query("SELECT count(DISTINCT request_id) AS n FROM calls")[0]["n"] >= 3 * PART, seconds=60)
+        until(lambda: made.query("SELECT count(*) AS n FROM calls")[0]["n"] >= 3 * PART, seconds=60)
+        assert made.query("SELECT count(*) AS n, count(DISTINCT request_id) AS told FROM calls") == [{"n": 3 * PART, "told": 3 * PART}]
         assert {row["request_id"] for row in made.rows("true")} == set(told)

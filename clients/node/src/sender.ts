@@ -35,6 +35,8 @@ export interface Counts {
 
 const PATH = "/v1/log/batch";
 const NUMBER = "Heliograph-Batch";
+/** What Heliograph takes by a number. Only a call that is longer by itself goes without. */
+const NUMBERED_BYTES = 4 << 20;
 const MOST_LINES = 10_000;
 const MOST_BYTES = 1 << 20;
 const NONE: ReadonlySet<Item> = new Set();
@@ -154,7 +156,7 @@ export class Sender {
       const headers = {
         "Content-Type": "application/x-ndjson",
         "Content-Encoding": "gzip",
-        [NUMBER]: `${this.#epoch}/${(this.#batches += 1)}`,
+        ...(whole.length <= NUMBERED_BYTES && { [NUMBER]: `${this.#epoch}/${(this.#batches += 1)}` }),
       };
       const verdict = await this.#deliver(PATH, headers, body, halt);
       if (verdict.kind === "refused") {

@@ -8,7 +8,10 @@ from collections import deque
 from typing import Mapping, NamedTuple
 
 PATH = "/v1/log/batch"
+NUMBER = "Heliograph-Batch"
 MOST_LINES, MOST_BYTES = 10_000, 1_000_000
+NUMBERED_BYTES = 4 << 20
+"""What Heliograph takes by a number. Only a call that is longer by itself goes without."""
 LONGEST_LINE = 10 << 20
 """Characters, and Heliograph's limit of a call."""
 QUICK = 1
@@ -25,6 +28,9 @@ class Batch(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     lines: list[Line]
+
+    def without_number(self) -> Batch:
+        return self._replace(headers={name: text for name, text in self.headers.items() if name != NUMBER})
 
 
 class Batches:
@@ -51,7 +57,7 @@ class Batches:
 
     def next(self) -> Batch:
         """Of the oldest lines; there is one at least."""
-        taken, size = [self._lines.popleft()], 0
+        taken = [self._lines.popleft()]
         size = len(taken[0].data)
         while self._lines and len(taken) < MOST_LINES and size + len(self._lines[0].data) < MOST_BYTES:
             taken.append(self._lines.popleft())
@@ -60,6 +66,7 @@ class Batches:
         headers = {
             "Content-Type": "application/x-ndjson",
             "Content-Encoding": "gzip",
-            "Heliograph-Batch": f"{self.epoch}/{self._number}",
+            NUMBER: f"{self.epoch}/{self._number}",
         }
-        return Batch(headers, gzip.compress(b"\n".join(line.data for line in taken), QUICK), taken)
+        batch = Batch(headers, gzip.compress(b"\n".join(line.data for line in taken), QUICK), taken)
+        return batch if size <= NUMBERED_BYTES else batch.without_number()

@@ -80,6 +80,11 @@ class Outbox:
             return self._waiting[0].number if self._waiting else self.last + 1
 
     @property
+    def fills_up(self) -> bool:
+        """No more than half of its room is left."""
+        return self._count * 2 >= self._most or self._bytes * 2 >= self._most_bytes
+
+    @property
     def count(self) -> int:
         return self._count
 

@@ -19,6 +19,7 @@ from heliograph_client.tally import LOG, Tally
 
 ENCODE_EVERY_S = 0.25
 """While Heliograph is away: what waits is to be read soon, before the application changes it."""
+LOG_IS_AWAY = 503
 JSON = {"Content-Type": "application/json"}
 
 
@@ -187,7 +188,11 @@ class Sender:
     # Sending
 
     def _send_batch(self, batch: Batch) -> None:
-        """Until it is decided on. Lines that are to be sent again are a new batch, after a pause as well."""
+        """Until it is decided on. Lines that are to be sent again are a new batch, after a pause as well.
+
+        With a number it is taken by the log alone. While that is away and room gets scarce here, it goes without: Heliograph's disk takes
+        it then, and should that answer be lost, it is there twice.
+        """
         verdict = None
         while verdict is None or not verdict.settled:
             answer = self._post(PATH, batch.body, batch.headers)
@@ -196,6 +201,8 @@ class Sender:
                 self._failures = 0
             elif not self._pause(answer):
                 return
+            if answer is not None and answer.status == LOG_IS_AWAY and self._outbox.fills_up:
+                batch = batch.without_number()
         again = [batch.lines[place] for place in sorted(verdict.again)]
         self._batches.send_again(again)
         for why in verdict.refused.values():
