@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from msgspec import Struct
 
 from eventlog.admission import Admission
-from eventlog.events import RequestReceived, ResponseCompleted
+from eventlog.events import CallId, RequestReceived, ResponseCompleted
 from eventlog.keys import Caller, Scope
 from ingress.async_log import BODY_BYTES, BadLog, Headers, Logged, Refused, TooLong, parse_log
 from ingress.async_log_events import events_of
@@ -60,7 +60,8 @@ class Logging:
     """Makes events of what is posted, by what all endpoints go by."""
 
     def __init__(self, log: Log, admission: Admission, clock: Callable[[], float], body_limit: int) -> None:
-        self.log, self._admission, self._clock, self._body_limit = log, admission, clock, body_limit
+        self.log, self.now, self.body_limit = log, clock, body_limit
+        self._admission = admission
         self._ids = CallIds()
 
     def check_first(self, headers: Headers) -> None:
@@ -73,20 +74,22 @@ class Logging:
 
     async def events_of(self, body: bytes, headers: Headers, door: Door) -> Call:
         """Raises NotAdmitted, BadLog and TooLong."""
-        logged = await beside(len(body), door.parse, body, headers, self._clock())
-        caller = self._admission.known_caller(presented(logged.headers), Scope.WRITE)
-        directives = _directives(logged, caller)
-        received, completed = await beside(
-            len(body),
-            events_of,
-            logged,
-            directives,
-            organization=caller.organization,
-            call_id=self._ids.draw(logged.times.began),
-            provider=door.provider,
-            body_limit=self._body_limit,
-        )
-        return Call(received, completed, directives.warning)
+        logged = await beside(len(body), door.parse, body, headers, self.now())
+        caller, call_id = self.caller_of(logged.headers), self._ids.draw(logged.times.began)
+        return await beside(len(body), call_of, logged, caller, call_id=call_id, provider=door.provider, body_limit=self.body_limit)
+
+    def caller_of(self, headers: Headers) -> Caller:
+        """Raises NotAdmitted."""
+        return self._admission.known_caller(presented(headers), Scope.WRITE)
+
+
+def call_of(logged: Logged, caller: Caller, *, call_id: CallId, provider: str, body_limit: int) -> Call:
+    """Raises BadLog."""
+    directives = _directives(logged, caller)
+    received, completed = events_of(
+        logged, directives, organization=caller.organization, call_id=call_id, provider=provider, body_limit=body_limit
+    )
+    return Call(received, completed, directives.warning)
 
 
 def _directives(logged: Logged, caller: Caller) -> Directives:
@@ -101,27 +104,27 @@ def _directives(logged: Logged, caller: Caller) -> Directives:
     return directives if customer is None else with_property(directives, STRIPE_CUSTOMER, text_of(customer))
 
 
-async def body_of(request: Request) -> bytes:
-    """Decoded, and no longer than anybody logs. Raises BadLog and TooLong."""
+async def body_of(request: Request, longest: int = BODY_BYTES) -> bytes:
+    """Decoded, and no longer than that. Raises BadLog and TooLong."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > BODY_BYTES:
+        if len(body) > longest:
             raise TooLong
     encoding = request.headers.get("content-encoding", "")
     if encoding.strip().lower() in {"", "identity"}:
         return bytes(body)
-    return await asyncio.to_thread(_decoded, bytes(body), encoding)
+    return await asyncio.to_thread(_decoded, bytes(body), encoding, longest)
 
 
-def _decoded(data: bytes, encoding: str) -> bytes:
+def _decoded(data: bytes, encoding: str, longest: int) -> bytes:
     try:
         for decoder in decoders_of(encoding):
             decoded = bytearray()
             for steps in (decoder.feed(data), decoder.end()):
                 for piece in steps:
                     decoded += piece
-                    if len(decoded) > BODY_BYTES:
+                    if len(decoded) > longest:
                         raise TooLong
             data = bytes(decoded)
     except Undecodable as error:
