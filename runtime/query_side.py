@@ -10,6 +10,8 @@ from ingress.async_log_routes import PATHS as LOG_PATHS
 from ingress.async_log_routes import async_log_routes
 from ingress.emitter import now
 from ingress.feedback import feedback_routes
+from ingress.otlp.routes import PATHS as SPAN_PATHS
+from ingress.otlp.routes import otlp_routes
 from ingress.secrets import presented
 from runtime.deciding import Control, beside
 from runtime.emitting import LateEmitter
@@ -23,7 +25,7 @@ from storage.api import create_api, end_questions
 from storage.query import Limits
 from storage.session_tag import router as session_tag_router
 
-TOLD = frozenset(path.decode() for path in LOG_PATHS)
+TOLD = frozenset(path.decode() for path in LOG_PATHS | SPAN_PATHS)
 """Where calls are told of: such bodies are longer than questions, and not all of them are JSON."""
 QUESTIONS_S = 5.0
 """At the end, a question under way has so long: the end does not wait for one that takes its time."""
@@ -66,6 +68,7 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
     log, body_limit = judging.emit_call_durably, chosen.ingress().body_limit
     app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))
+    app.include_router(otlp_routes(log, control.admission, now, body_limit=body_limit))
     app.include_router(session_tag_router)
     app.include_router(price_routes(prices, control))
     return app
