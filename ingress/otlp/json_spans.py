@@ -15,18 +15,23 @@ from msgspec import Raw, Struct
 
 from ingress.async_log import AHEAD_S, BadLog, mended
 from ingress.otlp.spans import (
-    DEEPEST,
     MOST_ATTRIBUTES,
     MOST_EVENTS,
+    MOST_SPANS,
+    TOO_MANY,
     Attributes,
     Export,
     Refusal,
+    Room,
     Span,
     SpanEvent,
     Value,
     checked_times,
     span_id_of,
 )
+
+MOST_OBJECTS = 2_000_000
+"""Of a request: each takes some hundred bytes. Braces within texts count as well, which does no harm: there are not as many."""
 
 T = TypeVar("T")
 Int64 = int | str | float | None
@@ -103,10 +108,14 @@ def spans_of_json(body: bytes, now: float) -> Export:
     """Raises BadLog where no span of it can be told from the others."""
     spans: list[Span] = []
     refused: list[Refusal] = []
+    if body.count(b"{") > MOST_OBJECTS:
+        raise BadLog("resourceSpans", f"hold more than {MOST_OBJECTS:,} objects; send fewer at once")
     whole = _decoded(_Whole, body, "")
+    if sum(len(scope.spans or ()) for each in whole.resource_spans or () for scope in each.scope_spans or ()) > MOST_SPANS:
+        raise BadLog("resourceSpans", TOO_MANY)
     for number, each in enumerate(whole.resource_spans or ()):
         path = f"resourceSpans[{number}]"
-        resource = _attributes(None if each.resource is None else each.resource.attributes, f"{path}.resource")
+        resource = _attributes(None if each.resource is None else each.resource.attributes, f"{path}.resource", Room())
         for place, raw in _raw_spans(each, path):
             try:
                 spans.append(_span(_decoded(_Span, bytes(raw), place), resource, place, now))
@@ -153,7 +162,7 @@ def _span(read: _Span, resource: Attributes, path: str, now: float) -> Span:
     events = read.events or ()
     if len(events) > MOST_EVENTS:
         raise BadLog(f"{path}.events", f"are more than {MOST_EVENTS:,}")
-    parent = read.parent_span_id or ""
+    parent, room = read.parent_span_id or "", Room()
     return Span(
         path=path,
         trace_id=span_id_of(_bytes_of_id(read.trace_id or "", 16), 16, f"{path}.traceId"),
@@ -162,17 +171,17 @@ def _span(read: _Span, resource: Attributes, path: str, now: float) -> Span:
         name=read.name or "",
         began=began,
         ended=ended,
-        attributes=_attributes(read.attributes, path),
+        attributes=_attributes(read.attributes, path, room),
         resource=resource,
-        events=[_event(event, f"{path}.events[{number}]") for number, event in enumerate(events)],
+        events=[_event(event, f"{path}.events[{number}]", room) for number, event in enumerate(events)],
         failed=read.status is not None and read.status.code in _ERROR,
         message=None if read.status is None else read.status.message or None,
     )
 
 
-def _event(event: _Event, path: str) -> SpanEvent:
+def _event(event: _Event, path: str, room: Room) -> SpanEvent:
     at = _whole(event.time_unix_nano, f"{path}.timeUnixNano") / 1e9
-    return SpanEvent(event.name or "", at, _attributes(event.attributes, path))
+    return SpanEvent(event.name or "", at, _attributes(event.attributes, path, room))
 
 
 def _bytes_of_id(text: str, length: int) -> bytes:
@@ -185,19 +194,18 @@ def _bytes_of_id(text: str, length: int) -> bytes:
         return b""
 
 
-def _attributes(pairs: list[_Pair] | None, path: str) -> Attributes:
+def _attributes(pairs: list[_Pair] | None, path: str, room: Room) -> Attributes:
     if pairs is None:
         return {}
     if len(pairs) > MOST_ATTRIBUTES:
         raise BadLog(f"{path}.attributes", f"are more than {MOST_ATTRIBUTES:,}")
-    return {pair.key: _value(pair.value, f"{path}.attributes[{number}].value", 0) for number, pair in enumerate(pairs)}
+    return {pair.key: _value(pair.value, f"{path}.attributes[{number}].value", room) for number, pair in enumerate(pairs)}
 
 
-def _value(read: _Any | None, path: str, depth: int) -> Value:
+def _value(read: _Any | None, path: str, room: Room, depth: int = 0) -> Value:
     if read is None:
         return None
-    if depth > DEEPEST:
-        raise BadLog(path[:200], f"is nested deeper than {DEEPEST} values")
+    room.take(path, depth)
     if read.string_value is not None:
         return read.string_value
     if read.bool_value is not None:
@@ -207,14 +215,14 @@ def _value(read: _Any | None, path: str, depth: int) -> Value:
     if read.double_value is not None:
         return _double(read.double_value, f"{path}.doubleValue")
     if read.array_value is not None:
-        return [_value(each, f"{path}.arrayValue", depth + 1) for each in read.array_value.values or ()]
+        return [_value(each, f"{path}.arrayValue", room, depth + 1) for each in read.array_value.values or ()]
     if read.kvlist_value is not None:
-        return _named(read.kvlist_value, f"{path}.kvlistValue", depth)
+        return _named(read.kvlist_value, f"{path}.kvlistValue", room, depth)
     return None if read.bytes_value is None else _bytes(read.bytes_value, f"{path}.bytesValue")
 
 
-def _named(read: _Named, path: str, depth: int) -> Mapping[str, Value]:
-    return {pair.key: _value(pair.value, path, depth + 1) for pair in read.values or ()}
+def _named(read: _Named, path: str, room: Room, depth: int) -> Mapping[str, Value]:
+    return {pair.key: _value(pair.value, path, room, depth + 1) for pair in read.values or ()}
 
 
 def _whole(said: Int64, path: str) -> int:

@@ -13,12 +13,32 @@ from ingress.async_log import BadLog
 Value: TypeAlias = "str | bool | int | float | bytes | Sequence[Value] | Mapping[str, Value] | None"
 Attributes: TypeAlias = Mapping[str, Value]
 
+MOST_SPANS = 50_000
+"""Of a request, resources and scopes counted with them. SDKs send 512 at once, Collectors 8,192."""
+TOO_MANY = f"hold more than {MOST_SPANS:,} spans; send fewer at once"
 DEEPEST = 64
 """A value within a value."""
+MOST_VALUES = 500_000
+"""Of a span, values within values counted: vectors are some thousands each."""
 MOST_ATTRIBUTES = 10_000
 """Of a span, of a resource or of an event. SDKs keep 128 of them, unless they are told otherwise."""
 MOST_EVENTS = 10_000
 """Of a span: some senders tell each piece of a stream by one."""
+
+
+class Room:
+    """How many values a span may still have."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def take(self, path: str, depth: int) -> None:
+        """Raises BadLog."""
+        self._left -= 1
+        if self._left < 0:
+            raise BadLog(path[:200], f"holds more than {MOST_VALUES:,} values")
+        if depth > DEEPEST:
+            raise BadLog(path[:200], f"is nested deeper than {DEEPEST} values")
 
 
 class SpanEvent(Struct, frozen=True):

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from eventlog.events import Step
+from ingress.otlp.export import EXPORT_BYTES
 from ingress.otlp.kinds import kind_of
+from ingress.otlp.once import REMEMBERED
 from ingress.otlp.said import Said
-from ingress.otlp.spans import MOST_ATTRIBUTES, MOST_EVENTS
+from ingress.otlp.spans import MOST_ATTRIBUTES, MOST_EVENTS, MOST_SPANS, MOST_VALUES
 from tests.fakes.ingress import running
 
 ROOT = Path(__file__).parents[2]
@@ -54,4 +56,7 @@ def test_its_attributes_are_read() -> None:
 
 
 def test_its_bounds_are_those_that_hold() -> None:
-    assert MOST_ATTRIBUTES == MOST_EVENTS == 10_000
+    assert MOST_ATTRIBUTES == MOST_EVENTS
+    for bound in (MOST_SPANS, MOST_ATTRIBUTES, MOST_VALUES, REMEMBERED):
+        assert f"{bound:,}" in TEXT
+    assert f"{EXPORT_BYTES >> 20} MiB" in TEXT

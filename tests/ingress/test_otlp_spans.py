@@ -2,17 +2,20 @@
 
 import base64
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from ingress.async_log import AHEAD_S, BadLog
-from ingress.otlp.json_spans import spans_of_json
+from ingress.otlp.json_spans import MOST_OBJECTS, spans_of_json
 from ingress.otlp.protobuf_spans import spans_of_protobuf
-from ingress.otlp.spans import DEEPEST, MOST_ATTRIBUTES, MOST_EVENTS, Span
+from ingress.otlp.spans import DEEPEST, MOST_ATTRIBUTES, MOST_EVENTS, MOST_SPANS, MOST_VALUES, Export, Span
+from ingress.otlp.wire import fields_of
 from tests.fakes.spans import BEGAN, PARENT, SPAN, TRACE, as_json, as_protobuf, event, export, pairs, span
 
 NOW = BEGAN + 60.0
@@ -134,6 +137,81 @@ def test_the_same_holds_in_protobuf(name: str) -> None:
     found = spans_of_protobuf(as_protobuf(export(span(**said), span(spanId=PARENT))), NOW)
     assert [each.span_id for each in found.spans] == [PARENT]
     assert [each.field for each in found.refused] == [f"{FIRST}.{field}"]
+
+
+def test_a_text_that_is_no_utf8_refuses_its_span_alone() -> None:
+    body = as_protobuf(export(span(name="wrong"), span(spanId=PARENT))).replace(b"wrong", b"wr\xff\xfeg")
+    found = spans_of_protobuf(body, NOW)
+    assert ([each.span_id for each in found.spans], [each.field for each in found.refused]) == ([PARENT], [FIRST])
+
+
+def message(number: int, *contents: bytes) -> bytes:
+    """Fields of one number, as Protobuf writes them."""
+    told = b""
+    for content in contents:
+        length, size = len(content), b""
+        while length > 127:
+            size, length = size + bytes([length & 127 | 128]), length >> 7
+        told += bytes([number << 3 | 2]) + size + bytes([length]) + content
+    return told
+
+
+BOMBS: dict[str, tuple[Callable[[bytes, float], Export], bytes, str]] = {
+    "spans in JSON": (spans_of_json, as_json(export(*(MOST_SPANS + 1) * [{}])), "resourceSpans"),
+    "objects in JSON": (spans_of_json, b'{"x":[' + b"{}," * MOST_OBJECTS + b"{}]}", "resourceSpans"),
+    "spans": (spans_of_protobuf, message(1, message(2, b"\x12\x00" * (MOST_SPANS + 1))), "resourceSpans"),
+    "resources": (spans_of_protobuf, b"\x0a\x00" * (MOST_SPANS + 1), "resourceSpans"),
+    "attributes of a resource": (
+        spans_of_protobuf,
+        message(1, message(1, b"\x0a\x00" * (1 << 20))),
+        "resourceSpans[0].resource.attributes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reader", "body", "field"), BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_refused_before_it_is_read(reader: Callable[[bytes, float], Export], body: bytes, field: str) -> None:
+    with pytest.raises(BadLog) as raised:
+        reader(body, NOW)
+    assert (raised.value.field, "more than" in str(raised.value)) == (field, True)
+
+
+def test_a_span_of_many_small_fields_is_refused_alone() -> None:
+    sound = as_protobuf(export(span()))
+    many = message(1, message(2, message(2, b"\x4a\x00" * (1 << 20))))
+    found = spans_of_protobuf(sound + many, NOW)
+    assert ([each.span_id for each in found.spans], len(found.refused)) == ([SPAN], 1)
+    assert found.refused[0].field == "resourceSpans[1].scopeSpans[0].spans[0].attributes"
+
+
+def test_a_span_of_values_without_end_is_refused_alone() -> None:
+    values = message(1, b"a") + message(2, message(5, b"\x0a\x00" * (MOST_VALUES + 1)))
+    began = trace_pb2.Span(trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=BEGAN * 10**9).SerializeToString()
+    found = spans_of_protobuf(message(1, message(2, message(2, began + message(9, values), began))), NOW)
+    assert (len(found.spans), [each.field for each in found.refused]) == (1, [f"{FIRST}.attributes[0].value"])
+
+
+NO_PROTOBUF = {
+    "a length beyond the end": b"\x0a\x05a",
+    "a tag without an end": b"\xff" * 11,
+    "a kind that there is not": b"\x0f",
+    "half a fixed number": b"\x09\x00",
+    "the same within": message(1, message(2, b"\x12\x05a")),
+}
+
+
+@pytest.mark.parametrize("body", NO_PROTOBUF.values(), ids=NO_PROTOBUF)
+def test_what_is_no_protobuf_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(BadLog) as raised:
+        spans_of_protobuf(body, NOW)
+    assert raised.value.field == "body"
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4), st.integers(1, 15))
+def test_the_wire_gives_what_was_put_on_it(contents: list[bytes], number: int) -> None:
+    passed_over = b"\x08\x96\x01" + b"\x09" + bytes(8) + b"\x0d" + bytes(4)
+    found = [(each, bytes(content)) for each, content in fields_of(memoryview(passed_over + message(number, *contents)))]
+    assert found == [(number, content) for content in contents]
 
 
 NO_EXPORT = {
