@@ -6,6 +6,7 @@ Sources: OTLP specification 1.9; Helicone's `traceController.ts` (read 2026-11-2
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from msgspec import Struct
@@ -15,13 +16,14 @@ from eventlog.keys import NotAdmitted
 from ingress.async_log import BadLog, Refused, TooLong
 from ingress.async_log_calls import NOT_NOW, Door, Log, Logging, Told, answer, body_of
 from ingress.async_log_events import CUSTOM
-from ingress.beside import beside
 from ingress.otlp.answers import Encoding, encoding_of, exported, failed
 from ingress.otlp.export import EXPORT_BYTES, Kept, kept_of
 from ingress.otlp.once import Once
 
 TOGETHER = 64
 """Calls that are written at once."""
+MANY = 16 << 10
+"""Bytes of an export that is read beside the event loop: about ten spans, a quarter of a millisecond each."""
 COUNTS = "heliograph-spans"
 
 
@@ -75,7 +77,8 @@ async def _take(logging: Logging, once: Once, door: SpanDoor, request: Request) 
         logging.check_first(headers)
         caller = logging.caller_of(headers)
         body = await body_of(request, EXPORT_BYTES)
-        kept = await beside(len(body), kept_of, body, encoding, headers, caller, now=logging.now(), body_limit=logging.body_limit)
+        read = partial(kept_of, body, encoding, headers, caller, now=logging.now(), body_limit=logging.body_limit)
+        kept = read() if len(body) < MANY else await asyncio.to_thread(read)
     except NotAdmitted as refusal:
         return _failed(door, encoding, refusal.status, str(refusal), code=refusal.code)
     except TooLong:

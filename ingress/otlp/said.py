@@ -49,6 +49,8 @@ class Said:
         """A whole number, not negative, as a number or as text."""
         for name in names:
             found = self.attributes.get(name)
+            if found is None:
+                continue
             if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) < 12:
                 return int(found)
             if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < 1e12 and found == int(found):
