@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from eventlog.events import CallId, Organization, Source
-from ingress.async_log import JSON, LONGEST_TTFT_MS, NAME_CHARACTERS, Headers, Logged, Times
+from ingress.async_log import JSON, LONGEST_TTFT_MS, NAME_CHARACTERS, URL_CHARACTERS, Headers, Logged, Times
 from ingress.async_log_events import CUSTOM
 from ingress.otlp.bodies import bodies_of_call, bodies_of_step, model_asked
 from ingress.otlp.kinds import Kind
@@ -53,7 +53,7 @@ def logged_of(span: Span, kind: Kind, tree: Tree, request: Headers) -> Logged:
     bodies = bodies_of_step(span, kind, name) if kind.asked is None else bodies_of_call(span, kind.asked)
     said = Said(span.attributes)
     return Logged(
-        url=said.text("url.full", "http.url") or span.name or None,
+        url=(said.text("url.full", "http.url") or span.name)[:URL_CHARACTERS] or None,
         request=bodies.request,
         response=bodies.response,
         content_type=JSON,

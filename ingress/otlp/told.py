@@ -14,6 +14,8 @@ from ingress.otlp.spans import Span
 
 ASSOCIATED = "traceloop.association.properties."
 PROPERTY = "Helicone-Property-"
+LONGEST = 1_000
+"""Characters of what is made a property or a session without having been named one."""
 NOT_FOR_ALL = frozenset({b"helicone-request-id"})
 """Headers that hold for one call alone."""
 _SESSION = ("session.id", "gen_ai.conversation.id")
@@ -40,7 +42,7 @@ def headers_of(span: Span, kind: Kind, path: str, request: Headers) -> tuple[Hea
         found[plain], came_from[plain] = text, f"{span.path}.attributes[{attribute!r}]"
     given = {name: value for name, value in request if name.startswith(PREFIX) and name not in NOT_FOR_ALL}
     usual = {b"helicone-session-id": _session(span), b"helicone-session-path": path} | _properties(span, kind)
-    return [*({name: value.encode("utf-8", "replace") for name, value in usual.items()} | given | found).items()], came_from
+    return [*({name: value[:LONGEST].encode("utf-8", "replace") for name, value in usual.items()} | given | found).items()], came_from
 
 
 def _session(span: Span) -> str:

@@ -1,20 +1,27 @@
 """What spans become: calls with their words and tokens, steps of a session, or nothing."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eventlog.events import DEFAULT_ORGANIZATION, CallPriced, Outcome, RequestReceived, ResponseCompleted, Source, Step, TokenUsage
 from eventlog.keys import Caller
+from ingress.async_log import URL_CHARACTERS
 from ingress.otlp.answers import Encoding
 from ingress.otlp.export import Kept, kept_of
+from ingress.otlp.told import LONGEST
 from processors.calls import understand
 from processors.pricing.rates import RateBook
 from tests.fakes.keyring import KEYS
-from tests.fakes.spans import BEGAN, CHAT, PARENT, SPAN, TRACE, as_json, event, export, span
+from tests.fakes.spans import BEGAN, CHAT, PARENT, SPAN, TRACE, as_json, event, export, pairs, span
 from tests.processors.events import batch
 
+ROOT = Path(__file__).parents[2]
 NOW = BEGAN + 60.0
 RATES = RateBook.bundled()
 KEY = next(iter(KEYS.values()))
@@ -495,3 +502,59 @@ def test_keys_are_nowhere() -> None:
         span(CHAT | {f"{ASSOCIATED}note": f"of {secret}", f"{ASSOCIATED}Helicone-Auth": secret, "session.id": secret}, name=secret)
     )
     assert secret not in repr(found.calls[0].completed.call)
+
+
+def test_what_nobody_named_a_property_is_cut() -> None:
+    found = kept(span(CHAT | {"session.id": "s" * 9_999}, name="n" * 9_999), resource={"service.name": "x" * 9_999})
+    call = found.calls[0].completed.call
+    assert (len(call.session_id or ""), len(call.properties["service.name"]), len(call.path)) == (LONGEST, LONGEST, URL_CHARACTERS)
+
+
+# Whatever it says
+
+NAMES = sorted(
+    {
+        name
+        for path in (ROOT / "ingress" / "otlp").glob("*.py")
+        for name in re.findall(r'"((?:gen_ai|llm|[a-z]+)\.[\w.]+)"', path.read_text())
+    }
+    | {
+        f"{prefix}.0.{rest}"
+        for prefix in ("gen_ai.prompt", "gen_ai.completion")
+        for rest in ("content", "role", "tool_calls", "tool_calls.0.id")
+    }
+    | {
+        f"llm.{side}_messages.0.message{rest}"
+        for side in ("input", "output")
+        for rest in ("", ".content", ".tool_calls", ".contents.0", ".x.y.z")
+    }
+    | {"traceloop.association.properties.Helicone-Session-Id", "traceloop.association.properties.\u00e9", "llm.tools.0.tool.json_schema"}
+)
+OPERATIONS = ["chat", "embeddings", "text_completion", "rerank", "execute_tool", "invoke_agent", "retrieval"]
+PLAIN = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats() | st.text(max_size=9) | st.binary(max_size=4)
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "parts", "type", "content", "tool_calls", "text", "id", "function", "message"]), inner, max_size=4
+        )
+    ),
+)
+AS_JSON = VALUES.filter(lambda value: not isinstance(value, bytes)).map(lambda value: json.dumps(value, default=str))
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), VALUES | AS_JSON, max_size=8),
+    st.sampled_from(OPERATIONS),
+    st.dictionaries(
+        st.sampled_from(["content", "message", "gen_ai.event.content", "tool_calls", "gen_ai.prompt"]), VALUES | AS_JSON, max_size=3
+    ),
+    st.sampled_from(["gen_ai.choice", "gen_ai.tool.message", "exception", "gen_ai.client.inference.operation.details", "x"]),
+)
+def test_no_attributes_are_more_than_refused(attributes: dict[str, Any], operation: str, told: dict[str, Any], name: str) -> None:
+    said = {"gen_ai.operation.name": operation} | attributes
+    found = kept(span(said, events=[{"name": name, "attributes": pairs(told)}], status={"code": 2}))
+    assert len(found.calls) + len(found.refused) + found.left_out == 1
+    for call in found.calls:
+        understand(batch(call.completed), RATES)
