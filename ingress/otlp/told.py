@@ -42,12 +42,12 @@ def headers_of(span: Span, kind: Kind, path: str, request: Headers) -> tuple[Hea
         found[plain], came_from[plain] = text, f"{span.path}.attributes[{attribute!r}]"
     given = {name: value for name, value in request if name.startswith(PREFIX) and name not in NOT_FOR_ALL}
     usual = {b"helicone-session-id": _session(span), b"helicone-session-path": path} | _properties(span, kind)
-    return [*({name: value[:LONGEST].encode("utf-8", "replace") for name, value in usual.items()} | given | found).items()], came_from
+    return [*({name: value.encode("utf-8", "replace") for name, value in usual.items()} | given | found).items()], came_from
 
 
 def _session(span: Span) -> str:
     """A trace is a session, where nobody says more."""
-    return Said(span.attributes).text(*_SESSION) or span.trace_id
+    return (Said(span.attributes).text(*_SESSION) or span.trace_id)[:LONGEST]
 
 
 def _properties(span: Span, kind: Kind) -> dict[bytes, str]:
@@ -57,7 +57,7 @@ def _properties(span: Span, kind: Kind) -> dict[bytes, str]:
         told["otel.parent_span_id"] = span.parent_id
     told |= {name: text for name in _KEPT if (text := said.text(name)) is not None}
     told |= {name: text for name, names in _OF_RESOURCE.items() if (text := sender.text(*names)) is not None}
-    return {f"{PROPERTY}{name}".lower().encode(): text for name, text in told.items()}
+    return {f"{PROPERTY}{name}".lower().encode(): text[:LONGEST] for name, text in told.items()}
 
 
 def _said_plainly(span: Span) -> Iterator[tuple[str, str, str]]:

@@ -6,14 +6,16 @@ it runs in makes the beginning.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
 from ingress.otlp.kinds import Kind
 from ingress.otlp.said import Said
-from ingress.otlp.spans import Span
+from ingress.otlp.spans import Attributes, Span
 
 DEEPEST_PATH = 32
 """Names. Those next to the span are kept."""
+MOST_ABOVE = 64
+"""Spans, those that are left out among them."""
 NAME_CHARACTERS = 100
 _SEPARATOR = re.compile(r"[/\s]*/[/\s]*")
 _STEP_NAMES = ("traceloop.entity.name", "gen_ai.tool.name", "gen_ai.agent.name", "gen_ai.workflow.name", "tool.name", "agent.name")
@@ -30,16 +32,23 @@ class Tree:
     def path_of(self, span: Span, kind: Kind) -> str:
         """Begins with a slash; no name has one in it."""
         names, last = [name_of(span, kind)], span
-        seen = {span.span_id}
-        while (above := self._by_id.get((last.trace_id, last.parent_id or ""))) is not None and above[0].span_id not in seen:
-            last = above[0]
-            seen.add(last.span_id)
-            if above[1] is not None:
-                names.append(name_of(*above))  # type: ignore[arg-type]
+        for above, above_kind in self._above(span):
+            last = above
+            if above_kind is not None:
+                names.append(name_of(above, above_kind))
         if last.parent_id is not None:
             names += [name for name in reversed(_said_above(last.attributes)) if name not in names]
         kept = names[:DEEPEST_PATH]
         return "/" + "/".join(reversed(kept))
+
+    def _above(self, span: Span) -> Iterator[tuple[Span, Kind | None]]:
+        """From its parent on. Parents in a circle end, and so does a chain that was made to be long."""
+        for _ in range(MOST_ABOVE):
+            above = self._by_id.get((span.trace_id, span.parent_id or ""))
+            if above is None:
+                return
+            yield above
+            span = above[0]
 
 
 def name_of(span: Span, kind: Kind) -> str:
@@ -48,9 +57,9 @@ def name_of(span: Span, kind: Kind) -> str:
     return _plain(named or span.name or kind.operation)
 
 
-def _said_above(attributes: Mapping[str, object]) -> list[str]:
+def _said_above(attributes: Attributes) -> list[str]:
     """From the outermost on, without the span itself."""
-    said = Said(attributes)  # type: ignore[arg-type]
+    said = Said(attributes)
     path = (said.text("traceloop.entity.path") or "").split(".")
     own = said.text("traceloop.entity.name")
     outer = said.text("traceloop.workflow.name", "gen_ai.workflow.name")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ingress.async_log import URL_CHARACTERS
 from ingress.otlp.answers import Encoding
 from ingress.otlp.export import Kept, kept_of
 from ingress.otlp.told import LONGEST
+from ingress.otlp.tree import DEEPEST_PATH
 from processors.calls import understand
 from processors.pricing.rates import RateBook
 from tests.fakes.keyring import KEYS
@@ -492,8 +494,14 @@ def test_parents_that_came_in_another_request(attributes: dict[str, Any], path: 
 
 def test_parents_in_a_circle_end() -> None:
     found = kept(span(CHAT, parentSpanId=PARENT), span(CHAT, spanId=PARENT, parentSpanId=SPAN))
-    assert len(found.calls) == 2
-    assert not found.refused
+    assert [(call.completed.call.session_path or "").count("/") for call in found.calls] == 2 * [DEEPEST_PATH]
+
+
+def test_of_many_parents_those_next_to_it_are_kept() -> None:
+    ids = [f"{number:016x}" for number in range(1, 302)]
+    chain = [span(CHAT, spanId=own, parentSpanId=above, name=own.lstrip("0")) for above, own in pairwise(ids)]
+    last = kept(*chain).calls[-1].completed.call.session_path or ""
+    assert last.split("/")[1:] == [each.lstrip("0") for each in ids[-DEEPEST_PATH:]]
 
 
 def test_keys_are_nowhere() -> None:
