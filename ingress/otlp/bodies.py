@@ -56,13 +56,21 @@ def bodies_of_call(span: Span, asked: Asked) -> Bodies:
     """Raises BadLog."""
     said = with_details(span.attributes, span.events)
     spoken = spoken_in(said, span.events)
-    status = _status(span, said)
+    status, asked = _status(span, said), _truly(asked, said, spoken)
     return Bodies(
         request=_json(_request(said, spoken, asked), span),
         response=_json(_response(span, said, spoken, asked, status), span),
         status=status,
         words=bool(spoken.asked and spoken.answered),
     )
+
+
+def _truly(asked: Asked, said: Said, spoken: Spoken) -> Asked:
+    """OpenLLMetry calls a completion what is a chat elsewhere: Anthropic's messages, and others that have several."""
+    chatted = len(spoken.asked) > 1 or any("tool_calls" in each for each in spoken.answered)
+    if asked is Asked.COMPLETION and (chatted or (said.text("gen_ai.system") or "").lower() == "anthropic"):
+        return Asked.CHAT
+    return asked
 
 
 def bodies_of_step(span: Span, kind: Kind, name: str) -> Bodies:

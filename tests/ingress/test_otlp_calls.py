@@ -336,6 +336,8 @@ def test_other_calls_have_bodies_of_their_own() -> None:
     prompt = {"gen_ai.prompt.0.content": "Once", "gen_ai.completion.0.content": " upon"}
     request, response = bodies({"llm.request.type": "completion", "gen_ai.request.model": "m"} | prompt)
     assert (request["prompt"], response["choices"]) == ("Once", [{"index": 0, "text": " upon", "finish_reason": None}])
+    request, _ = bodies({"llm.request.type": "completion", "gen_ai.request.model": "m", "gen_ai.prompt.1.content": "Then"} | prompt)
+    assert [each["content"] for each in request["messages"]] == ["Once", "Then"]
     request, response = bodies({"llm.request.type": "embedding", "gen_ai.request.model": "m", "gen_ai.prompt.0.content": "Once"})
     assert (request["input"], response["object"]) == ("Once", "list")
     request, _ = bodies({"openinference.span.kind": "EMBEDDING", "embedding.embeddings.0.embedding.text": "Once"})

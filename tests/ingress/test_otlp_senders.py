@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from eventlog.events import CallPriced, ResponseCompleted, Source
+from eventlog.events import CallPriced, ResponseCompleted, Source, TokenUsage
 from ingress.otlp.answers import Encoding
 from ingress.otlp.export import kept_of
 from processors.calls import understand
@@ -143,6 +143,7 @@ async def test_a_stream(tracing: Any, instrumentation: type) -> None:
         found = await told_by(world, tracing, in_pieces)
     assert (found.usage and (found.usage.prompt, found.usage.completion)) == (100, 20)
     assert (found.call.stream, found.finish_reason) == (instrumentation is TELLING, "stop")
+    assert (found.ttft_ms is not None) == (instrumentation is TELLING)
 
 
 async def test_a_failure(tracing: Any) -> None:
@@ -158,7 +159,7 @@ async def test_a_failure(tracing: Any) -> None:
 def test_what_helicone_async_sends() -> None:
     """Recorded from helicone-async 1.1.1, which needs an older OpenTelemetry: a workflow that uses a tool."""
     told: list[ResponseCompleted] = []
-    for path in sorted(CASES.glob("helicone-async-*.pb")):
+    for path in sorted(CASES.glob("helicone-async-1.1.1-[0-9].pb")):
         kept = kept_of(path.read_bytes(), Encoding.PROTOBUF, [], ANYBODY, now=1.9e9, body_limit=9_999)
         assert (len(kept.calls), kept.refused) == (1, [])
         told += [call.completed for call in kept.calls]
@@ -175,3 +176,22 @@ def test_what_helicone_async_sends() -> None:
     (priced,) = understand(batch(told[1]), RATES).calls.events
     assert (priced.usage and (priced.usage.prompt, priced.usage.completion)) == (8, 3)
     assert (priced.finish_reason, priced.call.provider, priced.cost_usd is not None) == ("tool_calls", "openai", True)
+
+
+ANTHROPIC = {
+    "helicone-async-1.1.1-anthropic": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
+    "anthropic-2.14.0": [],
+}
+"""Both of one call; the other is by Anthropic's package itself, without words."""
+
+
+@pytest.mark.parametrize(("name", "messages"), ANTHROPIC.items(), ids=ANTHROPIC)
+def test_what_is_sent_of_anthropics_messages(name: str, messages: list[dict[str, str]]) -> None:
+    """The provider reported 10 tokens, 40 that were read from its cache beside them, and 5 that were written to it."""
+    kept = kept_of((CASES / f"{name}.pb").read_bytes(), Encoding.PROTOBUF, [], ANYBODY, now=1.9e9, body_limit=9_999)
+    (call,) = kept.calls
+    (priced,) = understand(batch(call.completed), RATES).calls.events
+    assert priced.usage == TokenUsage(prompt=55, completion=7, cache_read=40, cache_write=5)
+    assert (priced.call.provider, priced.model, priced.dialect) == ("anthropic", "claude-sonnet-4-5-20250929", "openai.chat")
+    assert priced.cost_usd == "0.00016575"  # 10 at 3, 40 at 0.30, 5 at 3.75, 7 at 15 USD for a million
+    assert json.loads(call.received.request.text or "")["messages"] == messages
