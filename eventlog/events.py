@@ -59,6 +59,10 @@ class Source(StrEnum):
     """It came as an OpenTelemetry span."""
 
 
+AFTERWARDS = frozenset({Source.ASYNC_LOG, Source.OTLP})
+"""Calls that somebody told of; the rest passed through."""
+
+
 class Step(StrEnum):
     """What was done in a session where no model was asked. Such a step is told of afterwards, as calls are."""
 

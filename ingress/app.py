@@ -20,13 +20,15 @@ from ingress.emitter import Emitter, now
 from ingress.exchange import Handler
 from ingress.feedback import LEGACY_PATHS, OF_REQUESTS, OF_SESSIONS, feedback_routes
 from ingress.ledger import Ledger
+from ingress.otlp.routes import PATHS as SPAN_PATHS
+from ingress.otlp.routes import otlp_routes
 from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, Proxy, everyone
 from ingress.redactor import RedactionFor, nothing_redacted
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
-OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"}) | LOG_PATHS | LEGACY_PATHS
+OUR_PATHS = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/openapi.json", b"/v1/directives"}) | LOG_PATHS | SPAN_PATHS | LEGACY_PATHS
 OUR_PREFIXES = (OF_REQUESTS, OF_SESSIONS)
 NAMING_HEADERS = frozenset({b"helicone-target-url", b"helicone-openai-api-base", b"helicone-fallbacks"})
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -88,6 +90,7 @@ class Ingress:
         routes.include_router(feedback_routes(emitter.emit_durably, admission, now))
         log = proxy.redactor.emit_calls_durably
         routes.include_router(async_log_routes(log, admission, now, body_limit=config.body_limit))
+        routes.include_router(otlp_routes(log, admission, now, body_limit=config.body_limit))
         self.asgi: Asgi = routes
 
     async def drain(self, timeout: float) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from eventlog.events import Step, TokenUsage
+from eventlog.events import Source, Step, TokenUsage
 from ingress.directives import PREFIX
 
 BODY_CHARACTERS = 10 << 20
@@ -120,6 +120,10 @@ class Logged(Struct, frozen=True, kw_only=True):
     """Where the request does not name it."""
     usage: TokenUsage | None = None
     """Where no answer was sent that could tell it."""
+    countable: bool = True
+    """Both bodies have the words that were said, so that tokens may be counted from them."""
+    source: Source = Source.ASYNC_LOG
+    traceparent: str | None = None
 
 
 class _Whole(Struct):
@@ -230,9 +234,14 @@ def struct_of(kind: type[T], body: bytes, path: str) -> T:
     try:
         return _struct(kind, body, path)
     except BadLog:
-        if b"\\ud" not in body and b"\\uD" not in body:
+        if (whole := mended(body)) == body:
             raise
-    return _struct(kind, _ESCAPE.sub(_mended, body), path)
+    return _struct(kind, whole, path)
+
+
+def mended(body: bytes) -> bytes:
+    """JSON in which half of a surrogate pair, which nobody can read, is replaced."""
+    return _ESCAPE.sub(_mended, body) if b"\\ud" in body or b"\\uD" in body else body
 
 
 def _units(text: str) -> int:

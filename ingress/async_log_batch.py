@@ -151,7 +151,7 @@ async def _take_numbered(logging: Logging, headers: Headers, lines: Sequence[Lin
 def _fate(number: int, call: Call | RefusedLine, *, durable: bool) -> Fate:
     if isinstance(call, RefusedLine):
         return call
-    return Accepted(number, call.request_id, call.warning) if durable else RefusedLine(number, NOT_NOW, again=True)
+    return Accepted(number, call.facts.request_id, call.warning) if durable else RefusedLine(number, NOT_NOW, again=True)
 
 
 def _told(fates: Sequence[Fate]) -> Response:

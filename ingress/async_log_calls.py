@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from eventlog.admission import Admission
 from eventlog.codec import BatchId
-from eventlog.events import RequestId
+from eventlog.events import CallFacts, CallId
 from eventlog.keys import Caller, NotAdmitted, Scope
 from ingress.async_log import BODY_BYTES, BadLog, Headers, Logged, Refused, TooLong, parse_log
 from ingress.async_log_events import events_of
@@ -59,15 +59,16 @@ class Call(NamedTuple):
     warning: str | None
 
     @property
-    def request_id(self) -> RequestId:
-        return self.events[1].call.request_id
+    def facts(self) -> CallFacts:
+        return self.events[1].call
 
 
 class Logging:
     """Makes events of what is posted, by what all endpoints go by."""
 
     def __init__(self, log: Log, admission: Admission, clock: Callable[[], float], body_limit: int) -> None:
-        self.log, self._admission, self._clock, self._body_limit = log, admission, clock, body_limit
+        self.log, self.now, self.body_limit = log, clock, body_limit
+        self._admission = admission
         self._ids = CallIds()
 
     def check_first(self, headers: Headers) -> None:
@@ -97,16 +98,20 @@ class Logging:
         return await beside(len(body), self._call_of, body, headers, door, chance, caller)
 
     def _call_of(self, body: bytes, headers: Headers, door: Door, chance: str | None, caller: Caller | None) -> Call:
-        logged = door.parse(body, headers, self._clock())
+        logged = door.parse(body, headers, self.now())
         if caller is None or b"helicone-auth" in logged.from_meta:
             caller = self.caller_of(logged.headers)
-        directives = _directives(logged, caller)
         if chance is not None and not logged.times.told:
             raise BadLog("timing", "is required in a batch that has a number: a call is known again by it")
         call_id = self._ids.draw(logged.times.began) if chance is None else call_id_of(logged.times.began, chance)
-        organization, provider = caller.organization, door.provider
-        events = events_of(logged, directives, organization=organization, call_id=call_id, provider=provider, body_limit=self._body_limit)
-        return Call(events, directives.warning)
+        return call_of(logged, caller, call_id=call_id, provider=door.provider, body_limit=self.body_limit)
+
+
+def call_of(logged: Logged, caller: Caller, *, call_id: CallId, provider: str, body_limit: int) -> Call:
+    """Raises BadLog."""
+    directives = _directives(logged, caller)
+    events = events_of(logged, directives, organization=caller.organization, call_id=call_id, provider=provider, body_limit=body_limit)
+    return Call(events, directives.warning)
 
 
 def _directives(logged: Logged, caller: Caller) -> Directives:
@@ -121,27 +126,27 @@ def _directives(logged: Logged, caller: Caller) -> Directives:
     return directives if customer is None else with_property(directives, STRIPE_CUSTOMER, text_of(customer))
 
 
-async def body_of(request: Request) -> bytes:
-    """Decoded, and no longer than anybody logs. Raises BadLog and TooLong."""
+async def body_of(request: Request, longest: int = BODY_BYTES) -> bytes:
+    """Decoded, and no longer than that. Raises BadLog and TooLong."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > BODY_BYTES:
+        if len(body) > longest:
             raise TooLong
     encoding = request.headers.get("content-encoding", "")
     if encoding.strip().lower() in {"", "identity"}:
         return bytes(body)
-    return await asyncio.to_thread(_decoded, bytes(body), encoding)
+    return await asyncio.to_thread(_decoded, bytes(body), encoding, longest)
 
 
-def _decoded(data: bytes, encoding: str) -> bytes:
+def _decoded(data: bytes, encoding: str, longest: int) -> bytes:
     try:
         for decoder in decoders_of(encoding):
             decoded = bytearray()
             for steps in (decoder.feed(data), decoder.end()):
                 for piece in steps:
                     decoded += piece
-                    if len(decoded) > BODY_BYTES:
+                    if len(decoded) > longest:
                         raise TooLong
             data = bytes(decoded)
     except Undecodable as error:

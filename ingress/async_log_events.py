@@ -1,9 +1,9 @@
-"""The two events of a call that a client tells of afterwards: the same as of a proxied one, of source `async_log`."""
+"""The two events of a call that a client tells of afterwards: the same as of a proxied one, of another source."""
 
 from functools import lru_cache
 from typing import Any
 
-from eventlog.events import Body, CallFacts, CallId, Organization, Outcome, RequestId, RequestReceived, ResponseCompleted, Source
+from eventlog.events import Body, CallFacts, CallId, Organization, Outcome, RequestId, RequestReceived, ResponseCompleted
 from ingress.async_log import BLOCKED, CANCELLED, JSON, NO_ANSWER, TIMED_OUT, Logged
 from ingress.copies import Copy
 from ingress.directives import Directives
@@ -47,7 +47,7 @@ def events_of(
             response=answered.body(
                 logged.content_type, omitted=directives.omit_response, broken_off=outcome is Outcome.INTERRUPTED_BY_CLIENT
             ),
-            request=request if _is_to_be_counted(asked, answered, facts, outcome) else NO_BODY,
+            request=request if logged.countable and _is_to_be_counted(asked, answered, facts, outcome) else NO_BODY,
             request_truncated=asked.truncated,
             error=_ERRORS.get(outcome),
             stated_cost_usd=logged.stated_cost,
@@ -78,7 +78,8 @@ def _facts(logged: Logged, directives: Directives, organization: Organization, c
         model=_model(logged) if logged.step is not None else asked.model or logged.model,
         stream=asked.stream or is_event_stream(logged.content_type),
         user_id=directives.user_id or asked.user,
-        source=Source.ASYNC_LOG,
+        traceparent=logged.traceparent,
+        source=logged.source,
         step=logged.step,
         **said,
     )

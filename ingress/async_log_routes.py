@@ -91,7 +91,7 @@ async def _take(logging: Logging, door: Door, request: Request) -> Response:
         return answer(door, 400, f"{error.field} {error}", field=error.field)
     if not await logging.log([call.events], None):
         return answer(door, 503, NOT_NOW)
-    told = {"helicone-id": call.request_id} | ({} if call.warning is None else {"helicone-warning": _plain(call.warning)})
+    told = {"helicone-id": call.facts.request_id} | ({} if call.warning is None else {"helicone-warning": _plain(call.warning)})
     return Response("ok" if door.told is Told.WORKER else None, 200, told, media_type="text/plain")
 
 

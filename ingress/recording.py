@@ -83,10 +83,10 @@ class CallIds:
         return call_id_of(now, self._pool[begin : begin + _DIGITS])
 
 
-def call_id_of(now: float, chance: str) -> CallId:
-    """`now` in seconds since 1970; `chance`: 19 hex digits."""
-    time = f"{int(now * 1000) & 0xFFFF_FFFF_FFFF:012x}"
-    return CallId(f"{time[:8]}-{time[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}")
+def call_id_of(began: float, digits: str) -> CallId:
+    """The id of a call that began so many seconds after 1970. The first 19 hexadecimal `digits` are its own."""
+    time = f"{int(began * 1000) & 0xFFFF_FFFF_FFFF:012x}"
+    return CallId(f"{time[:8]}-{time[8:]}-7{digits[:3]}-{_VARIANT[digits[3]]}{digits[4:7]}-{digits[7:_DIGITS]}")
 
 
 class _Wanted(Struct):

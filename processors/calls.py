@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from eventlog.codec import Batch
-from eventlog.events import Body, CallFacts, CallPriced, Job, Outcome, PriceBasis, ResponseCompleted, Source, TokenUsage, UsageSource
+from eventlog.events import AFTERWARDS, Body, CallFacts, CallPriced, Job, Outcome, PriceBasis, ResponseCompleted, TokenUsage, UsageSource
 from processors.dialects import dialect_for
 from processors.dialects.dialect import Dialect
 from processors.dialects.reading import Reading, word
@@ -176,7 +176,7 @@ def _bill(event: ResponseCompleted, dialect: Dialect | None, reading: Reading, m
         context=reading.context + location_of(call.path, model),
         call_rates=call.cost_override,
         stated_cost=_stated(event, reading),
-        logged=call.source is Source.ASYNC_LOG,
+        logged=call.source in AFTERWARDS,
         free=reading.free,
         elsewhere=reading.elsewhere,
         beside=reading.unpriced
@@ -205,14 +205,14 @@ def _why_no_usage(event: ResponseCompleted, dialect: Dialect | None, reading: Re
 def _why_no_dialect(event: ResponseCompleted) -> str:
     if event.call.step is not None:
         return f"no model was asked, it is a step of the kind {event.call.step}"
-    if event.call.source is Source.ASYNC_LOG and event.response.size:
+    if event.call.source in AFTERWARDS and event.response.size:
         return "the logged answer is in no shape that we know"
     return "no model call that we know of"
 
 
 def _stated(event: ResponseCompleted, reading: Reading) -> Decimal | None:
     """By whoever told of the call, if it was told of. What an answer states otherwise is kept where we know that it is in USD."""
-    if event.call.source is not Source.ASYNC_LOG:
+    if event.call.source not in AFTERWARDS:
         return reading.stated_cost
     if event.stated_cost_usd is not None:
         return amount_of(event.stated_cost_usd)

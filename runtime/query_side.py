@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from ingress.async_log_routes import PATHS as LOG_PATHS
 from ingress.async_log_routes import async_log_routes
 from ingress.emitter import now
 from ingress.feedback import feedback_routes
+from ingress.otlp.routes import PATHS as SPAN_PATHS
+from ingress.otlp.routes import otlp_routes
 from ingress.secrets import presented
 from runtime.deciding import Control, beside
 from runtime.emitting import LateEmitter
@@ -24,6 +27,8 @@ from storage.rest.links import Links
 from storage.rest.routes import router as rest_router
 from storage.session_tag import router as session_tag_router
 
+TOLD = frozenset(path.decode() for path in LOG_PATHS | SPAN_PATHS)
+"""Where calls are told of: such bodies are longer than questions, and not all of them are JSON."""
 QUESTIONS_S = 5.0
 """At the end, a question under way has so long: the end does not wait for one that takes its time."""
 
@@ -54,10 +59,18 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
 def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateEmitter) -> FastAPI:
     """All that the query port answers."""
     limits = limits_of(chosen)
-    app = create_api(chosen.storage(), limits=limits, admission=control.admission, presented=presented, of_calls=[invoice_routes])
+    app = create_api(
+        chosen.storage(),
+        limits=limits,
+        admission=control.admission,
+        presented=presented,
+        of_calls=[invoice_routes],
+        own_bodies=TOLD,
+    )
     app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
     log, body_limit = judging.emit_calls_durably, chosen.ingress().body_limit
     app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))
+    app.include_router(otlp_routes(log, control.admission, now, body_limit=body_limit))
     app.include_router(session_tag_router)
     secret = chosen.vault_secret
     app.state.links = Links(None if secret is None else secret.get_secret_value(), public_url=chosen.public_url)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from eventlog.events import Organization, Outcome, PriceBasis, Source
+from eventlog.events import AFTERWARDS, Organization, Outcome, PriceBasis
 from eventlog.own_prices import OwnPrices
 from processors.calls import ANSWERED
 from processors.pricing.cards import plain
@@ -235,7 +235,7 @@ def _stored(row: Row) -> Stored:
         note=row["price_note"],
         context=dict(row["price_context"] or ()),
         stated_cost=row["stated_cost_usd"],
-        logged=row["source"] == Source.ASYNC_LOG,
+        logged=row["source"] in AFTERWARDS,
     )
 
 

@@ -3,7 +3,7 @@
 Plain ASGI around the app, so that a body that is too large is refused while it comes, and nothing behind needs to know.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 import msgspec
@@ -20,18 +20,22 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Door:
-    """Answers HEAD as GET without a body, refuses bodies over `body_limit` bytes (413) and bodies that are no JSON (415)."""
+    """Answers HEAD as GET without a body, refuses bodies over `body_limit` bytes (413) and bodies that are no JSON (415).
 
-    def __init__(self, app: App, *, body_limit: int) -> None:
+    At the paths in `own_bodies` whoever is behind it does so.
+    """
+
+    def __init__(self, app: App, *, body_limit: int, own_bodies: Collection[str] = ()) -> None:
         self._app = app
         self._body_limit = body_limit
+        self._own_bodies = own_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
-        elif scope["method"] not in _WRITES or _is_bare(scope):
+        elif scope["method"] not in _WRITES or scope["path"] in self._own_bodies or _is_bare(scope):
             await self._app(scope, receive, send)
         else:
             await self._write(scope, receive, send)

@@ -3,7 +3,7 @@
 `dialect_for` finds the one a call speaks. Adding one is a file with a `Dialect` and a name in `DIALECTS`.
 """
 
-from eventlog.events import Body, CallFacts, Source
+from eventlog.events import AFTERWARDS, Body, CallFacts
 from processors.dialects import (
     anthropic_batch_results,
     anthropic_batches,
@@ -76,7 +76,7 @@ def dialect_for(call: CallFacts, response: Body) -> Dialect | None:
 
     A call that was told of afterwards is known by the shape of its answer.
     """
-    if call.source is Source.ASYNC_LOG:
+    if call.source in AFTERWARDS:
         return logged_dialect(call, response)
     path = path_of(call)
     for dialect in DIALECTS:

@@ -14,6 +14,7 @@ from ingress.app import is_ours
 from ingress.async_log_routes import PATHS
 from ingress.directives import listed
 from ingress.feedback import LEGACY
+from ingress.otlp.routes import PATHS as SPAN_PATHS
 from ingress.telemetry import LOSSES, SPILL_LOSSES
 from tests.fakes.ingress import HOST, World, running
 from tests.fakes.memory_log import MemoryLog
@@ -52,7 +53,7 @@ async def test_alive_ready_and_described() -> None:
         status, described = await get(world, "/openapi.json")
         of_requests = {f"/v1/request/{{request_id}}/{what}" for what in ("feedback", "score", "property")}
         of_sessions = {f"/v1/session/{{session_id}}/{what}" for what in ("feedback", "tag")}
-        logs = {path.decode() for path in PATHS}
+        logs = {path.decode() for path in PATHS | SPAN_PATHS}
         assert set(json.loads(described)["paths"]) == {
             "/healthz",
             "/readyz",
