@@ -3,12 +3,18 @@
 Shapes: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors" (both read 2026-11-24).
 """
 
+from typing import Any
+
 import msgspec
 
 from ingress.errors import CallFailed
 from ingress.routes import Dialect
 
 JSON = (b"content-type", b"application/json")
+ANY_ERROR: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "What went wrong.", "content": {"application/json": {}, "text/plain": {"schema": {"type": "string"}}}}
+}
+"""The errors of an endpoint of ours, for the OpenAPI document."""
 
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",

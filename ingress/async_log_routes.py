@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from eventlog.admission import Admission
 from eventlog.keys import NotAdmitted
+from ingress.answers import ANY_ERROR
 from ingress.async_log import BadLog, Refused, parse_log
 from ingress.async_log_batch import BATCH, add_batch
 from ingress.async_log_calls import NOT_NOW, Door, Log, Logging, Parse, Told, answer, body_of
@@ -54,7 +55,7 @@ PATHS = frozenset({BATCH.encode(), *(door.path.encode() for door in DOORS)})
 
 def async_log_routes(log: Log, admission: Admission, clock: Callable[[], float], *, body_limit: int) -> APIRouter:
     """`clock` gives seconds since 1970; a body is kept up to `body_limit` bytes."""
-    routes, logging = APIRouter(tags=["logging"]), Logging(log, admission, clock, body_limit)
+    routes, logging = APIRouter(tags=["logging"], responses=ANY_ERROR), Logging(log, admission, clock, body_limit)
 
     def serve(door: Door) -> None:
         async def log_call(request: Request) -> Response:

@@ -19,6 +19,7 @@ from msgspec.structs import asdict
 from eventlog.admission import Admission
 from eventlog.events import FeedbackGiven, RequestId
 from eventlog.keys import NotAdmitted, Scope
+from ingress.answers import ANY_ERROR
 from ingress.judgements import RETRACTION, Invalid, Judgement, legacy_of, property_of, rating_of, request_id_of, scores_of, tag_of
 from ingress.secrets import presented
 
@@ -87,7 +88,7 @@ class Desk:
 
 def feedback_routes(judge: Judge, admission: Admission, clock: Callable[[], float]) -> APIRouter:
     """`clock` gives seconds since 1970."""
-    routes, desk = APIRouter(tags=["feedback"]), Desk(judge, admission, clock)
+    routes, desk = APIRouter(tags=["feedback"], responses=ANY_ERROR), Desk(judge, admission, clock)
     _add_calls(routes, desk)
     _add_sessions(routes, desk)
     _add_legacy(routes, desk)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -137,6 +138,7 @@ _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The columns and the rows. `truncated`: there were more rows than the limit.",
         "content": {
+            **{media: {"schema": {"type": "string"}} for form, media in _MEDIA.items() if form is not Format.JSON},
             "application/json": {
                 "example": {
                     "columns": ["model", "calls", "usd"],
@@ -145,7 +147,7 @@ _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
                     "truncated": False,
                     "elapsed_ms": 12.5,
                 }
-            }
+            },
         },
     },
     **error_answers(400, 401, 403, 413, 415, 422, 503, 504),
@@ -214,7 +216,7 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", summary="Prometheus metrics", tags=["health"])
+@router.get("/metrics", summary="Prometheus metrics", tags=["health"], response_class=PlainTextResponse)
 def metrics() -> Response:
     """Of all processes when they share a directory (PROMETHEUS_MULTIPROC_DIR), else of this one."""
     registry: CollectorRegistry = REGISTRY
@@ -307,6 +309,9 @@ _LEFT = Refusal(code="client_left", message="The client left before the answer."
 """Nobody hears it."""
 
 
+_ANY_ERROR = {"description": "What went wrong.", "content": {"application/json": {}, "text/plain": {"schema": {"type": "string"}}}}
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """OpenAPI 3.0, which the bundled page can show, with the errors' one shape."""
     if app.openapi_schema is None:
@@ -315,5 +320,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         )
         schemas = described.setdefault("components", {}).setdefault("schemas", {})
         schemas["ErrorAnswer"] = ERROR_SCHEMA
+        for methods in described["paths"].values():
+            for operation in methods.values():
+                operation["responses"].setdefault("default", _ANY_ERROR)
         app.openapi_schema = described
     return app.openapi_schema

@@ -1,11 +1,13 @@
 """Every way a request of the query port can fail, as one JSON shape with a stable code."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from storage.door import refusal_json
 from storage.refusal import Refusal, Refused
@@ -94,7 +96,8 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         refusal = Refusal(code="not_found", message="There is nothing at this path.", fix="/docs lists what there is.", status=404)
     elif error.status_code == 405:
-        fix = f"Use {headers.get('allow', 'another method')}."
+        headers["allow"] = allowed = ", ".join(sorted(_methods_at(request)))
+        fix = f"Use {allowed or 'another method'}."
         refusal = Refusal(code="method_not_allowed", message=f"{request.method} is not answered here.", fix=fix, status=405)
     elif error.status_code == 400 and error.detail == _UNPARSED:
         message = "The body cannot be read as JSON: it is no UTF-8, nested too deeply, or holds a number of too many digits."
@@ -102,6 +105,19 @@ async def _http(request: Request, error: Exception) -> Response:
     else:
         refusal = Refusal(code="bad_request", message=str(error.detail), fix="/docs shows what is taken.", status=error.status_code)
     return answer_of(refusal, headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Of all endpoints at the path: the first one alone would speak for itself."""
+    matched = (route for route in _flat(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in matched for method in getattr(route, "methods", None) or ()}
+
+
+def _flat(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Those of routers that were included, too; none of ours has a prefix."""
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        yield from [route] if inner is None else _flat(inner.routes)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ Sources: OTLP specification 1.9; Helicone's `traceController.ts` (read 2026-11-2
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from msgspec import Struct
@@ -44,9 +45,14 @@ _TOO_LARGE = f"The spans are more than {EXPORT_BYTES >> 20} MiB. Send fewer at o
 _TYPES = "Content-Type must be application/x-protobuf or application/json."
 
 
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "What went wrong.", "content": {encoding.value: {} for encoding in Encoding} | {"text/plain": {}}}
+}
+
+
 def otlp_routes(log: Log, admission: Admission, clock: Callable[[], float], *, body_limit: int) -> APIRouter:
     """`clock` gives seconds since 1970; a body is kept up to `body_limit` bytes."""
-    routes = APIRouter(tags=["logging"])
+    routes = APIRouter(tags=["logging"], responses=ERRORS)
     logging, once = Logging(log, admission, clock, body_limit), Once(log)
 
     def serve(door: SpanDoor) -> None:

@@ -121,6 +121,8 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         400: "What was asked cannot be meant.",
         401: "No good key was sent.",
         403: "The key may not do this.",
+        413: "The body is too large.",
+        415: "The body is no JSON by its content type.",
         422: "A field of the body is wrong.",
         503: "Too much is asked at once, or the lake is away.",
         504: "The question took too long.",

@@ -567,4 +567,4 @@ def test_no_attributes_are_more_than_refused(attributes: dict[str, Any], operati
     found = kept(span(said, events=[{"name": name, "attributes": pairs(told)}], status={"code": 2}))
     assert len(found.calls) + len(found.refused) + found.left_out == 1
     for call in found.calls:
-        understand(batch(call.completed), RATES)
+        understand(batch(call.events[1]), RATES)
