@@ -55,16 +55,25 @@ class Engine:
         for statement in _lock(directories, limits):
             self._root.execute(statement)
 
-    @contextmanager
-    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own settings and temporary views; closed at the end, which also ends what it still runs."""
+    def open(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own settings and temporary views."""
         cursor = self._root.cursor()
         self._open.add(cursor)
+        return cursor
+
+    def end(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Closes it, which also ends what it still runs."""
+        self._open.discard(connection)
+        connection.close()
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One for a while; ended at the end."""
+        opened = self.open()
         try:
-            yield cursor
+            yield opened
         finally:
-            self._open.discard(cursor)
-            cursor.close()
+            self.end(opened)
 
     def interrupt(self) -> None:
         """Stops what runs now on all connections, from any thread."""

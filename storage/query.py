@@ -24,9 +24,10 @@ from msgspec import Struct
 from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
+from storage.laid_out import LaidOut
 from storage.lake import Lake
 from storage.refusal import Refusal, Refused
-from storage.sandbox import Statement, checked
+from storage.sandbox import checked
 from storage.schema import TABLES
 from storage.views import VIEWS, LiveFile, Source
 
@@ -79,11 +80,13 @@ class Snapshots:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._open: dict[str, DeltaTable] = {}
+        self._listed: dict[str, Source] = {}
+        """As they were listed last."""
         self._lock = Lock()
 
     def sources(self, tables: Iterable[str]) -> dict[str, Source]:
         with self._lock:
-            return {table: Source(schema=TABLES[table], files=self._files(table)) for table in tables}
+            return {table: self._source(table) for table in tables}
 
     def paths(self, table: str) -> list[str]:
         """The live files of one table, oldest day first."""
@@ -92,15 +95,20 @@ class Snapshots:
     def uri_of(self, table: str) -> str:
         return self._lake.uri_of(table)
 
-    def _files(self, table: str) -> tuple[LiveFile, ...]:
+    def _source(self, table: str) -> Source:
         try:
             snapshot = self._newest(table)
+            version = snapshot.version()
+            known = self._listed.get(table)
+            if known is None or known.version != version:
+                files = live_files(snapshot, self._lake.uri_of(table))
+                known = self._listed[table] = Source(schema=TABLES[table], files=files, version=version)
         except TableNotFoundError:
-            return ()
+            return Source(schema=TABLES[table])
         except (DeltaError, OSError) as error:
             log.error("lake_unreadable", table=table, error=str(error))
             raise Refused(LAKE_UNREADABLE) from error
-        return live_files(snapshot, self._lake.uri_of(table))
+        return known
 
     def _newest(self, table: str) -> DeltaTable:
         known = self._open.pop(table, None)
@@ -109,6 +117,7 @@ class Snapshots:
                 known.update_incremental()
                 self._open[table] = known
                 return known
+        self._listed.pop(table, None)
         self._open[table] = self._lake.table(table)
         return self._open[table]
 
@@ -152,6 +161,7 @@ class Questions:
         self.snapshots = Snapshots(lake)
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
         self._engine = Engine([lake.directory()], engine, None if lake.local else lake.filesystem()[0])
+        self._laid_out = LaidOut(self._engine, self.snapshots.sources)
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
@@ -171,9 +181,9 @@ class Questions:
         self._engine.close()
 
     def _answer(self, sql: str, organization: Organization | None, parameters: Parameters, started: float) -> QueryResult:
-        with self._engine.connection() as connection, deadline(connection, self.limits.timeout_s):
-            statement = checked(sql, connection, views=VIEWS.keys(), explain=organization is None)
-            self._lay_out(connection, statement, organization)
+        with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
+            statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
+        with self._laid_out.connection(statement.tables, organization, self.limits.timeout_s) as connection:
             relation = _bound(connection, statement.sql, parameters)
             types, names = tuple(str(kind) for kind in relation.types), relation.columns
             if columns := projection(relation.types):
@@ -181,13 +191,6 @@ class Questions:
             table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
             table = table.rename_columns(names)
             return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
-
-    def _lay_out(self, connection: duckdb.DuckDBPyConnection, statement: Statement, organization: Organization | None) -> None:
-        """The views that the statement reads, over the newest snapshots, for this connection alone."""
-        tables = {table for name in statement.tables for table in VIEWS[name].reads}
-        sources = self.snapshots.sources(tables)
-        for name in statement.tables:
-            connection.execute(f"CREATE TEMP VIEW {name} AS {VIEWS[name].sql(sources, organization)}")
 
 
 LAKE_UNREADABLE = Refusal(

@@ -35,6 +35,8 @@ class Source(Struct, frozen=True, kw_only=True):
 
     schema: pa.Schema
     files: tuple[LiveFile, ...] = ()
+    version: int | None = None
+    """Of the snapshot; None where there is no table."""
 
 
 Sources = Mapping[str, Source]

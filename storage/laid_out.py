@@ -1,0 +1,59 @@
+"""Connections on which the tables that people ask are laid out already, kept from one question to the next.
+
+Laying them out takes as long as a small question: the engine reads what each file holds. A connection is good for the same organization and
+the same tables, as long as none of them has a newer commit.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+
+import duckdb
+
+from eventlog.events import Organization
+from storage.engine import Engine, deadline
+from storage.views import VIEWS, Source
+
+KEPT = 8
+"""Connections that wait for another question."""
+
+Sources = Callable[[Iterable[str]], Mapping[str, Source]]
+Laid = tuple[Organization | None, frozenset[str], tuple[tuple[str, int | None], ...]]
+"""Whose rows, which tables, and of which commits."""
+
+
+class LaidOut:
+    """May be used by several threads; a connection is one question's at a time."""
+
+    def __init__(self, engine: Engine, sources: Sources) -> None:
+        self._engine, self._sources = engine, sources
+        self._idle: OrderedDict[Laid, duckdb.DuckDBPyConnection] = OrderedDict()
+        self._lock = Lock()
+
+    @contextmanager
+    def connection(self, names: frozenset[str], organization: Organization | None, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One that has the views `names` of the newest snapshots, for at most so long. Raises Refused. After an error it is not kept."""
+        sources = self._sources({table for name in names for table in VIEWS[name].reads})
+        laid = (organization, names, tuple(sorted((table, source.version) for table, source in sources.items())))
+        with self._lock:
+            kept = self._idle.pop(laid, None)
+        connection = kept or self._engine.open()
+        try:
+            with deadline(connection, seconds):
+                if kept is None:
+                    for name in names:
+                        connection.execute(f"CREATE TEMP VIEW {name} AS {VIEWS[name].sql(sources, organization)}")
+                yield connection
+        except BaseException:
+            self._engine.end(connection)
+            raise
+        self._keep(laid, connection)
+
+    def _keep(self, laid: Laid, connection: duckdb.DuckDBPyConnection) -> None:
+        with self._lock:
+            before = self._idle.pop(laid, None)
+            self._idle[laid] = connection
+            over = [self._idle.popitem(last=False)[1]] if len(self._idle) > KEPT else []
+        for each in [*over, *([before] if before is not None else [])]:
+            self._engine.end(each)
