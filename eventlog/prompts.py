@@ -167,7 +167,7 @@ class Library:
                 continue
             try:
                 self._put(key, _decoder.decode(line))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 log.warning("prompt_not_understood", key=key, error=str(error))
 
     def record(self, key: str) -> PromptRecord | None:

@@ -118,6 +118,8 @@ class Logged(Struct, frozen=True, kw_only=True):
     """Where the request does not name it."""
     usage: TokenUsage | None = None
     """Where no answer was sent that could tell it."""
+    prompt_inputs: Mapping[str, str] = {}
+    """What was filled into its prompt."""
 
 
 class _Whole(Struct):

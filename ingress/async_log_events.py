@@ -79,6 +79,7 @@ def _facts(logged: Logged, directives: Directives, organization: Organization, c
         user_id=directives.user_id or asked.user,
         source=Source.ASYNC_LOG,
         step=logged.step,
+        prompt_inputs={} if directives.omit_request else dict(logged.prompt_inputs),
         **said,
     )
 

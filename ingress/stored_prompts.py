@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from eventlog.events import Organization
 from ingress.edits import fields_of
 from ingress.errors import BadRequest, CallFailed
-from ingress.prompts import LONGEST_INPUT, MOST_INPUTS
+from ingress.prompts import kept_inputs, text_of
 from ingress.texts import texts_of, with_values
 
 HINT = b'"prompt_id"'
@@ -98,7 +98,7 @@ def expanded(body: bytes, stored: bytes) -> Expanded:
             whole[name] = _filled(_decoded(kept[name]), variables)
     merged = msgspec.json.encode(whole)
     changes = {each.path: text for each in texts_of(_decoded(merged)) if (text := _filled_text(each.text, variables)) != each.text}
-    return Expanded(with_values(merged, changes), _shown(variables))
+    return Expanded(with_values(merged, changes), kept_inputs(variables))
 
 
 def _said(fields: Mapping[str, Raw], name: str, kind: Any) -> Any:
@@ -149,7 +149,7 @@ def _filled_text(text: str, inputs: Mapping[str, Any]) -> str:
         raise BadRequest(
             "The prompt holds {{hcp:…}}, a part of another prompt, which is filled in by helicone-helpers alone.", field="prompt_id"
         )
-    return _VARIABLE.sub(lambda found: found[0] if inputs.get(found[1]) is None else _text_of(_input(found, inputs)), text)
+    return _VARIABLE.sub(lambda found: found[0] if inputs.get(found[1]) is None else text_of(_input(found, inputs)), text)
 
 
 def _input(variable: re.Match[str], inputs: Mapping[str, Any]) -> Any:
@@ -169,12 +169,3 @@ def _input(variable: re.Match[str], inputs: Mapping[str, Any]) -> Any:
 
 def _mistyped(name: str, kind: str) -> BadRequest:
     return BadRequest(f"Variable {name!r} of the prompt is a {kind}, and the input is not.", field=f"inputs.{name}")
-
-
-def _text_of(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _shown(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """As they are kept with the call."""
-    return {name: _text_of(value)[:LONGEST_INPUT] for name, value in list(inputs.items())[:MOST_INPUTS]}
