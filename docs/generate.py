@@ -155,6 +155,7 @@ WRITERS = {
     "llm.scored-calls.v1": ("processors", "whoever wants to"),
     "llm.dead-letters.v1": ("processors, sink", "sink"),
     "heliograph.control.v1": ("Heliograph alone", "Heliograph alone"),
+    "heliograph.prompts.v1": ("Heliograph alone", "Heliograph alone"),
     "heliograph.feedback-join.v1": ("Heliograph alone", "Heliograph alone"),
 }
 """Of each topic: who writes it, who reads it."""

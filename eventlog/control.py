@@ -151,15 +151,15 @@ async def _say(log_: Log, values: Mapping[str, bytes]) -> None:
     await say(log_, [Saying(crc32(key.encode()) % partitions, key, value) for key, value in values.items()])
 
 
-async def say(log_: Log, sayings: Iterable[Saying]) -> None:
-    """Writes them, each a batch of its own, by a producer of their own. Raises LogUnavailable."""
+async def say(log_: Log, sayings: Iterable[Saying], topic: str = CONTROL.name) -> None:
+    """Writes them on a compacted topic, each a batch of its own, by a producer of their own. Raises LogUnavailable, MessageTooLarge."""
     epoch, numbers = secrets.token_hex(16), Counter[int]()
     messages = []
     for each in sayings:
         numbers[each.partition] += 1
         messages.append(
             Message(
-                topic=CONTROL.name,
+                topic=topic,
                 partition=each.partition,
                 batch_id=BatchId(epoch, numbers[each.partition]),
                 count=1,

@@ -20,7 +20,7 @@ from eventlog.kafka_start import started
 from eventlog.kafka_topics import check, examine
 from eventlog.kafka_writer import KafkaWriter
 from eventlog.port import Holder, Lag, LogUnavailable, Lying, Place, UnknownTopic
-from eventlog.topics import TOPICS
+from eventlog.topics import NEEDED, TOPICS
 
 COORDINATOR_S, COORDINATOR_LOOK_S = 5.0, 0.2
 """A cluster that is young makes its topic of positions when somebody first asks for them."""
@@ -46,7 +46,7 @@ class KafkaLog:
         self._observing = asyncio.Lock()
 
     @classmethod
-    async def open(cls, config: KafkaConfig, *, clock: Callable[[], float] = time, needs: Collection[str] = tuple(TOPICS)) -> "KafkaLog":
+    async def open(cls, config: KafkaConfig, *, clock: Callable[[], float] = time, needs: Collection[str] = NEEDED) -> "KafkaLog":
         """Knows the topics that are needed. Raises LogUnavailable, and TopicsUnfit when one of them is missing or not fit to be read."""
         admin = AIOKafkaAdminClient(**config.connection())
         try:

@@ -10,7 +10,7 @@ from eventlog.kafka_metadata import ClusterFound
 from eventlog.kafka_writer import KafkaWriter
 from eventlog.spill import SpillingWriter
 from eventlog.spill_state import SpillConfig
-from eventlog.topics import TOPICS
+from eventlog.topics import NEEDED
 
 PATIENT_S = 30.0
 """What was spilled may take so long to travel: the largest message, over a slow line."""
@@ -26,10 +26,10 @@ class Ground(NamedTuple):
 async def open_ground(kafka: KafkaConfig, spill: SpillConfig) -> Ground:
     """Never waits for the cluster, and raises nothing for its state or the directory's. Close the writer."""
     known: dict[str, int] = {}
-    partitions = dict.fromkeys(TOPICS, kafka.partitions)
+    partitions = dict.fromkeys(NEEDED, kafka.partitions)
 
     def connected(cluster: ClusterFound) -> None:
-        known.update({topic: cluster.topics[kafka.on_cluster(topic)].partitions for topic in TOPICS})
+        known.update({topic: cluster.topics[kafka.on_cluster(topic)].partitions for topic in NEEDED})
         partitions.update(known)
 
     slow = msgspec.structs.replace(kafka, acknowledged_within_s=PATIENT_S, request_timeout_s=max(PATIENT_S, kafka.request_timeout_s))

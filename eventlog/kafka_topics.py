@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from eventlog.kafka_config import KafkaConfig
 from eventlog.kafka_errors import TopicsUnfit, naming
 from eventlog.kafka_metadata import ClusterFound, TopicFound, describe
-from eventlog.topics import HELD, TOPICS, Topic
+from eventlog.topics import HELD, NEEDED, TOPICS, Topic
 
 ALL = (*TOPICS.values(), HELD)
 
@@ -252,7 +252,8 @@ def check(existing: Existing, config: KafkaConfig, needs: Collection[str]) -> No
 
 def check_shape(cluster: ClusterFound, config: KafkaConfig) -> None:
     """Raises TopicsUnfit when nothing must be written to these topics: some are missing, or coupled ones differ in their counts."""
-    topics = [topic for topic in wanted(config) if topic.name != config.on_cluster(HELD.name)]
+    names = set(map(config.on_cluster, NEEDED))
+    topics = [topic for topic in wanted(config) if topic.name in names]
     fatal = lines(each for each in differences(Existing(cluster=cluster, configs={}), topics) if each.severity is Severity.FATAL)
     if fatal:
         raise TopicsUnfit(f"Kafka at {config.bootstrap_servers} lacks what we write to: {'; '.join(fatal)}")

@@ -21,7 +21,7 @@ from eventlog.kafka_metadata import ClusterFound, describe
 from eventlog.kafka_start import started
 from eventlog.kafka_topics import check_shape
 from eventlog.port import LogUnavailable, MessageTooLarge, NotAcknowledged, Place, UnknownTopic
-from eventlog.topics import TOPICS
+from eventlog.topics import NEEDED, TOPICS
 
 ENVELOPE_BYTES = 4 << 10
 """What headers, key and framing of a message may take beside its value."""
@@ -134,7 +134,10 @@ class KafkaWriter:
         if self._cluster is None:
             return
         for topic, partition in places:
-            has = self._cluster.topics[self._config.on_cluster(topic)].partitions
+            there = self._cluster.topics.get(self._config.on_cluster(topic))
+            if there is None:
+                raise LogUnavailable(f"{self._config.on_cluster(topic)} is missing; run `heliograph topics create`")
+            has = there.partitions
             if partition >= has:
                 raise LogUnavailable(
                     f"{self._config.on_cluster(topic)} has {has} partitions, and a batch is for number {partition}; run `heliograph topics"
@@ -172,7 +175,7 @@ class KafkaWriter:
             await started(producer.start, config)
             _watch(producer)
             async with asyncio.timeout(config.request_timeout_s):
-                cluster = await describe(producer.client, [config.on_cluster(topic) for topic in TOPICS])
+                cluster = await describe(producer.client, [config.on_cluster(topic) for topic in {*NEEDED, *(self._partitions or ())}])
             check_shape(cluster, config)
         except TopicsUnfit as error:
             await _end(producer)

@@ -27,6 +27,8 @@ class Topic(Struct, frozen=True, kw_only=True):
     """Only the newest message of each key matters, and it never expires."""
     coupled: bool = True
     """Has as many partitions as every other coupled topic: the same number means the same calls."""
+    needed: bool = True
+    """Without it nobody starts; else it is missed by those alone who use it."""
 
 
 REQUESTS = Topic(name="llm.requests.v1", event=RequestReceived)
@@ -36,8 +38,12 @@ CALLS = Topic(name="llm.calls.v1", event=CallPriced)
 SCORED_CALLS = Topic(name="llm.scored-calls.v1", event=CallScored)
 DEAD_LETTERS = Topic(name="llm.dead-letters.v1", event=DeadLetter)
 CONTROL = Topic(name="heliograph.control.v1", event=None, compacted=True, coupled=False)
+PROMPTS = Topic(name="heliograph.prompts.v1", event=None, compacted=True, coupled=False, needed=False)
 
-TOPICS: dict[str, Topic] = {topic.name: topic for topic in (REQUESTS, RESPONSES, FEEDBACK, CALLS, SCORED_CALLS, DEAD_LETTERS, CONTROL)}
+TOPICS: dict[str, Topic] = {
+    topic.name: topic for topic in (REQUESTS, RESPONSES, FEEDBACK, CALLS, SCORED_CALLS, DEAD_LETTERS, CONTROL, PROMPTS)
+}
+NEEDED = tuple(name for name, topic in TOPICS.items() if topic.needed)
 
 HELD = Topic(name="heliograph.feedback-join.v1", event=None, compacted=True)
 """What the feedback join holds, as faust's changelog. On Kafka only; nobody else reads or writes it."""

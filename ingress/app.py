@@ -25,6 +25,7 @@ from ingress.otlp.routes import otlp_routes
 from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, Proxy, everyone
 from ingress.redactor import RedactionFor, nothing_redacted
+from ingress.stored_prompts import StoredFor, no_prompts
 from ingress.telemetry import Telemetry, exposition
 from ingress.upstream import Sender
 
@@ -112,11 +113,12 @@ def create_app(
     cache: CacheStore | None = None,
     key_for: KeyFor = no_key,
     redaction_for: RedactionFor = nothing_redacted,
+    stored_for: StoredFor = no_prompts,
 ) -> Ingress:
     """Call on the running event loop. `guard` judges proxied calls, and only those. Give the emitter and this the same `telemetry`.
 
     `admission` judges who may call and judge; `ledger` counts what is limited, `cache` keeps answers, `key_for` the keys of providers,
-    `redaction_for` what is redacted.
+    `redaction_for` what is redacted, `stored_for` finds the prompts that calls are to be made of.
     `spill` tells how the spill fares that the emitter's writer has in front of Kafka.
     """
     counted, admitting = telemetry or Telemetry(), admission or Admission()
@@ -133,6 +135,7 @@ def create_app(
         cache=cache,
         key_for=key_for,
         redaction_for=redaction_for,
+        stored_for=stored_for,
     )
     counted.expect(proxy.providers, (REQUESTS.name, RESPONSES.name))
     return Ingress(config, emitter, proxy, counted, spill, admitting)

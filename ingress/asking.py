@@ -19,6 +19,7 @@ from ingress.prompts import NAME as PROMPT_MODE
 from ingress.provided import Provided
 from ingress.recording import Recording
 from ingress.routes import Route, Router
+from ingress.stored_prompts import StoredFor
 from ingress.targets import Targets
 from ingress.token_limits import NAME as TOKEN_LIMIT
 from ingress.upstream import Sender
@@ -59,6 +60,7 @@ class Asking:
         provided: Provided,
         windows: Limits,
         begins: Begins,
+        stored_for: StoredFor,
     ) -> None:
         self._limits = config.attempts
         self._strict = config.strict
@@ -69,6 +71,7 @@ class Asking:
         self._provided = provided
         self._windows = windows
         self._begins = begins
+        self._stored_for = stored_for
 
     async def answer(self, call: Call, route: Route) -> Answer:
         """The provider's answer to the request. Raises CallFailed, ClientLeft."""
@@ -83,7 +86,7 @@ class Asking:
             self._check_stream(recording, header)
             await self._windows.pass_(recording)
             return await self._once(call, route, body)
-        targets = Targets(recording, self._router, route, call.head.forwarded, body)
+        targets = Targets(recording, self._router, route, call.head.forwarded, body, self._stored_for)
         return await self._answer(call, await targets.next(), targets)
 
     async def _once(self, call: Call, route: Route, body: Body) -> Answer:

@@ -124,6 +124,8 @@ class Logged(Struct, frozen=True, kw_only=True):
     """Both bodies have the words that were said, so that tokens may be counted from them."""
     source: Source = Source.ASYNC_LOG
     traceparent: str | None = None
+    prompt_inputs: Mapping[str, str] = {}
+    """What was filled into its prompt."""
 
 
 class _Whole(Struct):

@@ -81,6 +81,7 @@ def _facts(logged: Logged, directives: Directives, organization: Organization, c
         traceparent=logged.traceparent,
         source=logged.source,
         step=logged.step,
+        prompt_inputs={} if directives.omit_request else dict(logged.prompt_inputs),
         **said,
     )
 

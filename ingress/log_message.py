@@ -4,6 +4,9 @@ It has no bodies, which lie in their object storage; so tokens are those that th
 beside the prompt, and reasoning beside the answer. Source: its `clients/producers/types.ts` and usage processors (read 2026-11-24).
 """
 
+from typing import Any
+
+import msgspec
 from msgspec import Raw, Struct
 
 from eventlog.events import TokenUsage
@@ -30,6 +33,7 @@ from ingress.async_log import (
     struct_of,
     text_or_none,
 )
+from ingress.prompts import kept_inputs
 
 REQUEST, RESPONSE = "log.request", "log.response"
 MOST_TOKENS = 1_000_000_000
@@ -56,6 +60,8 @@ class _Meta(Struct, rename="camel"):
     omit_request_log: Raw = Raw()
     omit_response_log: Raw = Raw()
     prompt_id: Raw = Raw()
+    prompt_version_id: Raw = Raw()
+    prompt_inputs: Raw = Raw()
 
 
 class _Log(Struct):
@@ -113,7 +119,15 @@ def parse_message(body: bytes, headers: Headers, now: float) -> Logged:
         stated_cost=cost(response.cost, f"{RESPONSE}.cost"),
         model=text_or_none(response.model, f"{RESPONSE}.model", NAME_CHARACTERS, "gpt-4o"),
         usage=_usage(response),
+        prompt_inputs={} if said(meta.prompt_inputs) is None else _inputs(meta.prompt_inputs),
     )
+
+
+def _inputs(raw: Raw) -> dict[str, str]:
+    try:
+        return kept_inputs(msgspec.json.decode(bytes(raw), type=dict[str, Any]))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise BadLog("heliconeMeta.promptInputs", "must be an object of names and values") from None
 
 
 def _sayings(message: _Message, meta: _Meta, request: _Request) -> list[Saying]:
@@ -124,6 +138,7 @@ def _sayings(message: _Message, meta: _Meta, request: _Request) -> list[Saying]:
         ("Helicone-User-Id", request.user_id, f"{REQUEST}.userId"),
         ("Helicone-Prompt-Id", meta.prompt_id, "heliconeMeta.promptId"),
         ("Helicone-Prompt-Id", request.prompt_id, f"{REQUEST}.promptId"),
+        ("Helicone-Prompt-Version", meta.prompt_version_id, "heliconeMeta.promptVersionId"),
         ("Helicone-Prompt-Version", request.prompt_version, f"{REQUEST}.promptVersion"),
         ("Helicone-Model-Override", meta.model_override, "heliconeMeta.modelOverride"),
         ("Helicone-Omit-Request", meta.omit_request_log, "heliconeMeta.omitRequestLog"),

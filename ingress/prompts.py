@@ -5,7 +5,9 @@ Helicone's packages mark what was filled in by tags inside the messages, which n
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -41,6 +43,16 @@ class Filled(Struct, frozen=True):
     inputs: dict[str, str]
     warning: str | None = None
     """Why some, or all, of them are still there."""
+
+
+def text_of(value: Any) -> str:
+    """What stands in a text for a value: itself where it is one, else its JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def kept_inputs(values: Mapping[str, Any]) -> dict[str, str]:
+    """Inputs by name, as they are kept with a call: as many, and as much of each, as there is room for."""
+    return {name: text_of(value)[:LONGEST_INPUT] for name, value in islice(values.items(), MOST_INPUTS)}
 
 
 def parse_mode(_name: str, value: str) -> Mode:

@@ -47,6 +47,7 @@ from ingress.redactor import RedactionFor, Redactor, nothing_redacted
 from ingress.relay import Names, Relay, head_of
 from ingress.routes import Route, Router
 from ingress.secrets import HINT, cleaned_target, presented
+from ingress.stored_prompts import StoredFor, no_prompts
 from ingress.streams import is_event_stream
 from ingress.telemetry import OTHER, UNKNOWN, Telemetry
 from ingress.upstream import Sender
@@ -93,6 +94,7 @@ class Proxy:
         cache: CacheStore | None = None,
         key_for: KeyFor = no_key,
         redaction_for: RedactionFor = nothing_redacted,
+        stored_for: StoredFor = no_prompts,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -109,7 +111,7 @@ class Proxy:
         self._cache = Cache(cache, config.cache_entry_bytes, self._telemetry)
         provided = Provided(key_for, lambda: self._admission.everybody_known, self._router)
         limits, intake = Limits(ledger, self._telemetry, refuses=config.refuses_uncounted), Intake(config, self._relay, self._received)
-        self._asking = Asking(config, self._router, intake, upstream, self._cache, provided, limits, self._begins)
+        self._asking = Asking(config, self._router, intake, upstream, self._cache, provided, limits, self._begins, stored_for)
 
     @property
     def providers(self) -> list[str]:

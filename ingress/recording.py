@@ -293,6 +293,12 @@ class Recording:
         if inputs:
             self.prompt_inputs, self._facts = inputs, None
 
+    def made_of(self, version: str, inputs: Mapping[str, str]) -> None:
+        """Of this version of the prompt that its directives name."""
+        if self.directives.prompt_version is None:
+            self.directives = replace(self.directives, prompt_version=version)
+        self.prompt_inputs, self._facts = inputs or NO_WORDS, None
+
     def costs_count(self, spends: tuple[Spend, ...]) -> None:
         if spends:
             self.spends, self._facts = spends, None

@@ -14,6 +14,8 @@ from ingress.prompts import HINT, filled
 from ingress.prompts import NAME as PROMPT_MODE
 from ingress.recording import Recording
 from ingress.routes import Route, Router
+from ingress.stored_prompts import HINT as PROMPT_HINT
+from ingress.stored_prompts import StoredFor, expanded, no_prompts, prompt_in, wish_of
 from ingress.token_limits import fitted
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -22,11 +24,14 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Targets:
     """Those of one call. Raises BadRequest at once for what is wrong with any of their ways, before the first is asked."""
 
-    def __init__(self, recording: Recording, router: Router, route: Route, forwarded: Headers, body: bytes | None) -> None:
+    def __init__(
+        self, recording: Recording, router: Router, route: Route, forwarded: Headers, body: bytes | None, stored_for: StoredFor = no_prompts
+    ) -> None:
         self._recording, directives = recording, recording.directives
         self._fallbacks, self._forwarded, self._index = directives.fallbacks, forwarded, 0
         self._ways = [router.route_to(FALLBACKS, each.url, recording.target) for each in self._fallbacks] or [route]
         self._body = body
+        self._stored_for = stored_for
 
     async def next(self) -> Target:
         """The one whose turn it is; there must be one. Raises BadRequest, with the first, for a body that cannot be changed as is asked."""
@@ -39,13 +44,29 @@ class Targets:
         return await self._fallback(index, self._fallbacks[index], route)
 
     async def _prepare(self) -> None:
-        directives, body = self._recording.directives, self._body or b""
+        directives = self._recording.directives
+        if directives.untags and directives.prompt_id is not None:
+            await self._fill_in(directives.prompt_id)
+        body = self._body or b""
         if any(each.override for each in self._fallbacks):
             await beside(len(body), check_object, body, header=FALLBACKS)
         if directives.stream_usage and body and has_usage_option(self._recording.target):
             self._body = await beside(len(body), with_stream_usage, body, header="Helicone-Stream-Usage")
         if directives.untags:
             await self._untag()
+
+    async def _fill_in(self, prompt: str) -> None:
+        """Makes the body of a prompt that is kept here, where it asks for that."""
+        recording, body = self._recording, self._body or b""
+        named = await beside(len(body), prompt_in, body) if PROMPT_HINT in body else None
+        if named != prompt:
+            if named is not None:
+                recording.warn("prompt_id of the body is not obeyed: Helicone-Prompt-Id names another")
+            return
+        stored = await self._stored_for(recording.organization, await beside(len(body), wish_of, body))
+        found = await beside(len(body) + len(stored.body), expanded, body, stored.body)
+        self._body = found.body
+        recording.made_of(stored.version, found.inputs)
 
     async def _untag(self) -> None:
         """Takes the tags of prompts out of the body."""

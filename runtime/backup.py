@@ -1,4 +1,4 @@
-"""`heliograph backup` and `restore`: the lake, the log of one machine, and on Kafka the control topic.
+"""`heliograph backup` and `restore`: the lake, the log of one machine, and on Kafka the topics that hold what is nowhere else.
 
 The log is copied first and the lake after it. What the log had forgotten by then is in the lake; what the lake has beyond the log's copy is
 known by its batch ids when it is read again. What says that a copy is whole is written last.
@@ -9,9 +9,10 @@ import base64
 import secrets
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +27,7 @@ from eventlog.control import Saying, say
 from eventlog.embedded_copy import copy_log, has_log
 from eventlog.port import Log, Place
 from eventlog.retained import retained
-from eventlog.topics import CONTROL
+from eventlog.topics import CONTROL, PROMPTS, TOPICS
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings
 from storage.backup import NotEmpty, TableCopied, copy_lake, put_back, refuse_unless_empty, restoring
@@ -35,8 +36,10 @@ from storage.lake import Lake
 T = TypeVar("T")
 
 MANIFEST = "backup.json"
-CONTROL_FILE = "control.jsonl"
+KEPT_FILES = {CONTROL.name: "control.jsonl", PROMPTS.name: "prompts.jsonl"}
+"""Compacted topics: the newest record of each key is all there is to know."""
 FORMAT = 1
+APPEND_BYTES = 1 << 20
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -51,7 +54,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 class Kept(Struct, frozen=True):
-    """A record of the control topic."""
+    """A record of a compacted topic."""
 
     partition: int
     key: str
@@ -68,7 +71,8 @@ def back_up(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
         _made(folder)
         log_bytes = None
         if chosen.on_kafka:
-            (folder / CONTROL_FILE).write_bytes(b"".join(asyncio.run(_with_log(chosen, _control))))
+            for topic, name in KEPT_FILES.items():
+                (folder / name).write_bytes(b"".join(asyncio.run(_with_log(chosen, partial(_newest, topic)))))
         elif has_log(chosen.log_dir):
             log_bytes = copy_log(chosen.log_dir, folder / "log")
         tables = copy_lake(lake, fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
@@ -88,8 +92,8 @@ def restore(chosen: Settings, folder: Path, bar: Progress) -> Manifest:
     with _naming(folder), restoring(lake):
         put_back(lake, fs.LocalFileSystem(), str(folder.resolve() / "lake"), _step(bar))
         if chosen.on_kafka:
-            kept = [msgspec.json.decode(line, type=Kept) for line in (folder / CONTROL_FILE).read_bytes().splitlines()]
-            asyncio.run(_with_log(chosen, lambda events: _give_back(events, kept)))
+            found = {topic: _kept_in(folder / name) for topic, name in KEPT_FILES.items()}
+            asyncio.run(_with_log(chosen, partial(_give_back, found)))
         elif has_log(folder / "log"):
             copy_log(folder / "log", chosen.log_dir)
     return manifest
@@ -145,19 +149,24 @@ def _step(bar: Progress) -> Callable[[str, int, int], None]:
     return step
 
 
-# The control topic: what people decided, such as keys. Compacted, so the newest record of each key is all there is to know.
+def _kept_in(file: Path) -> list[Kept]:
+    """Nothing, of a backup that was made before there was such a topic."""
+    return [msgspec.json.decode(line, type=Kept) for line in file.read_bytes().splitlines()] if file.exists() else []
 
 
 async def _with_log(chosen: Settings, work: Callable[[Log], Awaitable[T]]) -> T:
-    async with observed(chosen) as events:
+    async with observed(chosen, topics=tuple(TOPICS)) as events:
         return await work(events)
 
 
-async def _control(events: Log) -> list[bytes]:
+async def _newest(topic: str, events: Log) -> list[bytes]:
     newest: dict[tuple[Place, str | None], Record] = {}
-    async with aclosing(retained(events, CONTROL.name, group=f"backup.{secrets.token_hex(8)}")) as parts:
+    async with aclosing(retained(events, topic, group=f"backup.{secrets.token_hex(8)}")) as parts:
         async for part in parts:
-            newest |= {(record.place, record.message.key): record for record in part.records}
+            for record in part.records:
+                key = record.place, record.message.key
+                newest.pop(key, None)  # whoever comes after others stays after them
+                newest[key] = record
     return [msgspec.json.encode(_kept(record)) + b"\n" for record in newest.values() if record.message.value]
 
 
@@ -166,7 +175,22 @@ def _kept(record: Record) -> Kept:
     return Kept(message.partition, message.key or "", base64.b64encode(message.value).decode(), message.headers)
 
 
-async def _give_back(events: Log, kept: list[Kept]) -> None:
-    if any((await events.ends(CONTROL.name)).values()):
-        raise Misconfigured(f"{CONTROL.name} is not empty on this cluster. Restore into a cluster, or a topic prefix, of its own.")
-    await say(events, [Saying(each.partition, each.key, base64.b64decode(each.value), each.headers) for each in kept])
+async def _give_back(kept: Mapping[str, Sequence[Kept]], events: Log) -> None:
+    for topic in kept:
+        if any((await events.ends(topic)).values()):
+            raise Misconfigured(f"{topic} is not empty on this cluster. Restore into a cluster, or a topic prefix, of its own.")
+    for topic, records in kept.items():
+        for some in _appends(records):
+            await say(events, some, topic)
+
+
+def _appends(records: Sequence[Kept]) -> Iterator[list[Saying]]:
+    """So much at a time as a cluster takes in a moment."""
+    some: list[Saying] = []
+    for each in records:
+        some.append(Saying(each.partition, each.key, base64.b64decode(each.value), each.headers))
+        if sum(len(saying.value) for saying in some) >= APPEND_BYTES:
+            yield some
+            some = []
+    if some:
+        yield some

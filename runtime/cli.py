@@ -241,7 +241,7 @@ def replay(
 
 @app.command()
 def backup(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory for the copy.")], data_dir: DataDir = None) -> None:
-    """Copy the lake, and the event log or on Kafka the control topic, while everything runs."""
+    """Copy the lake, and the event log or on Kafka the topics of decisions and prompts, while everything runs."""
     with letters_cli.bar() as shown:
         made = back_up(settings_by(data_dir=data_dir), folder, shown)
     rows = ", ".join(f"{table.rows} {table.name}" for table in made.tables if table.rows)

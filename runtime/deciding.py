@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,12 @@ def copy_of(chosen: Settings) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def opened_log(chosen: Settings) -> AsyncIterator[Log]:
-    """The log, opened for the control topic. Raises LogUnavailable."""
+async def opened_log(chosen: Settings, topics: Collection[str] = FOLLOWED) -> AsyncIterator[Log]:
+    """The log, opened for these topics, by default for the control topic. Raises LogUnavailable."""
     opened: Log
     try:
         if chosen.on_kafka:
-            opened = await KafkaLog.open(kafka_config(chosen), needs=FOLLOWED)
+            opened = await KafkaLog.open(kafka_config(chosen), needs=topics)
         else:
             opened = await EmbeddedLog.open(chosen.log_dir, fsync=chosen.ingress().strict)
     except TopicsUnfit as error:

@@ -19,6 +19,7 @@ from runtime.guard import Guard, GuardedApp
 from runtime.refusals import refusing, with_cors
 from runtime.settings import Misconfigured, Settings
 from runtime.sharing import Shared
+from runtime.stored_prompts import StoredPrompts
 
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
 """Thresholds of the garbage collector. A call leaves no cycles behind; the usual 700 would look for them at every few calls."""
@@ -32,6 +33,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     guard = Guard(chosen.allowed_hosts, chosen.allowed_origins)
     spill = (lambda: events.state) if isinstance(events, SpillingWriter) else None
     control = Control(chosen)
+    prompts = StoredPrompts(chosen)
     shared = await Shared.open(chosen, telemetry)
     app = create_app(
         config,
@@ -45,6 +47,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         cache=shared.cache,
         key_for=control.key_for,
         redaction_for=control.redaction_for,
+        stored_for=prompts.find,
     )
     app.asgi = GuardedApp(app.asgi, guard)
     if chosen.allowed_origins:
@@ -56,6 +59,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
             gc.freeze()  # what was made until here stays: no collection need look at it again
             await serve(app, sockets, stop=stop, on_started=ready)
     finally:
+        await prompts.aclose()
         await shared.aclose()
         await upstream.aclose()
         await events.close()

@@ -19,11 +19,14 @@ from runtime.guard import Guard, GuardedApp
 from runtime.lakes import lake_opened
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
+from runtime.prompts import prompt_desk
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from storage.api import create_api, end_questions
 from storage.query import Limits
 from storage.rest.links import Links
+from storage.rest.prompt_writes import router as prompt_writes_router
+from storage.rest.prompts import router as prompts_router
 from storage.rest.routes import router as rest_router
 from storage.session_tag import router as session_tag_router
 
@@ -41,7 +44,7 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
     app = query_app(chosen, control, Prices(file, lambda: control.own_prices), judging)
     guarded = GuardedApp(app, Guard(chosen.allowed_hosts, chosen.allowed_origins))
     try:
-        async with control.following(), beside(file.follow(), "prices_file"):
+        async with control.following(), beside(file.follow(), "prices_file"), beside(app.state.prompts.follower.run(), "prompts"):
             with lake_opened():
                 await serve_asgi(
                     guarded,
@@ -75,6 +78,9 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     secret = chosen.vault_secret
     app.state.links = Links(None if secret is None else secret.get_secret_value(), public_url=chosen.public_url)
     app.include_router(rest_router)
+    app.state.prompts = prompt_desk(chosen)
+    app.include_router(prompts_router)
+    app.include_router(prompt_writes_router)
     app.include_router(price_routes(prices, control))
     return app
 

@@ -244,7 +244,7 @@ class Settings(BaseSettings):
     vault_secret: SecretStr | None = Field(
         None,
         description="By which providers' keys are sealed that `heliograph provider-keys` keeps, the same for every ingress; and links are "
-        "signed that open a call's bodies for a day. Without it links end with the process that made them.",
+        "signed that open bodies of calls and prompts for a day. Without it links end with the process that made them.",
     )
     public_url: str | None = Field(
         None,

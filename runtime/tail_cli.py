@@ -18,7 +18,7 @@ from rich.console import Console
 
 from eventlog.codec import Positions, Record
 from eventlog.port import LogReader, LogUnavailable, Place, Span
-from eventlog.topics import TOPICS
+from eventlog.topics import NEEDED, TOPICS
 from eventlog.waiting import stopped_within
 from runtime.event_lines import Seen, json_line, seen_in, short_name, text_line
 from runtime.filters import BadFilter, Filter, all_match, parse_filter
@@ -114,7 +114,7 @@ async def _follow(chosen: Settings, topics: Sequence[str], filters: Sequence[Fil
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with observed(chosen) as log:
+    async with observed(chosen, topics={*NEEDED, *topics}) as log:
         holder, shown = AtTheEnd(last), 0
         reader = await log.reader(topics, group=f"tail.{secrets.token_hex(8)}", holder=holder)
         try:

@@ -25,6 +25,7 @@ from ingress.provided import KeyFor, no_key
 from ingress.proxy import Guard, everyone
 from ingress.redactor import RedactionFor, nothing_redacted
 from ingress.server import ClientProtocol, serve
+from ingress.stored_prompts import StoredFor, no_prompts
 from ingress.telemetry import Telemetry
 from ingress.upstream import TimeLimits, Upstream
 from tests.fakes.memory_log import MemoryLog
@@ -99,6 +100,7 @@ async def running(
     cache: CacheStore | None = None,
     key_for: KeyFor = no_key,
     redaction_for: RedactionFor = nothing_redacted,
+    stored_for: StoredFor = no_prompts,
     upstreams_of: tuple[str, ...] = ("openai", "anthropic", "groq"),
     **settings: Any,
 ) -> AsyncIterator[World]:
@@ -122,6 +124,7 @@ async def running(
             cache=cache,
             key_for=key_for,
             redaction_for=redaction_for,
+            stored_for=stored_for,
         )
         stop, started = asyncio.Event(), asyncio.Event()
         listening = socket.create_server(("127.0.0.1", 0))

@@ -33,7 +33,8 @@ NOW = 1_764_000_000.0
 ID = "0190c5d4-9c8b-7b1e-8f3a-0123456789AB"
 MESSAGE: dict[str, Any] = {
     "authorization": f"Bearer {WRITER}",
-    "heliconeMeta": {"modelOverride": "gpt-4o", "omitRequestLog": False},
+    "heliconeMeta": {"modelOverride": "gpt-4o", "omitRequestLog": False}
+    | {"promptId": "abc123", "promptVersionId": "v1", "promptEnvironment": "staging", "promptInputs": {"name": "Ann", "age": 7}},
     "log": {
         "request": {
             "id": ID,
@@ -401,6 +402,7 @@ def test_a_message_of_helicones_queue() -> None:
         *("openai", "/v1/chat/completions", "gpt-4o-mini", "gpt-4o", True),
     )
     assert call.created_at.isoformat() == "2025-11-24T12:00:00+00:00"
+    assert (call.prompt_id, call.prompt_version, call.prompt_inputs) == ("abc123", "v1", {"name": "Ann", "age": "7"})
     assert (completed.latency_ms, completed.ttft_ms, received.request.text, completed.response.text) == (1250, 120, None, None)
     assert completed.stated_usage == TokenUsage(prompt=10, completion=10, cache_read=2, reasoning=1)
 
@@ -410,6 +412,7 @@ MISTAKEN = {
     "a request of no shape": ("log.request", []),
     "no response": ("log.response", None),
     "meta of no shape": ("heliconeMeta", 1),
+    "inputs of no shape": ("heliconeMeta.promptInputs", ["Ann"]),
     "properties of no shape": ("log.request.properties", [1]),
     "a property of no kind": ("log.request.properties.plan", {}),
     "a status of no kind": ("log.response.status", "200"),

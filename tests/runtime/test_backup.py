@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from eventlog.codec import BatchId, Message
-from eventlog.topics import CONTROL
+from eventlog.topics import CONTROL, PROMPTS
 from runtime import backup
 from runtime.settings import Misconfigured
 from tests.fakes.memory_log import MemoryLog
@@ -87,10 +87,8 @@ def test_what_is_no_backup_and_what_has_no_lake_is_said(tmp_path: Path) -> None:
     assert "backup.json is missing" in no_backup.stderr
 
 
-def decided(key: str, value: bytes, sequence: int) -> Message:
-    return Message(
-        topic=CONTROL.name, partition=0, batch_id=BatchId("a" * 32, sequence), count=1, value=value, headers=(("by", "ü"),), key=key
-    )
+def decided(key: str, value: bytes, sequence: int, topic: str = CONTROL.name) -> Message:
+    return Message(topic=topic, partition=0, batch_id=BatchId("a" * 32, sequence), count=1, value=value, headers=(("by", "ü"),), key=key)
 
 
 async def test_what_people_decided_is_kept_as_it_stands_and_given_back() -> None:
@@ -98,10 +96,22 @@ async def test_what_people_decided_is_kept_as_it_stands_and_given_back() -> None
     first, second = MemoryLog(), MemoryLog()
     written = [decided("a", b"1", 1), decided("b", b"\x00\xff", 2), decided("a", b"2", 3), decided("c", b"3", 4), decided("c", b"", 5)]
     await (await first.writer()).append(written)
-    lines = await backup._control(first)
-    await backup._give_back(second, [msgspec.json.decode(line, type=backup.Kept) for line in lines])
+    kept = [msgspec.json.decode(line, type=backup.Kept) for line in await backup._newest(CONTROL.name, first)]
+    await backup._give_back({CONTROL.name: kept}, second)
     found = second.messages(CONTROL.name)
-    assert [(each.key, each.value, each.headers) for each in found] == [("a", b"2", (("by", "ü"),)), ("b", b"\x00\xff", (("by", "ü"),))]
+    assert [(each.key, each.value, each.headers) for each in found] == [("b", b"\x00\xff", (("by", "ü"),)), ("a", b"2", (("by", "ü"),))]
     assert [each.batch_id.sequence for each in found] == [1, 2]
     with pytest.raises(Misconfigured, match="is not empty on this cluster"):
-        await backup._give_back(second, [])
+        await backup._give_back({PROMPTS.name: [], CONTROL.name: []}, second)
+
+
+async def test_prompts_keep_their_order_and_go_back_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two versions with one number the first is the one: it has to come first again."""
+    monkeypatch.setattr(backup, "APPEND_BYTES", 2)
+    first, second = MemoryLog(), MemoryLog()
+    written = [("lost", b"1.1"), ("won", b"1.2"), ("lost", b"1.2"), ("gone", b"1.3"), ("gone", b"")]
+    await (await first.writer()).append([decided(*each, sequence, PROMPTS.name) for sequence, each in enumerate(written, 1)])
+    kept = [msgspec.json.decode(line, type=backup.Kept) for line in await backup._newest(PROMPTS.name, first)]
+    await backup._give_back({PROMPTS.name: kept}, second)
+    assert [(each.key, each.value) for each in second.messages(PROMPTS.name)] == [("won", b"1.2"), ("lost", b"1.2")]
+    assert second.appends == 2

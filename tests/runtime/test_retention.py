@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from eventlog.control import Saying, say
 from eventlog.embedded import EmbeddedLog
-from eventlog.topics import CALLS, RESPONSES
+from eventlog.topics import CALLS, PROMPTS, RESPONSES
 from runtime.pipeline import READS, retain
 from tests.eventlog.contract import message
 
@@ -43,6 +44,17 @@ async def test_nothing_goes_that_a_reader_has_yet_to_read(tmp_path: Path, stands
     await writer.append([message(number) for number in range(10, 20)])
     await retain(log, max_age=timedelta(0), max_bytes=1, now=4e9)
     assert await first_left(log) == first
+    await log.close()
+
+
+async def test_of_prompts_what_was_replaced_goes_and_the_rest_stays(tmp_path: Path) -> None:
+    log = await EmbeddedLog.open(tmp_path)
+    said = [("version/one", b"a body"), ("version/two", b"its body"), ("version/one", b"a mark")]
+    await say(log, [Saying(0, key, value) for key, value in said], PROMPTS.name)
+    await retain(log, max_age=timedelta(0), max_bytes=1, now=4e9)
+    reader = await log.reader([PROMPTS.name], group="nobody")
+    records = await reader.poll(max_bytes=9999, timeout=timedelta(0))
+    assert [(each.message.key, each.message.value) for each in records] == [("version/two", b"its body"), ("version/one", b"a mark")]
     await log.close()
 
 
