@@ -162,7 +162,7 @@ def test_what_helicone_async_sends() -> None:
     for path in sorted(CASES.glob("helicone-async-1.1.1-[0-9].pb")):
         kept = kept_of(path.read_bytes(), Encoding.PROTOBUF, [], ANYBODY, now=1.9e9, body_limit=9_999)
         assert (len(kept.calls), kept.refused) == (1, [])
-        told += [call.completed for call in kept.calls]
+        told += [call.events[1] for call in kept.calls]
     assert [(each.call.model, each.call.session_path) for each in told] == [
         ("tool:weather", "/trip/weather"),
         ("gpt-4o-mini", "/trip/openai.chat"),
@@ -190,8 +190,8 @@ def test_what_is_sent_of_anthropics_messages(name: str, messages: list[dict[str,
     """The provider reported 10 tokens, 40 that were read from its cache beside them, and 5 that were written to it."""
     kept = kept_of((CASES / f"{name}.pb").read_bytes(), Encoding.PROTOBUF, [], ANYBODY, now=1.9e9, body_limit=9_999)
     (call,) = kept.calls
-    (priced,) = understand(batch(call.completed), RATES).calls.events
+    (priced,) = understand(batch(call.events[1]), RATES).calls.events
     assert priced.usage == TokenUsage(prompt=55, completion=7, cache_read=40, cache_write=5)
     assert (priced.call.provider, priced.model, priced.dialect) == ("anthropic", "claude-sonnet-4-5-20250929", "openai.chat")
     assert priced.cost_usd == "0.00016575"  # 10 at 3, 40 at 0.30, 5 at 3.75, 7 at 15 USD for a million
-    assert json.loads(call.received.request.text or "")["messages"] == messages
+    assert json.loads(call.events[0].request.text or "")["messages"] == messages
