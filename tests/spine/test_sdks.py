@@ -12,7 +12,8 @@ import httpx
 import openai
 import pytest
 import requests
-from pydantic import BaseModel
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel, SecretStr
 
 from tests.fakes.stack import Stack
 
@@ -252,3 +253,16 @@ def test_a_fallback_answers_the_sdk(stack: Stack, tag: str) -> None:
     assert answer.headers["helicone-fallback-index"] == "1"
     row = the_row(stack, tag)
     assert (row["fallback_index"], row["attempts"], row["request_model"], row["status"]) == (1, 2, "gpt-4o", 200)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_langchains_chat_model(stack: Stack, tag: str, streamed: bool) -> None:
+    headers = {"Helicone-Property-Test": tag, "Helicone-User-Id": "user-123", "Helicone-Session-Id": f"trip-{tag}"}
+    key = SecretStr("sk-test-openai")
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=f"{stack.proxy}/v1", api_key=key, default_headers=headers, stream_usage=True)
+    said = "".join(str(piece.content) for piece in model.stream("Hello!")) if streamed else str(model.invoke("Hello!").content)
+    assert said
+    row = the_row(stack, tag)
+    assert (row["dialect"], row["outcome"], row["stream"]) == ("openai.chat", "completed", streamed)
+    assert (row["user_id"], row["session_id"], row["usage_source"]) == ("user-123", f"trip-{tag}", "provider")
+    assert min(row["prompt_tokens"], row["completion_tokens"], row["cost_usd"]) > 0
