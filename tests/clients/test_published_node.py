@@ -64,3 +64,11 @@ def test_helicone_helicone(stack: Stack) -> None:
     assert (row["source"], row["outcome"], row["completion_tokens"]) == ("proxy", "completed", told["completion"])
     assert row["cost_usd"] > 0
     assert stack.row(f"request_id = '{row['request_id']}' AND rating IS NOT NULL")["rating"] is True
+
+
+def test_the_async_logger_of_helicone_helicone(stack: Stack) -> None:
+    folder = node.installed(node.PUBLISHED / "helicone")
+    told, rows = drive(stack, folder / "traced.mjs", 1)
+    (row,) = rows.values()
+    assert (row["source"], row["provider"], row["outcome"], row["completion_tokens"]) == ("otlp", "openai", "completed", told["completion"])
+    assert (row["usage_source"], row["cost_usd"] > 0) == ("provider", True)
