@@ -151,9 +151,9 @@ WRITERS = {
     "llm.requests.v1": ("ingress", "sink"),
     "llm.responses.v1": ("ingress", "processors, sink"),
     "llm.feedback.v1": ("ingress", "processors, sink"),
-    "llm.calls.v1": ("processors", "processors, sink"),
+    "llm.calls.v1": ("processors", "processors, sink, webhooks"),
     "llm.scored-calls.v1": ("processors", "whoever wants to"),
-    "llm.dead-letters.v1": ("processors, sink", "sink"),
+    "llm.dead-letters.v1": ("processors, sink, webhooks", "sink"),
     "heliograph.control.v1": ("Heliograph alone", "Heliograph alone"),
     "heliograph.feedback-join.v1": ("Heliograph alone", "Heliograph alone"),
 }

@@ -28,6 +28,7 @@ from processors.webhooks.office import Office
 from processors.webhooks.progress import Progress
 
 GROUP = "webhooks"
+READS = (CALLS.name,)
 POLL_BYTES = 1 << 20
 POLL = timedelta(milliseconds=250)
 CATCH_UP_S = 240.0
@@ -120,14 +121,14 @@ class Telling:
             await writer.close()
 
     async def _read(self, writer: LogWriter) -> None:
+        self._office.keep(self._webhooks())
         stood = await self._patience.with_log(lambda: self._log.positions(GROUP))
         holder = _Holder(self, stood)
-        reader = await self._patience.with_log(lambda: self._log.reader([CALLS.name], group=GROUP, holder=holder))
+        reader = await self._patience.with_log(lambda: self._log.reader(READS, group=GROUP, holder=holder))
         self._on_change(reader.assigned)
         committed: Positions = {}
         try:
             while not self._stop.is_set():
-                self._office.keep(self._webhooks())
                 records = await self._patience.with_log(lambda: reader.poll(max_bytes=POLL_BYTES, timeout=POLL))
                 self._office.keep(self._webhooks())  # a webhook that was decided meanwhile is to hear of these
                 for record in records:

@@ -1,4 +1,4 @@
-"""From the log to webhooks: who hears of what, what comes again after a crash, what becomes of what is given up, and where the group stands."""
+"""From the log to webhooks: who hears of what, what comes again after a crash, what is given up, and where the group stands."""
 
 import asyncio
 import json
