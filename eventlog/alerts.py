@@ -12,7 +12,7 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=30)
 """Of a window."""
 
 
-class Metric(StrEnum):
+class AlertMetric(StrEnum):
     """What is measured."""
 
     COST = "cost"
@@ -38,7 +38,7 @@ class Alert(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="de
     organization: Organization
     """Whose calls are measured."""
     name: str
-    metric: Metric
+    metric: AlertMetric
     threshold: float
     """Beyond it the alert goes on: USD, percent or milliseconds."""
     aggregation: Aggregation = Aggregation.P95

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -52,21 +53,30 @@ class Alerting:
 
     async def run(self, every_s: float, stop: asyncio.Event) -> None:
         """Until `stop` is set."""
-        stopped: asyncio.Future[bool] = asyncio.ensure_future(stop.wait())
+        stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             ours = self._ours()
             if ours:
-                await self._look()
+                await self._look_unless(stopped)
             else:
                 self._states.clear()
             await self._pause(every_s if ours else min(every_s, NOT_OURS_S), stopped)
 
-    async def _pause(self, seconds: float, stopped: asyncio.Future[bool]) -> None:
+    async def _look_unless(self, stopped: asyncio.Future[Any]) -> None:
+        """A question to the lake may take long: the end does not wait for it."""
+        looking: asyncio.Future[Any] = asyncio.ensure_future(self._look())
+        await asyncio.wait([looking, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if looking.done():
+            looking.result()
+        else:
+            looking.cancel()
+
+    async def _pause(self, seconds: float, stopped: asyncio.Future[Any]) -> None:
         """Cut short by the end. What was told meanwhile is written down at once."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while not stopped.done() and (left := until - loop.time()) > 0:
-            news: asyncio.Future[bool] = asyncio.ensure_future(self._news.wait())
+            news: asyncio.Future[Any] = asyncio.ensure_future(self._news.wait())
             await asyncio.wait([news, stopped], timeout=left, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()
             await self._write_told()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from eventlog.alerts import Aggregation, Alert, Metric
+from eventlog.alerts import Aggregation, Alert, AlertMetric
 from eventlog.control import Decided, decide, retract
 from eventlog.events import DEFAULT_ORGANIZATION
 from eventlog.port import Log
@@ -22,7 +22,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 @app.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="What people call it.", show_default=False)],
-    metric: Annotated[Metric, typer.Option(help="What is measured: USD, percent, milliseconds.", show_default=False)],
+    metric: Annotated[AlertMetric, typer.Option(help="What is measured: USD, percent, milliseconds.", show_default=False)],
     above: Annotated[float, typer.Option(help="It goes on while the metric is above this.", show_default=False)],
     webhook: Annotated[str, typer.Option(help="The id of the webhook that is told.", show_default=False)],
     window: Annotated[str, typer.Option(help="Calls of so long count: `5m`, `1h`, `30d`.")] = "1h",
@@ -93,7 +93,7 @@ def remove(which: Id, data_dir: DataDir = None) -> None:
 def _row(alert: Alert, decided: Decided) -> tuple[str, ...]:
     state = decided.alert_states.get(alert.id)
     stands = "" if state is None else f"{'on' if state.on else 'over'} since {state.since:%Y-%m-%d %H:%M}"
-    measured = f"{alert.metric.value} ({alert.aggregation.value})" if alert.metric is Metric.LATENCY else alert.metric.value
+    measured = f"{alert.metric.value} ({alert.aggregation.value})" if alert.metric is AlertMetric.LATENCY else alert.metric.value
     of = [
         *([f"user {alert.user_id}"] if alert.user_id is not None else []),
         *([f"{alert.property.key}={alert.property.value}"] if alert.property is not None else []),

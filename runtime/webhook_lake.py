@@ -9,6 +9,7 @@ from processors.webhooks.messages import BODY_LIMIT, TOO_LONG, CallTold, Sides
 from runtime.settings import Settings
 from storage.lake import Lake, LakeUnreachable, NoLake
 from storage.measuring import measured
+from storage.memory import frugal
 from storage.migration import LakeTooNew
 from storage.query import Limits, Questions
 from storage.refusal import Refused
@@ -25,6 +26,7 @@ class WebhookLake:
 
     def __init__(self, chosen: Settings) -> None:
         """Raises one of AWAY."""
+        frugal()
         limits = Limits(timeout_s=chosen.query.timeout_s, memory_bytes=MEMORY_BYTES, result_bytes=MEMORY_BYTES // 4, threads=1)
         self._questions = Questions(Lake.existing(chosen.storage()), limits)
 
@@ -39,4 +41,5 @@ class WebhookLake:
         return measured(self._questions, alert, now)
 
     def close(self) -> None:
+        self._questions.interrupt()
         self._questions.close()

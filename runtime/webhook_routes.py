@@ -5,12 +5,12 @@ Whoever makes a webhook is told what calls say: so it takes a key that may both 
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from eventlog.alerts import Aggregation, Metric
+from eventlog.alerts import Aggregation, AlertMetric
 from eventlog.control import decide, retract
 from eventlog.events import Organization
 from eventlog.keys import Scope
@@ -32,7 +32,7 @@ from runtime.webhooks import (
 )
 from storage.api import caller_of
 from storage.rest.bodies import Body, nullable
-from storage.rest.envelope import ANSWERS, Enveloped, Wrong, data
+from storage.rest.envelope import ANSWERS, FAILURE_SCHEMA, Enveloped, Wrong, data
 
 Key = Annotated[str, Path(max_length=1000)]
 
@@ -57,22 +57,36 @@ class WebhookSaid(Body):
     include_data: bool = Field(default=True, alias="includeData", description="Model, cost, tokens, latency and a link to the bodies, too.")
 
 
+_PROPERTY: dict[str, Any] = {
+    "description": "Only calls with this property.",
+    "required": ["key", "value"],
+    "properties": {"key": {"type": "string"}, "value": {"type": "string"}},
+    "additionalProperties": False,
+}
+
+
 class AlertSaid(Body):
     name: str
-    metric: Metric = Field(description="`cost` (USD, the sum), `error_rate` (percent) or `latency` (milliseconds).")
+    metric: AlertMetric = Field(description="`cost` (USD, the sum), `error_rate` (percent) or `latency` (milliseconds).")
     threshold: float = Field(description="The alert goes on while the metric is beyond it.")
     aggregation: Aggregation = Field(default=Aggregation.P95, description="Of latencies: `p95` or `mean`.")
     window_s: int = Field(default=3600, alias="time_window_s", description="Calls of the last so many seconds count: 60 to 2592000.")
     minimum_calls: int = Field(default=1, alias="minimum_request_count", description="With fewer calls it does not go on.", le=2**31)
     cool_down_s: int = Field(default=300, description="It begins or ends at most once in so many seconds.")
     user_id: Annotated[str | None, nullable("string", description="Only this user's calls.")] = None
-    property: PropertySaid | None = Field(default=None, description="Only calls with this property.")
+    property: Annotated[PropertySaid | None, nullable("object", **_PROPERTY)] = None
     webhook_id: str = Field(description="The webhook that is told.")
+
+
+_GONE: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": {"application/json": {"schema": FAILURE_SCHEMA}}}
+    for status, description in {404: "There is none of this id.", 409: "Something needs it."}.items()
+}
 
 
 def webhook_routes(chosen: Settings, control: Control) -> APIRouter:
     """All of them: what this process knows, and what is decided on the control topic."""
-    routes = APIRouter(route_class=Enveloped, responses=ANSWERS)
+    routes = APIRouter(route_class=Enveloped, responses={**ANSWERS, **_GONE})
     decider = Decider(control, again="GET the list before sending it again: it may have been decided.")
     _add_webhooks(routes, chosen, decider)
     _add_alerts(routes, decider)

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from eventlog.alerts import LONGEST, SHORTEST, Aggregation, Alert, AlertState, Metric
+from eventlog.alerts import LONGEST, SHORTEST, Aggregation, Alert, AlertMetric, AlertState
 from eventlog.control import Decided, Decision
 from eventlog.events import Organization
 from eventlog.webhooks import ALL, PropertyIs, Webhook
@@ -106,7 +106,7 @@ def new_alert(
     organization: Organization,
     name: str,
     *,
-    metric: Metric,
+    metric: AlertMetric,
     threshold: float,
     aggregation: Aggregation,
     window: timedelta,
@@ -214,7 +214,7 @@ def shown_alert(alert: Alert, state: AlertState | None) -> dict[str, Any]:
         "created_at": alert.created_at,
         "name": alert.name,
         "metric": alert.metric,
-        "aggregation": alert.aggregation if alert.metric is Metric.LATENCY else None,
+        "aggregation": alert.aggregation if alert.metric is AlertMetric.LATENCY else None,
         "threshold": alert.threshold,
         "time_window_s": alert.window_s,
         "minimum_request_count": alert.minimum_calls,

@@ -4,7 +4,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from eventlog.alerts import Aggregation, Alert, Measured, Metric
+from eventlog.alerts import Aggregation, Alert, AlertMetric, Measured
 from storage.query import Questions
 from storage.rest.fields import PROPERTIES
 from storage.rest.metrics import FAILED
@@ -22,11 +22,11 @@ def measured(questions: Questions, alert: Alert, now: datetime) -> Measured:
 
 def _figure(alert: Alert) -> str:
     match alert.metric:
-        case Metric.COST:
+        case AlertMetric.COST:
             return "sum(cost_usd)"
-        case Metric.ERROR_RATE:
+        case AlertMetric.ERROR_RATE:
             return f"100.0 * count(*) FILTER ({FAILED}) / nullif(count(*), 0)"
-        case Metric.LATENCY:
+        case AlertMetric.LATENCY:
             return _LATENCIES[alert.aggregation]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from eventlog.alerts import Alert, AlertState, Metric
+from eventlog.alerts import Alert, AlertMetric, AlertState
 from eventlog.events import CallId, CallPriced, Instant, Organization, RequestId
 from eventlog.webhooks import Webhook
 
@@ -116,7 +116,7 @@ def alert_message(alert: Alert, state: AlertState) -> bytes:
             "name": alert.name,
             "organization": alert.organization,
             "metric": alert.metric,
-            "aggregation": alert.aggregation if alert.metric is Metric.LATENCY else None,
+            "aggregation": alert.aggregation if alert.metric is AlertMetric.LATENCY else None,
             "threshold": alert.threshold,
             "value": state.value,
             "calls": state.calls,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from eventlog.alerts import Alert, Metric
+from eventlog.alerts import Alert, AlertMetric
 from eventlog.events import Organization
 from eventlog.webhooks import Webhook
 from processors.webhooks.deliveries import Tried
@@ -21,7 +21,7 @@ def webhook(id_: str = "w1", **more: Any) -> Webhook:
 
 
 def alert(id_: str = "a1", **more: Any) -> Alert:
-    known: dict[str, Any] = {"organization": Organization("default"), "name": "too dear", "metric": Metric.COST, "threshold": 10.0}
+    known: dict[str, Any] = {"organization": Organization("default"), "name": "too dear", "metric": AlertMetric.COST, "threshold": 10.0}
     return Alert(**{"id": id_, "window_s": 3600, "webhook": "w1", "created_at": LONG_AGO, **known, **more})
 
 

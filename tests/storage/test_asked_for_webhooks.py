@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventlog.alerts import Aggregation, Measured, Metric
+from eventlog.alerts import Aggregation, AlertMetric, Measured
 from eventlog.events import CallId, Organization
 from eventlog.webhooks import PropertyIs
 from storage.measuring import measured
@@ -56,6 +56,13 @@ class TestBodies:
         assert found.keys() == {"c1", "c2", "c3"}
         assert "as its caller asked" in found["c3"]["request"]["helicone_message"]
 
+    def test_calls_of_different_days(self, lake: SmallLake, questions: Questions) -> None:
+        times = {"c1": NOW, "c2": NOW - timedelta(days=400), "c3": NOW + timedelta(minutes=5)}
+        lake.add("bodies", *({"call_id": id_, "created_at": at.isoformat(), "side": "request", "text": id_} for id_, at in times.items()))
+        calls = {(Organization("default"), CallId(id_)): at for id_, at in times.items()}
+        found = told_bodies(questions, calls, limit=10, too_long=TOO_LONG)
+        assert {call_id: sides for (_, call_id), sides in found.items()} == {id_: {"request": id_} for id_ in times}
+
     def test_another_organization_s_are_not_told(self, lake: SmallLake, questions: Questions) -> None:
         lake.add("bodies", {"call_id": "c1", "created_at": AT, "side": "request", "text": "theirs", "organization": "acme"})
         assert self.told(questions, "c1") == {}
@@ -74,10 +81,10 @@ FIGURES: dict[str, tuple[dict[str, Any], Measured]] = {
     "cost of a property": ({"property": PropertyIs(key="plan", value="pro")}, Measured(4.0, 1)),
     "cost of nobody": ({"user_id": "bob"}, Measured(None, 0)),
     "cost over a longer time": ({"window_s": 7200}, Measured(110.5, 4)),
-    "errors": ({"metric": Metric.ERROR_RATE}, Measured(pytest.approx(200 / 3), 3)),
-    "errors of nobody": ({"metric": Metric.ERROR_RATE, "user_id": "bob"}, Measured(None, 0)),
-    "mean latency": ({"metric": Metric.LATENCY, "aggregation": Aggregation.MEAN}, Measured(200.0, 3)),
-    "p95 of latency": ({"metric": Metric.LATENCY}, Measured(pytest.approx(290.0), 3)),
+    "errors": ({"metric": AlertMetric.ERROR_RATE}, Measured(pytest.approx(200 / 3), 3)),
+    "errors of nobody": ({"metric": AlertMetric.ERROR_RATE, "user_id": "bob"}, Measured(None, 0)),
+    "mean latency": ({"metric": AlertMetric.LATENCY, "aggregation": Aggregation.MEAN}, Measured(200.0, 3)),
+    "p95 of latency": ({"metric": AlertMetric.LATENCY}, Measured(pytest.approx(290.0), 3)),
 }
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from eventlog.alerts import Aggregation, AlertState, Metric
+from eventlog.alerts import Aggregation, AlertMetric, AlertState
 from eventlog.events import TokenUsage
 from eventlog.webhooks import PropertyIs
 from processors.webhooks.messages import CallTold, Sides, Told, alert_message, call_message, headers_of, trial_message
@@ -72,7 +72,7 @@ def test_the_signature_is_over_the_exact_body() -> None:
 
 @pytest.mark.parametrize("on", [True, False])
 def test_an_alert(on: bool) -> None:
-    of = alert(metric=Metric.LATENCY, aggregation=Aggregation.MEAN, user_id="ann", property=PropertyIs(key="plan", value="pro"))
+    of = alert(metric=AlertMetric.LATENCY, aggregation=Aggregation.MEAN, user_id="ann", property=PropertyIs(key="plan", value="pro"))
     told: dict[str, Any] = json.loads(alert_message(of, AlertState(id="a1", on=on, since=NOW, value=12.5, calls=3)))
     assert told == {
         "type": "alert.started" if on else "alert.ended",
