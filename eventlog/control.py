@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from eventlog.alerts import Alert, AlertState
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
 from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
@@ -25,8 +26,9 @@ from eventlog.port import Log
 from eventlog.redaction import Redaction
 from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
+from eventlog.webhooks import Webhook
 
-Decision = ApiKey | KeyEnd | OwnPrice | ProviderKey | Redaction | Revocation | OrganizationDefaults
+Decision = Alert | AlertState | ApiKey | KeyEnd | OwnPrice | ProviderKey | Redaction | Revocation | OrganizationDefaults | Webhook
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -42,6 +44,12 @@ def _checked(decision: Decision) -> Decision:
 def key_of(decision: Decision) -> str:
     """What a later decision has to bear to take its place."""
     match decision:
+        case Alert(id=id_):
+            return f"alert/{id_}"
+        case AlertState(id=id_):
+            return f"alert-state/{id_}"
+        case Webhook(id=id_):
+            return f"webhook/{id_}"
         case ApiKey(id=id_):
             return f"api-key/{id_}"
         case ProviderKey(organization=organization, provider=provider):
@@ -72,6 +80,10 @@ class Decided:
         """By organization and provider."""
         self.redactions: Mapping[Organization, Redaction] = {}
         self.own_prices: tuple[OwnPrice, ...] = ()
+        self.webhooks: Mapping[str, Webhook] = {}
+        self.alerts: Mapping[str, Alert] = {}
+        self.alert_states: Mapping[str, AlertState] = {}
+        """By the id of the webhook, or of the alert."""
 
     @property
     def decisions(self) -> list[Decision]:
@@ -107,6 +119,9 @@ class Decided:
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
             self.own_prices = tuple(each for each in known.values() if isinstance(each, OwnPrice))
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
+            self.webhooks = {each.id: each for each in known.values() if isinstance(each, Webhook)}
+            self.alerts = {each.id: each for each in known.values() if isinstance(each, Alert)}
+            self.alert_states = {each.id: each for each in known.values() if isinstance(each, AlertState)}
 
     def _in_effect(self, key: ApiKey) -> ApiKey:
         whole = self.defaults.get(key.organization)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime import letters_cli, logs
+from runtime.alerts_cli import app as alerts_app
 from runtime.asking import Wish, ask, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
@@ -35,6 +36,7 @@ from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
 from runtime.tail_cli import tail
 from runtime.topics_cli import app as topics_app
+from runtime.webhooks_cli import app as webhooks_app
 from runtime.welcome import welcome
 from storage.formats import Format
 from storage.lake import LakeUnreachable
@@ -60,6 +62,8 @@ app.add_typer(provider_keys_app, name="provider-keys")
 app.add_typer(redaction_app, name="redaction")
 app.add_typer(cache_app, name="cache")
 app.add_typer(prices_app, name="prices")
+app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(alerts_app, name="alerts")
 app.command("lag")(lag)
 app.command("tail")(tail)
 app.command("reprice")(reprice)
@@ -159,6 +163,14 @@ def sink(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = 
     found = settings_by(host=host, health_port=health_port, data_dir=data_dir)
     kafka_config(found)
     become("sink", _health_sockets(found))
+
+
+@webhooks_app.command("run")
+def run_webhooks(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
+    """Run one role on Kafka that tells webhooks of calls and watches alerts. Several share the partitions. `up` runs it by itself."""
+    found = settings_by(host=host, health_port=health_port, data_dir=data_dir)
+    kafka_config(found)
+    become("webhooks", _health_sockets(found))
 
 
 def _health_sockets(found: Settings) -> list[socket.socket]:

@@ -110,6 +110,16 @@ class Control:
             await asyncio.wait_for(self._following.until(holds), seconds)
 
     @property
+    def decided(self) -> Decided:
+        """What this role knows to be decided."""
+        return self._following.decided
+
+    def link_key_of(self, webhook: str) -> str | None:
+        """What a webhook's links are signed with; None where there is no such webhook."""
+        found = self.decided.webhooks.get(webhook)
+        return None if found is None else found.link_key
+
+    @property
     def own_prices(self) -> tuple[OwnPrice, ...]:
         """Those that were set on the control topic."""
         return self._following.decided.own_prices

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from eventlog.port import Log, LogUnavailable
 from eventlog.waiting import stopped_within
+from processors.webhooks import telling
 from runtime.lag_table import Behind, Progress, as_json, as_progress, as_table, behind
 from runtime.observing import observed
 from runtime.settings import Settings, settings_by
@@ -41,7 +42,8 @@ def lag(
 
 def reads_of(chosen: Settings) -> Mapping[str, Sequence[str]]:
     """The topics of each group. Asked of the roles themselves, which every other command can do without loading."""
-    return import_module("runtime.sink_side" if chosen.on_kafka else "runtime.pipeline").READS  # type: ignore[no-any-return]
+    reads: Mapping[str, Sequence[str]] = import_module("runtime.sink_side" if chosen.on_kafka else "runtime.pipeline").READS
+    return {**reads, telling.GROUP: telling.READS}
 
 
 async def _tell(chosen: Settings, form: LagFormat) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from eventlog.port import Lag
 
-ROLES = {"calls": "processors", "feedback": "processors", "sink": "sink"}
+ROLES = {"calls": "processors", "feedback": "processors", "sink": "sink", "webhooks": "webhooks"}
 """Which role reads as which group."""
 
 

@@ -5,8 +5,7 @@ What calls cost is the operator's word. So only whoever sees all sets a price; e
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -16,13 +15,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import Response
 
-from eventlog.control import Decided, decide, retract
+from eventlog.control import decide, retract
 from eventlog.events import Organization
 from eventlog.keys import Scope
 from eventlog.own_prices import EVERY, BadPrice, OwnPrice, PricesRefused, checked_price, joined
 from eventlog.own_rates import UNITS, amount_text
-from eventlog.port import Log, LogCorrupt, LogUnavailable, OffsetOutOfRange
-from runtime.deciding import Control, decided_on
+from runtime.decider import Decider
+from runtime.deciding import Control
 from runtime.invoices import explained, invoice_json
 from runtime.moments import moment_of
 from runtime.prices import By, Prices, shown
@@ -30,11 +29,6 @@ from storage.api import CallKey, Whose, call_asked, caller_of, rows_for
 from storage.api_errors import error_answers
 from storage.asked import CallAsked
 from storage.refusal import Refusal, Refused
-
-PATIENCE_S = 15.0
-"""So long the log may take to take a decision."""
-HEARD_S = 2.0
-"""So long an answer waits, at most, until the next one here knows of it."""
 
 EXAMPLE: dict[str, Any] = {
     "model": "gpt-4o*",
@@ -128,16 +122,7 @@ async def invoice(id: CallKey, request: Request, organization: Whose = "") -> di
 def price_routes(prices: Prices, control: Control) -> APIRouter:
     """Of prices: what this process knows, and what is decided on the control topic."""
     routes = APIRouter(prefix="/v1/prices", tags=["prices"], route_class=_ExactRoute)
-    one_at_a_time = asyncio.Lock()
-
-    @asynccontextmanager
-    async def deciding() -> AsyncIterator[tuple[Log, Decided]]:
-        """The log, and what is decided on it now. Raises Refused."""
-        try:
-            async with asyncio.timeout(PATIENCE_S), one_at_a_time, control.opened() as log:
-                yield log, await decided_on(log)
-        except (LogUnavailable, LogCorrupt, OffsetOutOfRange, TimeoutError) as error:
-            raise Refused(_away(str(error) or f"it did not answer within {PATIENCE_S:.0f} s")) from error
+    decider = Decider(control, again="Send it again in a moment: twice is as good as once. GET /v1/prices tells what counts.")
 
     @routes.get("", responses=_answers({"prices": [ANSWER]}, 401, 403, 503), summary="The prices of your own")
     async def known(request: Request) -> dict[str, Any]:
@@ -160,25 +145,25 @@ def price_routes(prices: Prices, control: Control) -> APIRouter:
         """
         _let_operator_in(request, control)
         price = _price(said)
-        async with deciding() as (log, decided):
+        async with decider.deciding() as (log, decided):
             try:
                 await asyncio.to_thread(joined, decided.own_prices, price)
             except PricesRefused as error:
                 raise Refused(Refusal(code=error.code, message=error.fault, fix=error.fix, status=409)) from None
             await decide(log, [price])
-        await control.heard(lambda known: price in known.own_prices, HEARD_S)
+        await decider.heard(lambda known: price in known.own_prices)
         return shown(price, By.SET)
 
     @routes.delete("/{id}", responses=_answers(ANSWER, 401, 403, 404, 503), summary="Take a price away")
     async def delete(id: str, request: Request) -> dict[str, Any]:  # noqa: A002 the name in the path
         """Calls that were priced by it keep their cost. It takes a key with the scope `admin`."""
         _let_operator_in(request, control)
-        async with deciding() as (log, decided):
+        async with decider.deciding() as (log, decided):
             price = next((each for each in decided.own_prices if each.id == id), None)
             if price is None:
                 raise Refused(_not_there(id, prices))
             await retract(log, [price])
-        await control.heard(lambda known: price not in known.own_prices, HEARD_S)
+        await decider.heard(lambda known: price not in known.own_prices)
         return shown(price, By.SET)
 
     return routes
@@ -241,15 +226,6 @@ _UNHEARD = Refusal(
     fix="Try again in a moment; the server's log says why.",
     status=503,
 )
-
-
-def _away(why: str) -> Refusal:
-    return Refusal(
-        code="log_unavailable",
-        message=f"It is not sure to be decided: the event log takes nothing now ({why.strip().rstrip('.')}).",
-        fix="Send it again in a moment: twice is as good as once. GET /v1/prices tells what counts.",
-        status=503,
-    )
 
 
 def _not_there(id_: str, prices: Prices) -> Refusal:

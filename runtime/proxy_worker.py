@@ -2,22 +2,19 @@
 
 import asyncio
 import gc
-import os
 import socket
-import ssl
 from collections.abc import Callable
 
 from eventlog.spill import SpillingWriter
 from ingress.app import create_app
-from ingress.outgoing import OutgoingUpstream, outgoing_proxy_wanted
 from ingress.server import serve
 from ingress.telemetry import Telemetry
-from ingress.upstream import Sender, Upstream
 from runtime.deciding import Control
 from runtime.emitting import open_emitter
 from runtime.guard import Guard, GuardedApp
+from runtime.outward import sender
 from runtime.refusals import refusing, with_cors
-from runtime.settings import Misconfigured, Settings
+from runtime.settings import Settings
 from runtime.sharing import Shared
 from runtime.stored_prompts import StoredPrompts
 
@@ -63,20 +60,3 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         await shared.aclose()
         await upstream.aclose()
         await events.close()
-
-
-def sender(chosen: Settings) -> Sender:
-    """Our own connections, or an outgoing HTTP proxy's where the environment asks for one. Raises Misconfigured."""
-    try:
-        return _sender(chosen, str(chosen.ca_file) if chosen.ca_file else None)
-    except (OSError, ssl.SSLError) as error:
-        if chosen.ca_file is None:
-            raise
-        why = error.strerror or str(error) or type(error).__name__
-        raise Misconfigured(f"HELIOGRAPH_CA_FILE={chosen.ca_file}: {why}. Name a readable file of certificates in PEM form.") from error
-
-
-def _sender(chosen: Settings, ca_file: str | None) -> Sender:
-    if outgoing_proxy_wanted(os.environ):
-        return OutgoingUpstream(limits=chosen.time_limits(), caps=chosen.caps(), target_hosts=chosen.target_hosts, ca_file=ca_file)
-    return Upstream(limits=chosen.time_limits(), caps=chosen.caps(), allow_private_targets=chosen.allow_private_targets, ca_file=ca_file)

@@ -22,6 +22,7 @@ from runtime.prices import Prices, price_file
 from runtime.prompts import prompt_desk
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
+from runtime.webhook_routes import webhook_routes
 from storage.api import create_api, end_questions
 from storage.query import Limits
 from storage.rest.links import Links
@@ -76,12 +77,13 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(otlp_routes(log, control.admission, now, body_limit=body_limit))
     app.include_router(session_tag_router)
     secret = chosen.vault_secret
-    app.state.links = Links(None if secret is None else secret.get_secret_value(), public_url=chosen.public_url)
+    app.state.links = Links(None if secret is None else secret.get_secret_value(), public_url=chosen.public_url, key_of=control.link_key_of)
     app.include_router(rest_router)
     app.state.prompts = prompt_desk(chosen)
     app.include_router(prompts_router)
     app.include_router(prompt_writes_router)
     app.include_router(price_routes(prices, control))
+    app.include_router(webhook_routes(chosen, control))
     return app
 
 

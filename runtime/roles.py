@@ -35,6 +35,7 @@ ROLES = {
     "pipeline": "runtime.pipeline",
     "processors": "runtime.processors_side",
     "sink": "runtime.sink_side",
+    "webhooks": "runtime.webhooks_side",
     "api": "runtime.query_side",
     "demo": "runtime.demo_side",
 }

@@ -206,6 +206,16 @@ class Joining(Group):
     )
 
 
+class Hooks(Group):
+    attempt_s: float = Field(30, gt=0, description="Seconds that a webhook may take to answer, name resolution and TLS included.")
+    give_up_s: float = Field(3600, gt=0, description="Seconds that a message is tried for, ever less often; then it is a dead letter.")
+    at_once: int = Field(8, ge=1, le=1000, description="Messages that are sent to one webhook at the same time.")
+    waiting: int = Field(
+        10_000, ge=1, description="Messages that may wait for one webhook, about a kilobyte each; more are dead letters at once."
+    )
+    alerts_every_s: float = Field(30, gt=0, description="Seconds between two looks at what alerts measure.")
+
+
 class Spilling(Group):
     dir: Path | None = Field(None, description="Where events wait while Kafka takes none. Unset: `spill` in the data directory.")
     bytes: int = Field(
@@ -270,11 +280,15 @@ class Settings(BaseSettings):
     kafka: Kafka = Field(Kafka(), description="The cluster, when events travel over Kafka.")
     spill: Spilling = Field(Spilling(), description="Where events wait while Kafka takes none.")
     join: Joining = Field(Joining(), description="The feedback join.")
+    webhooks: Hooks = Field(Hooks(), description="How webhooks are told of calls, and alerts watched.")
     call_deadline_s: float = Field(
         3600, gt=0, description="Seconds after which a call that began and never ended is written down as abandoned."
     )
     health_port: int = Field(
-        8686, ge=0, le=65535, description="Port of `/healthz`, `/readyz` and `/metrics` of `heliograph processors` and `heliograph sink`."
+        8686,
+        ge=0,
+        le=65535,
+        description="Port of `/healthz`, `/readyz` and `/metrics` of `heliograph processors`, `sink` and `webhooks run`.",
     )
     limits: UpstreamLimits = Field(UpstreamLimits(), description="Time limits towards providers.")
     clients: Clients = Field(Clients(), description="Limits towards clients.")

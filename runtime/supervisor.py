@@ -2,6 +2,7 @@
 
     proxy workers ──▶ event log ──▶ pipeline ──▶ lake ◀── query side      the log embedded
     proxy workers ──▶ Kafka ◀─▶ processors; Kafka ──▶ sink ──▶ lake ◀── query side
+    either log ──▶ webhooks ──▶ whoever is told of calls
 
 At the end the workers drain first, then the pipeline brings to rest what they emitted, then the query side stops: so everything that was
 emitted is in the lake. A time limit holds for all of it together.
@@ -32,7 +33,7 @@ BACKOFF_S, BACKOFF_MAX_S = 0.1, 2.0
 HEALTHY_S = 10.0
 """A child that lived this long failed for a new reason: it is restarted at once."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in it, for this user alone
-ORDER_OF_END = ("ingress", "pipeline", "processors", "sink", "api", "demo")
+ORDER_OF_END = ("ingress", "pipeline", "processors", "sink", "webhooks", "api", "demo")
 
 
 class Part(Struct, frozen=True):
@@ -156,7 +157,7 @@ class Supervisor:
 
     def _parts(self, proxy: Sequence[socket.socket], asked: Sequence[socket.socket]) -> list[Part]:
         behind = ("processors", "sink") if self._chosen.on_kafka else ("pipeline",)
-        parts = [*(Part(role, 1) for role in behind), Part("api", 1, tuple(asked))]
+        parts = [*(Part(role, 1) for role in (*behind, "webhooks")), Part("api", 1, tuple(asked))]
         parts += [Part("ingress", number + 1, tuple(proxy)) for number in range(self._chosen.workers)]
         if self._demo_port is not None:
             parts.insert(0, Part("demo", 1, tuple(listen("127.0.0.1", self._demo_port, setting="--demo-port"))))

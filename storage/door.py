@@ -104,9 +104,10 @@ def _without_body(send: Send) -> Send:
 
 
 def _is_bare(scope: Scope) -> bool:
-    """Without a body, which has no type. What pages send so is the guard's to judge."""
+    """A write without a body, which has no type. No form of a page sends one, and what its scripts send is the guard's to judge."""
     sent = {name.lower(): value for name, value in scope["headers"]}
-    return b"transfer-encoding" not in sent and sent.get(b"content-length", b"0") == b"0"
+    without_body = b"transfer-encoding" not in sent and sent.get(b"content-length", b"0") == b"0"
+    return without_body and (scope["method"] == "DELETE" or b"content-type" not in sent)
 
 
 def _refusal_of_type(scope: Scope) -> Refusal | None:

@@ -50,6 +50,13 @@ class LaidOut:
             raise
         self._keep(laid, connection)
 
+    def close(self) -> None:
+        """Ends those that wait."""
+        with self._lock:
+            idle, self._idle = self._idle, OrderedDict()
+        for each in idle.values():
+            self._engine.end(each)
+
     def _keep(self, laid: Laid, connection: duckdb.DuckDBPyConnection) -> None:
         with self._lock:
             before = self._idle.pop(laid, None)

@@ -178,6 +178,7 @@ class Questions:
         self._engine.interrupt()
 
     def close(self) -> None:
+        self._laid_out.close()
         self._engine.close()
 
     def _answer(self, sql: str, organization: Organization | None, parameters: Parameters, started: float) -> QueryResult:

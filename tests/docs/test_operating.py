@@ -30,7 +30,7 @@ def test_there_are_some() -> None:
 
 def test_what_is_scraped_listens_and_goes_by_that_name() -> None:
     targets = dict(re.findall(r"`([a-z0-9-]+):(\d{4})`", TEXT.split("scrape metrics")[1].split("\n")[0]))
-    assert set(targets) == {"ingress-1", "ingress-2", "processors", "sink", "api"}
+    assert set(targets) == {"ingress-1", "ingress-2", "processors", "sink", "webhooks", "api"}
     for name, port in targets.items():
         service = SERVICES[name]
         assert f":{port}/" in " ".join(service["healthcheck"]["test"])

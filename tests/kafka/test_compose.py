@@ -45,7 +45,7 @@ class TestFile:
             jsonschema.validate({"services": {"one": {"image": "x", name: value}}}, FILE)
 
     def test_it_runs_every_role(self) -> None:
-        assert set(SERVICES) == {"kafka", "topics", "ingress-1", "ingress-2", "processors", "sink", "api", "valkey"}
+        assert set(SERVICES) == {"kafka", "topics", "ingress-1", "ingress-2", "processors", "sink", "webhooks", "api", "valkey"}
         assert SERVICES["processors"]["deploy"]["replicas"] == 2
         known: Any = typer.main.get_command(app)
         for name, service in OURS.items():
@@ -75,7 +75,7 @@ class TestFile:
         assert {volume for _, (volume, *_) in mounts} == set(compose()["volumes"])
         spills = [volume for name, (volume, inside, *_) in mounts if inside == "/data" and name in OURS]
         assert len(spills) == len(set(spills)) == 2
-        assert all(name in {"sink", "api"} for name, (volume, *_) in mounts if volume == "lake")
+        assert all(name in {"sink", "webhooks", "api"} for name, (volume, *_) in mounts if volume == "lake")
         for name in ("processors", "topics"):
             assert any(mount.startswith("/data:") for mount in SERVICES[name]["tmpfs"])  # the root is read-only
 
@@ -186,7 +186,7 @@ def test_its_services_carry_calls_to_rows(broker: str, tmp_path: Path) -> None:
             rows = rows_of(f"http://127.0.0.1:{running.port('api', '8585')}/v1/query", 20)
             assert rows == [[f"user-{number}", "completed", True] for number in range(20)]
             ended = {copy: running.stop(copy) for copy in list(running.processes) if copy != "topics"}
-            assert ended == dict.fromkeys(["ingress-1", "ingress-2", "processors-1", "processors-2", "sink", "api"], 0)
+            assert ended == dict.fromkeys(["ingress-1", "ingress-2", "processors-1", "processors-2", "sink", "webhooks", "api"], 0)
         finally:
             if "provider" in provider.processes:
                 provider.stop("provider")

@@ -49,7 +49,7 @@ def test_the_roles_by_hand_answer_the_readmes_question(broker: str, tmp_path: Pa
             roles[name] = started(line, env, tmp_path / f"{name}.log")
             if name == "create":
                 assert roles.pop(name).wait(60) == 0, (tmp_path / "create.log").read_text()
-        assert set(roles) == {"ingress", "processors", "sink", "api"}
+        assert set(roles) == {"ingress", "processors", "sink", "webhooks", "api"}
         _answering(provider, tmp_path)
         code = block_with("python", "from openai").replace("localhost:8787", f"127.0.0.1:{provider.port}")
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

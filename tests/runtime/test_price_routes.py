@@ -12,7 +12,7 @@ import pytest
 from eventlog.control import decide
 from eventlog.keys import Auth, Scope
 from eventlog.own_prices import OwnPrice
-from runtime import deciding, price_routes
+from runtime import decider, deciding
 from runtime.deciding import opened_log
 from runtime.explaining import explain
 from runtime.settings import Settings
@@ -265,7 +265,7 @@ class TestAway:
             assert await listed(api) == [price]
 
     async def test_one_that_does_not_answer(self, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(price_routes, "PATIENCE_S", 0.0)
+        monkeypatch.setattr(decider, "PATIENCE_S", 0.0)
         answer = await api.put("/v1/prices", json=SAID)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log_unavailable")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.proxy_worker import sender
+from runtime.outward import sender
 from runtime.settings import Misconfigured, Settings, origin_of, settings, value_of, variables
 
 VARIABLES = [name for name, _, _ in variables()]

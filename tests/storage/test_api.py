@@ -180,6 +180,8 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "the wrong method": ("GET", "/v1/query", {}, 405, "method_not_allowed"),
     "another wrong method": ("PUT", "/healthz", {"json": {}}, 405, "method_not_allowed"),
     "no content type": ("POST", "/v1/query", {"content": b'{"sql":"SELECT 1"}'}, 415, "unsupported_media_type"),
+    "neither body nor content type": ("POST", "/v1/query", {}, 422, "invalid_field"),
+    "an empty form": ("POST", "/v1/query", {"headers": {"content-type": "multipart/form-data"}}, 415, "unsupported_media_type"),
     "a form": ("POST", "/v1/query", {"data": {"sql": "SELECT 1"}}, 415, "unsupported_media_type"),
     "text": ("POST", "/v1/query", {"content": b"{}", "headers": {"content-type": "text/plain"}}, 415, "unsupported_media_type"),
     "no JSON": ("POST", "/v1/query", {"content": b"{", "headers": JSON}, 400, "invalid_json"),

@@ -1,0 +1,1 @@
+"""Webhooks: calls, as they are understood, told to whoever asked for that."""
