@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from eventlog.alerts import Alert, AlertState
 from eventlog.codec import BatchId, Message, Record
 from eventlog.events import Organization
+from eventlog.kept import HiddenProperty, SavedQuery
 from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
 from eventlog.own_prices import BadPrice, OwnPrice, checked_price
 from eventlog.port import Log
@@ -28,7 +29,20 @@ from eventlog.topics import CONTROL
 from eventlog.vault import ProviderKey
 from eventlog.webhooks import Webhook
 
-Decision = Alert | AlertState | ApiKey | KeyEnd | OwnPrice | ProviderKey | Redaction | Revocation | OrganizationDefaults | Webhook
+Decision = (
+    Alert
+    | AlertState
+    | ApiKey
+    | HiddenProperty
+    | KeyEnd
+    | OrganizationDefaults
+    | OwnPrice
+    | ProviderKey
+    | Redaction
+    | Revocation
+    | SavedQuery
+    | Webhook
+)
 """Whatever may be decided. Unknown kinds, of a later version, are passed over."""
 
 log = structlog.get_logger()
@@ -50,6 +64,10 @@ def key_of(decision: Decision) -> str:
             return f"alert-state/{id_}"
         case Webhook(id=id_):
             return f"webhook/{id_}"
+        case SavedQuery(id=id_):
+            return f"saved-query/{id_}"
+        case HiddenProperty(organization=organization, key=key):
+            return f"hidden-property/{key}/{organization}"
         case ApiKey(id=id_):
             return f"api-key/{id_}"
         case ProviderKey(organization=organization, provider=provider):
@@ -84,6 +102,9 @@ class Decided:
         self.alerts: Mapping[str, Alert] = {}
         self.alert_states: Mapping[str, AlertState] = {}
         """By the id of the webhook, or of the alert."""
+        self.saved_queries: Mapping[str, SavedQuery] = {}
+        """By id."""
+        self.hidden_properties: frozenset[HiddenProperty] = frozenset()
 
     @property
     def decisions(self) -> list[Decision]:
@@ -121,6 +142,8 @@ class Decided:
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
             self.webhooks = {each.id: each for each in known.values() if isinstance(each, Webhook)}
             self.alerts = {each.id: each for each in known.values() if isinstance(each, Alert)}
+            self.saved_queries = {each.id: each for each in known.values() if isinstance(each, SavedQuery)}
+            self.hidden_properties = frozenset(each for each in known.values() if isinstance(each, HiddenProperty))
             self.alert_states = {each.id: each for each in known.values() if isinstance(each, AlertState)}
 
     def _in_effect(self, key: ApiKey) -> ApiKey:

@@ -1,6 +1,12 @@
 """Times as people write them, in options and in fields."""
 
+import time
 from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """UTC."""
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 def moment_of(text: str) -> datetime:

@@ -16,6 +16,7 @@ from ingress.secrets import presented
 from runtime.deciding import Control, beside
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
+from runtime.kept_routes import hidden_in, kept_routes
 from runtime.lakes import lake_opened
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
@@ -84,6 +85,8 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(prompt_writes_router)
     app.include_router(price_routes(prices, control))
     app.include_router(webhook_routes(chosen, control))
+    app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
+    app.include_router(kept_routes(control))
     return app
 
 

@@ -3,8 +3,7 @@
 Whoever makes a webhook is told what calls say: so it takes a key that may both read and write.
 """
 
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -16,6 +15,7 @@ from eventlog.events import Organization
 from eventlog.keys import Scope
 from runtime.decider import Decider
 from runtime.deciding import Control
+from runtime.moments import now
 from runtime.settings import Settings
 from runtime.webhook_posting import told_of_test, try_out
 from runtime.webhooks import (
@@ -107,7 +107,7 @@ def _add_webhooks(routes: APIRouter, chosen: Settings, decider: Decider) -> None
                     sample_rate=said.config.sample_rate,
                     filters=[(each.key, each.value) for each in said.config.filters],
                     include_data=said.include_data,
-                    now=_now(),
+                    now=now(),
                     allow_private=chosen.allow_private_targets,
                 )
             except Unfit as error:
@@ -169,7 +169,7 @@ def _add_alerts(routes: APIRouter, decider: Decider) -> None:
                     user_id=said.user_id,
                     property_=None if said.property is None else (said.property.key, said.property.value),
                     webhook=said.webhook_id,
-                    now=_now(),
+                    now=now(),
                 )
             except Unfit as error:
                 raise Wrong(str(error)) from None
@@ -209,7 +209,3 @@ def _span(field: str, seconds: int) -> timedelta:
         return timedelta(seconds=seconds)
     except OverflowError:
         raise Unfit(field, "is too large") from None
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(time.time(), UTC)

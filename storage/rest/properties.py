@@ -2,11 +2,13 @@
 
 # ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
 
+from collections.abc import Callable, Set
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
+from eventlog.events import Organization
 from storage.rest.asking import asker, rows
 from storage.rest.bodies import Body, OverTime, TimeFilter, within
 from storage.rest.envelope import ANSWERS, Enveloped, data
@@ -37,15 +39,23 @@ class PropertyOverTime(OverTime):
     key: str = Field(alias="propertyKey", max_length=1000)
 
 
+def hidden_of(request: Request, organization: Organization | None) -> Set[str]:
+    """Keys that lists leave out; who made the app says how they are known."""
+    hidden: Callable[[Organization | None], Set[str]] = getattr(request.app.state, "hidden_properties", lambda _: frozenset())
+    return hidden(organization)
+
+
 def _value(key: str) -> Sql:
     return PROPERTIES.at(key).sql
 
 
 @router.post("/v1/property/query", summary="Keys of properties")
 async def query(body: Nothing, request: Request) -> Response:
-    """Those of any call, in order."""
+    """Those of any call, in order, but for those that are hidden."""
     question = Sql("SELECT DISTINCT unnest(map_keys(properties)) AS property FROM calls ORDER BY property")
-    return data(await rows(request, question, organization=asker(request)))
+    organization = asker(request)
+    hidden = hidden_of(request, organization)
+    return data([row for row in await rows(request, question, organization=organization) if row["property"] not in hidden])
 
 
 @router.post("/v1/property/{key}/search", summary="Values of a property")
