@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from ingress.async_log_routes import PATHS as LOG_PATHS
 from ingress.async_log_routes import async_log_routes
 from ingress.emitter import now
 from ingress.feedback import feedback_routes
@@ -54,7 +55,14 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
 def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateEmitter) -> FastAPI:
     """All that the query port answers."""
     limits = limits_of(chosen)
-    app = create_api(chosen.storage(), limits=limits, admission=control.admission, presented=presented, of_calls=[invoice_routes])
+    app = create_api(
+        chosen.storage(),
+        limits=limits,
+        admission=control.admission,
+        presented=presented,
+        of_calls=[invoice_routes],
+        judging=frozenset(path.decode() for path in LOG_PATHS),
+    )
     app.include_router(feedback_routes(judging.emit_durably, control.admission, now))
     log, body_limit = judging.emit_call_durably, chosen.ingress().body_limit
     app.include_router(async_log_routes(log, control.admission, now, body_limit=body_limit))

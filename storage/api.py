@@ -82,12 +82,14 @@ def create_api(
     admission: Admission | None = None,
     presented: Presented = no_key,
     of_calls: Sequence[APIRouter] = (),
+    judging: frozenset[str] = frozenset(),
     version: str = "0.1.0",
 ) -> FastAPI:
     """The app. It opens the lake when it starts, and never writes to it. A caller sees the rows of its organization.
 
     Whom `admission` lets see all may ask for another's, and is told the files, which hold rows of every one. `presented` finds a
-    caller's key. `of_calls`: what else is answered about a call, at paths that go on behind its id.
+    caller's key. `of_calls`: what else is answered about a call, at paths that go on behind its id. `judging`: paths that are posted
+    to and judge bodies themselves, whatever their kind and length.
     """
 
     @asynccontextmanager
@@ -117,7 +119,7 @@ def create_api(
     install_docs_page(app)
     install_error_answers(app)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
-    app.add_middleware(Door, body_limit=BODY_LIMIT)
+    app.add_middleware(Door, body_limit=BODY_LIMIT, judging=judging)
     return app
 
 

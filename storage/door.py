@@ -20,18 +20,22 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Door:
-    """Answers HEAD as GET without a body, refuses bodies over `body_limit` bytes (413) and bodies that are no JSON (415)."""
+    """Answers HEAD as GET without a body, refuses bodies over `body_limit` bytes (413) and bodies that are no JSON (415).
 
-    def __init__(self, app: App, *, body_limit: int) -> None:
+    What is posted to `judging` judges its bodies itself: it takes longer ones, and other kinds.
+    """
+
+    def __init__(self, app: App, *, body_limit: int, judging: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._body_limit = body_limit
+        self._judging = judging
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
-        elif scope["method"] not in _WRITES or _is_bare(scope):
+        elif scope["method"] not in _WRITES or scope["path"] in self._judging or _is_bare(scope):
             await self._app(scope, receive, send)
         else:
             await self._write(scope, receive, send)
