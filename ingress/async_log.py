@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -92,6 +93,22 @@ class Times(Struct, frozen=True):
     ttft_ms: float | None = None
 
 
+class Stated(Struct, frozen=True, kw_only=True):
+    """What is known of a call beside its bodies, where it was understood before."""
+
+    once: bool = False
+    """Its call id is made of whose it is, its request id and its beginning: however often it is told, that is one id."""
+    latency_ms: float | None = None
+    """Where it is not what lies between the two times."""
+    inputs: Mapping[str, str] = MappingProxyType({})
+    """What was filled into the prompt."""
+    cache_reference_id: str | None = None
+    """The call whose answer a cache gave again."""
+
+
+NOTHING_STATED = Stated()
+
+
 class Logged(Struct, frozen=True, kw_only=True):
     """A call as its caller tells of it."""
 
@@ -118,6 +135,8 @@ class Logged(Struct, frozen=True, kw_only=True):
     """Where the request does not name it."""
     usage: TokenUsage | None = None
     """Where no answer was sent that could tell it."""
+    request_type: str = JSON
+    stated: Stated = NOTHING_STATED
 
 
 class _Whole(Struct):

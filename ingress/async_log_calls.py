@@ -10,10 +10,10 @@ from fastapi import Request, Response
 from msgspec import Struct
 
 from eventlog.admission import Admission
-from eventlog.events import RequestReceived, ResponseCompleted
+from eventlog.events import CallId, RequestId, RequestReceived, ResponseCompleted
 from eventlog.keys import Caller, Scope
 from ingress.async_log import BODY_BYTES, BadLog, Headers, Logged, Refused, TooLong, parse_log
-from ingress.async_log_events import events_of
+from ingress.async_log_events import call_id_of, events_of
 from ingress.beside import beside
 from ingress.decoding import Undecodable, decoders_of
 from ingress.directives import PREFIX, STRIPE_CUSTOMER, Directives, parse_directives, text_of, with_defaults, with_property
@@ -82,11 +82,19 @@ class Logging:
             logged,
             directives,
             organization=caller.organization,
-            call_id=self._ids.draw(logged.times.began),
+            call_id=self._call_id(logged, directives, caller),
             provider=door.provider,
             body_limit=self._body_limit,
         )
         return Call(received, completed, directives.warning)
+
+    def _call_id(self, logged: Logged, directives: Directives, caller: Caller) -> CallId:
+        """Raises BadLog."""
+        if not logged.stated.once:
+            return self._ids.draw(logged.times.began)
+        if directives.request_id is None:
+            raise BadLog("stated.once", "needs Helicone-Request-Id in the meta, a UUID: the call id is made of it")
+        return call_id_of(caller.organization, RequestId(directives.request_id), logged.times.began)
 
 
 def _directives(logged: Logged, caller: Caller) -> Directives:

@@ -1,9 +1,11 @@
 """The two events of a call that a client tells of afterwards: the same as of a proxied one, of source `async_log`."""
 
+import hashlib
 from typing import Any
+from uuid import UUID
 
 from eventlog.events import Body, CallFacts, CallId, Organization, Outcome, RequestId, RequestReceived, ResponseCompleted, Source
-from ingress.async_log import BLOCKED, CANCELLED, JSON, NO_ANSWER, TIMED_OUT, Logged
+from ingress.async_log import BLOCKED, CANCELLED, NO_ANSWER, TIMED_OUT, Logged
 from ingress.copies import Copy
 from ingress.directives import Directives
 from ingress.providers import provider_at
@@ -31,7 +33,7 @@ def events_of(
     asked, answered = _copy(logged.request, body_limit), _copy(logged.response, body_limit)
     outcome = _outcome(logged.status)
     facts = _facts(logged, directives, organization, call_id, provider)
-    request, times = asked.body(JSON), logged.times
+    request, times, stated = asked.body(logged.request_type), logged.times, logged.stated
     status = None if logged.status in NO_ANSWER else logged.status
     return (
         RequestReceived(call=facts, request=_omitted(request) if directives.omit_request else request),
@@ -40,19 +42,35 @@ def events_of(
             completed_at=instant(times.ended),
             outcome=outcome,
             status=status,
-            latency_ms=round((times.ended - times.began) * 1000, 3),
+            latency_ms=round((times.ended - times.began) * 1000, 3) if stated.latency_ms is None else stated.latency_ms,
             ttft_ms=times.ttft_ms,
             request_bytes=asked.size,
             response=answered.body(
                 logged.content_type, omitted=directives.omit_response, broken_off=outcome is Outcome.INTERRUPTED_BY_CLIENT
             ),
-            request=request if _is_to_be_counted(asked, answered, facts, outcome) else NO_BODY,
+            request=request if logged.usage is None and _is_to_be_counted(asked, answered, facts, outcome) else NO_BODY,
             request_truncated=asked.truncated,
             error=_ERRORS.get(outcome),
             stated_cost_usd=logged.stated_cost,
             stated_usage=logged.usage,
+            attempts=1 if stated.cache_reference_id is None else 0,
+            cache_hit=stated.cache_reference_id is not None,
+            cache_reference_id=stated.cache_reference_id,
         ),
     )
+
+
+def call_id_of(organization: Organization, request_id: RequestId, began: float) -> CallId:
+    """The same for the same call, and nobody can ask for one of another organization's. A UUID of version 7, as drawn ones are."""
+    name = f"{organization}\0{request_id}\0{int(began * 1_000_000)}"
+    chance = hashlib.sha256(name.encode()).digest()
+    bits = int(began * 1000) & 0xFFFF_FFFF_FFFF
+    return CallId(str(UUID(bytes=bits.to_bytes(6, "big") + _version_7(chance[:10]))))
+
+
+def _version_7(chance: bytes) -> bytes:
+    """With version and variant in their places (RFC 9562, section 5.7)."""
+    return bytes([0x70 | chance[0] & 0x0F, chance[1], 0x80 | chance[2] & 0x3F, *chance[3:]])
 
 
 def _outcome(status: int) -> Outcome:
@@ -65,6 +83,8 @@ def _facts(logged: Logged, directives: Directives, organization: Organization, c
     asked = asked_of(logged.request)
     path, target_url, host = whereabouts(logged.url)
     said: dict[str, Any] = said_by(directives)
+    if logged.stated.inputs and not directives.omit_request:
+        said["prompt_inputs"] = dict(logged.stated.inputs)
     return CallFacts(
         call_id=call_id,
         request_id=RequestId(directives.request_id or call_id),
