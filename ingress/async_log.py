@@ -227,12 +227,17 @@ def struct_of(kind: type[T], body: bytes, path: str) -> T:
     except BadLog:
         if b"\\ud" not in body and b"\\uD" not in body:
             raise
-    return _struct(kind, _ESCAPE.sub(_mended, body), path)
+    return _struct(kind, mended(body), path)
 
 
 def _units(text: str) -> int:
     """Characters as JavaScript counts them."""
     return len(text.encode("utf-16-le")) // 2
+
+
+def mended(body: bytes) -> bytes:
+    """JSON, with half a surrogate pair replaced wherever one is escaped."""
+    return _ESCAPE.sub(_mended, body)
 
 
 def _mended(found: re.Match[bytes]) -> bytes:

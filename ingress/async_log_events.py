@@ -62,10 +62,9 @@ def events_of(
 
 def call_id_of(organization: Organization, request_id: RequestId, began: float) -> CallId:
     """The same for the same call, and nobody can ask for one of another organization's. A UUID of version 7, as drawn ones are."""
-    name = f"{organization}\0{request_id}\0{int(began * 1_000_000)}"
-    chance = hashlib.sha256(name.encode()).digest()
-    bits = int(began * 1000) & 0xFFFF_FFFF_FFFF
-    return CallId(str(UUID(bytes=bits.to_bytes(6, "big") + _version_7(chance[:10]))))
+    microseconds = round(began * 1_000_000)
+    chance = hashlib.sha256(f"{organization}\0{request_id}\0{microseconds}".encode()).digest()
+    return CallId(str(UUID(bytes=(microseconds // 1000).to_bytes(6, "big") + _version_7(chance[:10]))))
 
 
 def _version_7(chance: bytes) -> bytes:

@@ -21,6 +21,7 @@ from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
 from runtime.demo import serve
+from runtime.import_cli import import_
 from runtime.keys_cli import ALL
 from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
@@ -63,6 +64,7 @@ app.add_typer(prices_app, name="prices")
 app.command("lag")(lag)
 app.command("tail")(tail)
 app.command("reprice")(reprice)
+app.command("import")(import_)
 
 DEMO_PORT = 9010
 FLUSH = "HELIOGRAPH_SINK__FLUSH_SECONDS"
