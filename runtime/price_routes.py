@@ -21,8 +21,9 @@ from eventlog.events import Organization
 from eventlog.keys import Scope
 from eventlog.own_prices import EVERY, BadPrice, OwnPrice, PricesRefused, checked_price, joined
 from eventlog.own_rates import UNITS, amount_text
-from eventlog.port import Log, LogCorrupt, LogUnavailable, OffsetOutOfRange
-from runtime.deciding import Control, decided_on
+from eventlog.port import Log
+from runtime.deciding import Control
+from runtime.decisions import Decisions, Undecided
 from runtime.invoices import explained, invoice_json
 from runtime.moments import moment_of
 from runtime.prices import By, Prices, shown
@@ -30,11 +31,6 @@ from storage.api import CallKey, Whose, call_asked, caller_of, rows_for
 from storage.api_errors import error_answers
 from storage.asked import CallAsked
 from storage.refusal import Refusal, Refused
-
-PATIENCE_S = 15.0
-"""So long the log may take to take a decision."""
-HEARD_S = 2.0
-"""So long an answer waits, at most, until the next one here knows of it."""
 
 EXAMPLE: dict[str, Any] = {
     "model": "gpt-4o*",
@@ -125,19 +121,18 @@ async def invoice(id: CallKey, request: Request, organization: Whose = "") -> di
     return invoice_json(row, explained(row))
 
 
-def price_routes(prices: Prices, control: Control) -> APIRouter:
+def price_routes(prices: Prices, decisions: Decisions) -> APIRouter:
     """Of prices: what this process knows, and what is decided on the control topic."""
-    routes = APIRouter(prefix="/v1/prices", tags=["prices"], route_class=_ExactRoute)
-    one_at_a_time = asyncio.Lock()
+    routes, control = APIRouter(prefix="/v1/prices", tags=["prices"], route_class=_ExactRoute), decisions.control
 
     @asynccontextmanager
     async def deciding() -> AsyncIterator[tuple[Log, Decided]]:
         """The log, and what is decided on it now. Raises Refused."""
         try:
-            async with asyncio.timeout(PATIENCE_S), one_at_a_time, control.opened() as log:
-                yield log, await decided_on(log)
-        except (LogUnavailable, LogCorrupt, OffsetOutOfRange, TimeoutError) as error:
-            raise Refused(_away(str(error) or f"it did not answer within {PATIENCE_S:.0f} s")) from error
+            async with decisions.open() as opened:
+                yield opened
+        except Undecided as error:
+            raise Refused(_away(str(error))) from error
 
     @routes.get("", responses=_answers({"prices": [ANSWER]}, 401, 403, 503), summary="The prices of your own")
     async def known(request: Request) -> dict[str, Any]:
@@ -166,7 +161,7 @@ def price_routes(prices: Prices, control: Control) -> APIRouter:
             except PricesRefused as error:
                 raise Refused(Refusal(code=error.code, message=error.fault, fix=error.fix, status=409)) from None
             await decide(log, [price])
-        await control.heard(lambda known: price in known.own_prices, HEARD_S)
+        await decisions.heard(lambda known: price in known.own_prices)
         return shown(price, By.SET)
 
     @routes.delete("/{id}", responses=_answers(ANSWER, 401, 403, 404, 503), summary="Take a price away")
@@ -178,7 +173,7 @@ def price_routes(prices: Prices, control: Control) -> APIRouter:
             if price is None:
                 raise Refused(_not_there(id, prices))
             await retract(log, [price])
-        await control.heard(lambda known: price not in known.own_prices, HEARD_S)
+        await decisions.heard(lambda known: price not in known.own_prices)
         return shown(price, By.SET)
 
     return routes

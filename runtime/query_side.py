@@ -12,8 +12,10 @@ from ingress.emitter import now
 from ingress.feedback import feedback_routes
 from ingress.secrets import presented
 from runtime.deciding import Control, beside
+from runtime.decisions import Decisions
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
+from runtime.key_routes import key_routes
 from runtime.lakes import lake_opened
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
@@ -70,7 +72,9 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     secret = chosen.vault_secret
     app.state.links = Links(None if secret is None else secret.get_secret_value(), public_url=chosen.public_url)
     app.include_router(rest_router)
-    app.include_router(price_routes(prices, control))
+    decisions = Decisions(control)
+    app.include_router(price_routes(prices, decisions))
+    app.include_router(key_routes(decisions, now))
     return app
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +12,18 @@ import pytest
 from eventlog.control import decide
 from eventlog.keys import Auth, Scope
 from eventlog.own_prices import OwnPrice
-from runtime import deciding, price_routes
-from runtime.deciding import Control, beside, opened_log
-from runtime.emitting import LateEmitter
+from runtime import deciding, decisions
+from runtime.deciding import opened_log
 from runtime.explaining import explain
-from runtime.guard import Guard, GuardedApp
-from runtime.prices import Prices, price_file
-from runtime.query_side import query_app
 from runtime.settings import Settings
 from storage.formats import Format
 from tests.fakes.keyring import READER, STRANGER, WRITER, key
+from tests.fakes.query_port import bearing, serving
 from tests.fakes.small_lake import SmallLake
 
 ADMIN = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ggggggg"
 SAID: dict[str, Any] = {"model": "gpt-4o*", "provider": "openai", "from": "2026-01-01", "rates": {"input": "2.5", "output": "10"}}
 RATES = {"input": "1", "output": "2"}
-
-
-@asynccontextmanager
-async def serving(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """The whole app of the query port behind its guard, over an embedded log and a lake of its own."""
-    chosen = Settings(data_dir=folder, **settings)
-    control, file, judging = Control(chosen), price_file(chosen), LateEmitter(chosen)
-    app = query_app(chosen, control, Prices(file, lambda: control.own_prices), judging)
-    transport = httpx.ASGITransport(GuardedApp(app, Guard()), raise_app_exceptions=False)
-    async with (
-        control.following(),
-        beside(file.follow(), "prices_file"),
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
-        yield client
-    await judging.close()
 
 
 @pytest.fixture
@@ -58,10 +37,6 @@ async def listed(api: httpx.AsyncClient, **headers: str) -> list[dict[str, Any]]
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["prices"]
     return found
-
-
-def bearing(text: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {text}"}
 
 
 class TestSetting:
@@ -286,7 +261,7 @@ class TestAway:
             assert await listed(api) == [price]
 
     async def test_one_that_does_not_answer(self, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(price_routes, "PATIENCE_S", 0.0)
+        monkeypatch.setattr(decisions, "PATIENCE_S", 0.0)
         answer = await api.put("/v1/prices", json=SAID)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "log_unavailable")
 
