@@ -17,6 +17,7 @@ from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
 from runtime.key_routes import key_routes
 from runtime.lakes import lake_opened
+from runtime.model_routes import model_routes
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
 from runtime.serving import serve_asgi
@@ -75,6 +76,7 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     decisions = Decisions(control)
     app.include_router(price_routes(prices, decisions))
     app.include_router(key_routes(decisions, now))
+    app.include_router(model_routes(now))
     return app
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from storage.rest import metrics, properties, requests, sessions, users
+from storage.rest import metrics, organization, properties, requests, sessions, users
 
 router = APIRouter()
-for each in (requests, sessions, users, properties, metrics):
+for each in (requests, sessions, users, properties, metrics, organization):
     router.include_router(each.router)
