@@ -162,7 +162,7 @@ class _Api(BaseHTTPRequestHandler):
             self._answer(401, {"error": "Unauthorized", "trace": "isAuthenticated.error"})
             return
         after = asked["filter"]["request_response_rmt"]["request_created_at"]["gte"]
-        began = datetime.fromisoformat(after)
+        began = _moment(after)
         found = sorted((each for each in CALLS if _at(each) >= began), key=_at, reverse=asked["sort"]["created_at"] == "desc")
         page = found[asked["offset"] :][: asked["limit"]]
         base = f"http://{self.headers['host']}"
@@ -184,7 +184,11 @@ class _Api(BaseHTTPRequestHandler):
 
 
 def _at(told: dict[str, Any]) -> datetime:
-    at = datetime.fromisoformat(told["request_created_at"])
+    return _moment(told["request_created_at"])
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
