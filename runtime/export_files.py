@@ -19,6 +19,8 @@ MOST_BYTES = 64 << 20
 """Of an element. What is longer, no log takes."""
 STEP = 1 << 20
 """Characters that are read at once of an array."""
+ZSTD_SLICE = 1024
+"""Bytes that are unpacked at once: no more than 45 MiB come of them, whoever packed them."""
 STDIN = "-"
 
 _ANSWER = re.compile(rb'\s*\{\s*"data"\s*:\s*\[')
@@ -53,7 +55,7 @@ class ExportFile:
         """Raises OSError."""
         self._file = sys.stdin.buffer if name == STDIN else open(name, "rb")  # noqa: SIM115 closed by `close`
         self.read = 0
-        self._bytes = _decompressed(io.BufferedReader(_Counted(self, self._file), STEP))
+        self._bytes = decompressed(io.BufferedReader(_Counted(self, self._file), STEP))
 
     def close(self) -> None:
         if self._file is not sys.stdin.buffer:
@@ -81,13 +83,40 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
-def _decompressed(file: io.BufferedReader) -> io.BufferedIOBase:
+def decompressed(file: io.BufferedReader) -> io.BufferedIOBase:
     start = file.peek(4)[:4]
     if start[:2] == b"\x1f\x8b":
         return io.BufferedReader(gzip.GzipFile(fileobj=file))
     if start == b"\x28\xb5\x2f\xfd":
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
+        return io.BufferedReader(_Zstd(file), STEP)
     return file
+
+
+class _Zstd(io.RawIOBase):
+    """Frame after frame. The library's own reader takes a file that was cut off for a whole one."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed, self._plain = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._plain:
+            packed = self._packed or self._file.read(ZSTD_SLICE)
+            if not packed and self._frame is None:
+                return 0
+            if not packed:
+                raise EOFError("its last frame has no end")
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._plain = memoryview(frame.decompress(packed))
+            self._packed, self._frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+        count = min(len(buffer), len(self._plain))
+        buffer[:count] = self._plain[:count]
+        self._plain = self._plain[count:]
+        return count
 
 
 def elements_of(stream: io.BufferedIOBase) -> Iterator[Element]:

@@ -8,6 +8,7 @@ Source: Helicone's `packages/llm-mapper/types.ts` and its stores of requests (re
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -157,14 +158,15 @@ def _is_ours(response_id: str | None, began_ms: int) -> bool:
 
 
 def _instant(said: str | float, field: str) -> float:
-    """Seconds since 1970. Without a zone it is UTC."""
-    try:
-        if not isinstance(said, str):
-            return said if said < MILLISECONDS_FROM else said / 1000
-        moment = datetime.fromisoformat(said)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise BadElement(f"{field}: {str(said)[:60]!r} is no time such as 2025-11-24T12:00:00.000Z") from None
+    """Seconds since 1970, before 2100. Without a zone it is UTC."""
+    found = None if isinstance(said, str) else said if said < MILLISECONDS_FROM else said / 1000
+    with suppress(ValueError, OverflowError):
+        if isinstance(said, str):
+            moment = datetime.fromisoformat(said)
+            found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if found is None or not 0 <= found < MILLISECONDS_FROM:
+        raise BadElement(f"{field}: {str(said)[:60]!r} is no time such as 2025-11-24T12:00:00.000Z")
+    return found
 
 
 # What is sent

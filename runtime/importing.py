@@ -7,7 +7,7 @@ nothing twice; two at the same moment would.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ingress.async_log import BadLog, Refused
 from ingress.log_line import parse_line
-from runtime.export_files import Element
+from runtime.export_files import Element, Unreadable
 from runtime.exported import BadElement, Exported, exported_of
 from runtime.import_target import Known, Lost, Took
 
@@ -92,8 +92,9 @@ class Importing:
     def bring(self, elements: Iterable[Element]) -> None:
         """All of them. Raises Stopped, Refused, and whatever `elements` raises; `tally.durable` says how far it came."""
         batch: list[_Wanted] = []
+        faults: list[Exception] = []
         size = last = 0
-        for element in elements:
+        for element in _until_fault(elements, faults):
             wanted = self._wanted(element)
             if wanted is not None and batch and (len(batch) == BATCH or size + len(wanted.call.line) > BATCH_BYTES):
                 self._carry(batch)
@@ -105,6 +106,8 @@ class Importing:
             last = element.number
         self._carry(batch)
         self._reached(last)
+        if faults:
+            raise faults[0]
 
     def wait(self) -> None:
         """Until all that was logged is in the lake. Raises Stopped where it does not come there."""
@@ -204,6 +207,14 @@ class Importing:
                 )
             else:
                 self._pause(LOOK_S)
+
+
+def _until_fault(elements: Iterable[Element], faults: list[Exception]) -> Iterator[Element]:
+    """What could be read before a fault, which is put aside: that much is brought before it is told."""
+    try:
+        yield from elements
+    except (Unreadable, OSError) as error:
+        faults.append(error)
 
 
 class DryRun:

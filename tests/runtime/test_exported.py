@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress.log_line import parse_line
-from runtime.export_files import MOST_BYTES, Element, Unreadable, _decompressed, elements_of
+from runtime.export_files import MOST_BYTES, Element, ExportFile, Unreadable, decompressed, elements_of
 from runtime.exported import BadElement, Exported, exported_of, keys_of
 from tests.fakes.helicone_export import CALLS, NOT_HERE, call, uuid
 
@@ -134,6 +136,9 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "no request id": (b'{"request_created_at": "2025-01-01"}', "request_id"),
     "a request id that is none": (json.dumps(call(0, request_id="r1")).encode(), "request_id: 'r1' is no UUID"),
     "a time that is none": (json.dumps(call(0, request_created_at="soon")).encode(), "request_created_at: 'soon'"),
+    "a time after all": (json.dumps(call(0, request_created_at="2999-01-01T00:00:00Z")).encode(), "request_created_at: '2999"),
+    "a number that is no time": (json.dumps(call(0, request_created_at=1e300)).encode(), "request_created_at: '1e+300'"),
+    "a time before all": (json.dumps(call(0, request_created_at="0001-01-01T00:00:00+14:00")).encode(), "request_created_at: '0001"),
     "an end that is none": (json.dumps(call(0, response_created_at="late")).encode(), "response_created_at: 'late'"),
     "a status in words": (json.dumps(call(0, response_status="good")).encode(), "response_status: Expected `int | null`"),
     "properties of no shape": (json.dumps(call(0, properties=[1])).encode(), "properties: Expected `object | null`"),
@@ -198,7 +203,7 @@ PACKED = {"plain": lambda data: data, "gzip": gzip.compress, "zstd": zstandard.c
 @pytest.mark.parametrize("how", PACKED)
 @pytest.mark.parametrize(("data", "expected"), FILES.values(), ids=FILES)
 def test_elements(data: bytes, expected: list[tuple[int, bytes]], how: str) -> None:
-    stream = _decompressed(io.BufferedReader(io.BytesIO(PACKED[how](data))))  # type: ignore[arg-type]
+    stream = decompressed(io.BufferedReader(io.BytesIO(PACKED[how](data))))  # type: ignore[arg-type]
     assert [(each.number, each.raw) for each in elements_of(stream)] == expected
 
 
@@ -206,6 +211,23 @@ def test_elements(data: bytes, expected: list[tuple[int, bytes]], how: str) -> N
 def test_where_nothing_more_can_be_read_it_is_said(data: bytes) -> None:
     with pytest.raises(Unreadable):
         elements(data)
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd"])
+@pytest.mark.parametrize("lost", [1, 12])
+def test_a_file_that_was_cut_off_is_no_whole_one(tmp_path: Path, how: str, lost: int) -> None:
+    (tmp_path / "cut").write_bytes(PACKED[how](b"\n".join([ONE] * 9))[:-lost])
+    export = ExportFile(str(tmp_path / "cut"))
+    with closing(export), pytest.raises(Unreadable, match="damaged, or ends"):
+        list(export.elements())
+
+
+def test_frames_and_members_one_after_the_other(tmp_path: Path) -> None:
+    for how in ("gzip", "zstd"):
+        (tmp_path / how).write_bytes(PACKED[how](ONE + b"\n") + PACKED[how](TWO))
+        with closing(ExportFile(str(tmp_path / how))) as export:
+            assert [each.raw for each in export.elements()] == [ONE, TWO]
+            assert export.read == (tmp_path / how).stat().st_size
 
 
 def test_what_came_before_is_read() -> None:

@@ -3,7 +3,7 @@
 import gzip
 import json
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from runtime.cli import app
 from runtime.settings import Misconfigured
 from storage.refusal import Refused
 from tests.fakes.helicone_export import CALLS, NO_CACHE, call, uuid
-from tests.fakes.stack import Stack
+from tests.fakes.stack import COMMAND, Stack
 from tests.fakes.stack import stack as running
 
 
@@ -31,7 +31,7 @@ def imported(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     """The thirty calls, brought in, as our own API tells them: by their request ids."""
     file = tmp_path_factory.mktemp("export") / "helicone.jsonl"
     file.write_text("\n".join(map(json.dumps, CALLS)))
-    command = [sys.executable, "-m", "runtime.cli", "import", str(file)]
+    command = [*COMMAND, "import", str(file)]
     environment = stack.environment() | {"HELIOGRAPH_API_PORT": str(stack.api_port)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -59,9 +59,9 @@ def importing(stack: Stack, *arguments: str, data: bytes | None = None) -> Done:
     return Done(found.exit_code, found.stdout, found.stderr)
 
 
-def told_by(stack: Stack) -> dict[str, dict[str, Any]]:
+def told_by(stack: Stack, key: str = "none") -> dict[str, dict[str, Any]]:
     asked = {"filter": "all", "limit": 1000, "includeInputs": True, "sort": {"created_at": "asc"}}
-    answer = httpx.post(f"{stack.api}/v1/request/query", json=asked, timeout=30)
+    answer = httpx.post(f"{stack.api}/v1/request/query", json=asked, headers={"authorization": f"Bearer {key}"}, timeout=30)
     assert answer.status_code == 201, answer.text
     return {each["request_id"]: each for each in answer.json()["data"]}
 
@@ -146,16 +146,37 @@ def test_a_second_time_brings_nothing(stack: Stack, imported: dict[str, dict[str
 
 
 def test_what_our_own_api_answers_gives_the_same_rows(
-    imported: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    imported: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Into another Heliograph, with keys, and twice."""
     page = json.dumps({"data": list(imported.values()), "error": None, "cursor": None})
     with running(tmp_path_factory.mktemp("another")) as other:
         assert importing(other, "-", data=page.encode()).code == 0
         found = told_by(other)
         for request_id, told in imported.items():
             assert _lasting(found[request_id]) == _lasting(told)
-        again = importing(other, "-", data=json.dumps({"data": list(found.values())}).encode())
-        assert "0 brought in, 30 there already" in again.stdout
+        again = json.dumps({"data": list(found.values())}).encode()
+        monkeypatch.setenv("HELIOGRAPH_API_KEY", made_key(other, "write", then=403))
+        assert "it needs the scope `read`" in importing(other, "-", data=again).stderr
+        mine = made_key(other, "write", "read", then=200)
+        monkeypatch.setenv("HELIOGRAPH_API_KEY", mine)
+        assert "30 brought in, 4 of them" in importing(other, "-", data=again).stdout
+        assert "0 brought in, 30 there already" in importing(other, "-", data=again).stdout
+        assert len(told_by(other, mine)) == 30
+
+
+def made_key(stack: Stack, *scopes: str, then: int) -> str:
+    """A key of acme's, once a question with it is answered so."""
+    command = [*COMMAND, "keys", "create", "mover", "--organization", "acme", *(f"--scope={each}" for each in scopes)]
+    environment = stack.environment() | {"HELIOGRAPH_DATA_DIR": str(stack.data_dir)}
+    text = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        asked = {"json": {"sql": "SELECT 1"}, "headers": {"authorization": f"Bearer {text}"}}
+        if httpx.post(f"{stack.api}/v1/query", **asked).status_code == then:
+            return text
+        time.sleep(0.1)
+    raise AssertionError(f"the key does not come into effect:\n{stack.log('up')[-3000:]}")
 
 
 def _lasting(told: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +207,7 @@ def test_hostile_lines_are_told_and_the_rest_comes(stack: Stack, tmp_path: Path)
         json.dumps(good[0]),
         "{",
         json.dumps(call(1, request_id="nobody")),
-        json.dumps(call(1, request_id=uuid("future"), request_created_at="2999-01-01T00:00:00Z")),
+        json.dumps(call(1, request_id=uuid("future"), request_created_at="2099-01-01T00:00:00Z")),
         json.dumps(call(1, request_id=uuid("negative"), cost=-1)),
         json.dumps(call(1, request_id=uuid("many"), properties={f"p{at}": "x" * 100 for at in range(1000)})),
         json.dumps(call(1, request_id=uuid("long"), request_body={"text": "x" * (11 << 20)})),
@@ -212,14 +233,14 @@ def test_hostile_lines_are_told_and_the_rest_comes(stack: Stack, tmp_path: Path)
 
 def test_it_goes_on_from_a_line_and_says_up_to_which_all_is_there(stack: Stack, tmp_path: Path) -> None:
     lines = [json.dumps(call(200 + at, request_id=uuid(f"part {at}"))) for at in range(3)]
-    cut = gzip.compress("\n".join(lines).encode())[:-12]
-    (tmp_path / "cut.gz").write_bytes(cut)
-    done = importing(stack, str(tmp_path / "cut.gz"))
+    (tmp_path / "cut.json").write_text("[" + ",".join(lines[:2]) + ",{")
+    done = importing(stack, str(tmp_path / "cut.json"))
     assert done.code == 1
-    assert "damaged" in done.stderr
-    assert "--from-line 1" in done.stderr
+    assert "ends, at element 3" in done.stderr
+    assert "All up to line 2 is durable (2 calls read, 2 brought in" in done.stderr
+    assert "--from-line 3" in done.stderr
     (tmp_path / "whole").write_text("\n".join(lines))
-    assert "2 calls read, 2 brought in" in importing(stack, str(tmp_path / "whole"), "--from-line", "2").stdout
+    assert "1 calls read, 1 brought in" in importing(stack, str(tmp_path / "whole"), "--from-line", "3").stdout
 
 
 MISUSED = {
