@@ -288,7 +288,7 @@ class ResponseCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True, t
     stated_cost_usd: str | None = None
     """What whoever told of the call says that it cost, exact decimal text."""
     stated_usage: TokenUsage | None = None
-    """What whoever told of the call says that it used, where no answer came that could tell it."""
+    """What whoever told of the call says that it used, where the answer does not tell it."""
     error: str | None = None
     """What went wrong, for people; never holds a body or a key."""
 

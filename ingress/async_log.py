@@ -94,6 +94,20 @@ class Times(Struct, frozen=True):
     told: bool = True
 
 
+class Stated(Struct, frozen=True, kw_only=True):
+    """What is known of a call beside its bodies, where it was understood before."""
+
+    once: bool = False
+    """Its call id is made of whose it is, its request id and its beginning: however often it is told, that is one id."""
+    latency_ms: float | None = None
+    """Where it is not what lies between the two times."""
+    cache_reference_id: str | None = None
+    """The call whose answer a cache gave again."""
+
+
+NOTHING_STATED = Stated()
+
+
 class Logged(Struct, frozen=True, kw_only=True):
     """A call as its caller tells of it."""
 
@@ -126,6 +140,8 @@ class Logged(Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     prompt_inputs: Mapping[str, str] = {}
     """What was filled into its prompt."""
+    request_type: str = JSON
+    stated: Stated = NOTHING_STATED
 
 
 class _Whole(Struct):

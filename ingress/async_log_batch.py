@@ -13,10 +13,11 @@ from eventlog.keys import NotAdmitted
 from ingress.async_log import BadLog, Headers, Refused
 from ingress.async_log_calls import NOT_NOW, Call, Door, Logging, Told, answer, body_of
 from ingress.async_log_events import CUSTOM
+from ingress.log_line import parse_line
 from ingress.numbered import HEADER, Numbered, TooMuch
 
 BATCH = "/v1/log/batch"
-LINE = Door(BATCH, CUSTOM, Told.WORKER)
+LINE = Door(BATCH, CUSTOM, Told.WORKER, parse_line)
 """What a line is."""
 MOST_LINES = 10_000
 NUMBERED_BYTES = 4 << 20
@@ -54,7 +55,7 @@ def add_batch(routes: APIRouter, logging: Logging) -> None:
         openapi_extra={"requestBody": {"required": True, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
     )
     async def log_batch(request: Request) -> Response:
-        """One call to a line, each as `POST /custom/v1/log` takes it. Each line is accepted or refused, by its number.
+        """One call to a line, each as `POST /custom/v1/log` takes it, with `stated` beside. Each is accepted or refused, by its number.
 
         `Heliograph-Batch: <32 hex digits>/<number>` makes it safe to send again: it is taken once.
         """

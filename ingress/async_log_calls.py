@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from eventlog.admission import Admission
 from eventlog.codec import BatchId
-from eventlog.events import CallFacts, CallId
+from eventlog.events import CallFacts, CallId, RequestId
 from eventlog.keys import Caller, NotAdmitted, Scope
 from ingress.async_log import BODY_BYTES, BadLog, Headers, Logged, Refused, TooLong, parse_log
-from ingress.async_log_events import events_of
+from ingress.async_log_events import events_of, once_id
 from ingress.beside import beside
 from ingress.decoding import Undecodable, decoders_of
 from ingress.directives import PREFIX, STRIPE_CUSTOMER, Directives, parse_directives, text_of, with_defaults, with_property
@@ -108,10 +108,19 @@ class Logging:
 
 
 def call_of(logged: Logged, caller: Caller, *, call_id: CallId, provider: str, body_limit: int) -> Call:
-    """Raises BadLog."""
+    """`call_id` counts unless the call states that it is told of once. Raises BadLog."""
     directives = _directives(logged, caller)
+    if logged.stated.once:
+        call_id = _once_id(logged, directives, caller)
     events = events_of(logged, directives, organization=caller.organization, call_id=call_id, provider=provider, body_limit=body_limit)
     return Call(events, directives.warning)
+
+
+def _once_id(logged: Logged, directives: Directives, caller: Caller) -> CallId:
+    """Raises BadLog."""
+    if directives.request_id is None:
+        raise BadLog("stated.once", "needs Helicone-Request-Id in the meta, a UUID: the call id is made of it")
+    return once_id(caller.organization, RequestId(directives.request_id), logged.times.began)
 
 
 def _directives(logged: Logged, caller: Caller) -> Directives:

@@ -1,14 +1,15 @@
 """The two events of a call that a client tells of afterwards: the same as of a proxied one, of another source."""
 
+import hashlib
 from functools import lru_cache
 from typing import Any
 
 from eventlog.events import Body, CallFacts, CallId, Organization, Outcome, RequestId, RequestReceived, ResponseCompleted
-from ingress.async_log import BLOCKED, CANCELLED, JSON, NO_ANSWER, TIMED_OUT, Logged
+from ingress.async_log import BLOCKED, CANCELLED, NO_ANSWER, TIMED_OUT, Logged
 from ingress.copies import Copy
 from ingress.directives import Directives
 from ingress.providers import provider_at
-from ingress.recording import COUNTED_BYTES, NO_BODY, USAGE_SEARCHED, asked_of, instant, said_by, tells_usage
+from ingress.recording import COUNTED_BYTES, NO_BODY, USAGE_SEARCHED, asked_of, call_id_of, instant, said_by, tells_usage
 from ingress.secrets import HINT, mask_target, masked
 from ingress.streams import is_event_stream
 from ingress.upstream import Origin
@@ -32,7 +33,7 @@ def events_of(
     asked, answered = _copy(logged.request, body_limit), _copy(logged.response, body_limit)
     outcome = _outcome(logged.status)
     facts = _facts(logged, directives, organization, call_id, provider)
-    request, times = asked.body(JSON), logged.times
+    request, times, stated = asked.body(logged.request_type), logged.times, logged.stated
     status = None if logged.status in NO_ANSWER else logged.status
     return (
         RequestReceived(call=facts, request=_omitted(request) if directives.omit_request else request),
@@ -41,19 +42,28 @@ def events_of(
             completed_at=instant(times.ended),
             outcome=outcome,
             status=status,
-            latency_ms=round((times.ended - times.began) * 1000, 3),
+            latency_ms=round((times.ended - times.began) * 1000, 3) if stated.latency_ms is None else stated.latency_ms,
             ttft_ms=times.ttft_ms,
             request_bytes=asked.size,
             response=answered.body(
                 logged.content_type, omitted=directives.omit_response, broken_off=outcome is Outcome.INTERRUPTED_BY_CLIENT
             ),
-            request=request if logged.countable and _is_to_be_counted(asked, answered, facts, outcome) else NO_BODY,
+            request=request if _may_be_counted(logged) and _is_to_be_counted(asked, answered, facts, outcome) else NO_BODY,
             request_truncated=asked.truncated,
             error=_ERRORS.get(outcome),
             stated_cost_usd=logged.stated_cost,
             stated_usage=logged.usage,
+            attempts=1 if stated.cache_reference_id is None else 0,
+            cache_hit=stated.cache_reference_id is not None,
+            cache_reference_id=stated.cache_reference_id,
         ),
     )
+
+
+def once_id(organization: Organization, request_id: RequestId, began: float) -> CallId:
+    """The same for the same call, and nobody can ask for one of another organization's."""
+    microseconds = round(began * 1_000_000)
+    return call_id_of(began, hashlib.sha256(f"{organization}\0{request_id}\0{microseconds}".encode()).hexdigest())
 
 
 def _outcome(status: int) -> Outcome:
@@ -126,6 +136,11 @@ def _copy(data: bytes, limit: int) -> Copy:
 
 def _omitted(body: Body) -> Body:
     return Body(size=body.size, content_type=body.content_type, omitted=True)
+
+
+def _may_be_counted(logged: Logged) -> bool:
+    """Nobody stated the tokens, and the words are there."""
+    return logged.usage is None and logged.countable
 
 
 def _is_to_be_counted(asked: Copy, answered: Copy, facts: CallFacts, outcome: Outcome) -> bool:

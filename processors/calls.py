@@ -68,14 +68,17 @@ def understand(batch: Batch[ResponseCompleted], rates: RateBook) -> Understood:
 def _understood(event: ResponseCompleted, rates: RateBook) -> _Call:
     dialect = dialect_for(event.call, event.response)
     if dialect is None and event.stated_usage is not None:
-        return _Call(_row(event, None, _told(event.stated_usage), rates))
+        return _Call(_row(event, None, _with_usage(NOTHING, event.stated_usage), rates))
     if dialect is None or event.outcome not in ANSWERED:
         return _Call(_row(event, dialect, NOTHING, rates))
     try:
         reading = dialect.read(event.response)
     except Exception as error:  # noqa: BLE001  a fault of ours in one dialect must cost neither this call's row nor the next calls
         return _Call(_row(event, dialect, NOTHING, rates), "dialect_failed", f"{dialect.name}: {type(error).__name__}")
-    reading = _estimated(event, dialect, reading) if _may_be_estimated(event, reading) else _marked(event, reading)
+    if reading.usage is None and reading.refused is None and event.stated_usage is not None:
+        reading = _marked(event, _with_usage(reading, event.stated_usage))
+    else:
+        reading = _estimated(event, dialect, reading) if _may_be_estimated(event, reading) else _marked(event, reading)
     row = _row(event, dialect, reading, rates)
     if reading.refused is not None:
         return _Call(row, "usage_refused", reading.refused)
@@ -96,11 +99,12 @@ def _marked(event: ResponseCompleted, reading: Reading) -> Reading:
     return replace(reading, broke_off=BROKE_OFF)
 
 
-def _told(usage: TokenUsage) -> Reading:
+def _with_usage(reading: Reading, told: TokenUsage) -> Reading:
+    """What the answer does not tell, its teller does."""
     try:
-        return Reading(usage=usage_of_tokens(usage))
+        return replace(reading, usage=usage_of_tokens(told))
     except UsageRefused as error:
-        return Reading(refused=str(error))
+        return replace(reading, refused=str(error))
 
 
 def _may_be_estimated(event: ResponseCompleted, reading: Reading) -> bool:

@@ -84,7 +84,7 @@ def _ask_server(chosen: Settings, wish: Wish) -> Answer:
     body = json.dumps(_said(wish)).encode()
     headers = {"content-type": "application/json"}
     if chosen.api_key is not None:
-        headers["authorization"] = f"Bearer {_key(chosen.api_key.get_secret_value())}"
+        headers["authorization"] = f"Bearer {key_said(chosen.api_key.get_secret_value())}"
     request = urllib.request.Request(f"http://127.0.0.1:{chosen.api_port}/v1/query", body, headers, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -102,8 +102,8 @@ def _ask_server(chosen: Settings, wish: Wish) -> Answer:
         ) from None
 
 
-def _key(said: str) -> str:
-    """Raises Misconfigured, which does not say it again."""
+def key_said(said: str) -> str:
+    """A key as it may stand in a header. Raises Misconfigured, which does not say it again."""
     key = said.strip()
     if re.fullmatch(r"[\x21-\x7e]+", key) is None:
         raise Misconfigured("HELIOGRAPH_API_KEY is no key: it has blanks, line ends or other signs in it.")

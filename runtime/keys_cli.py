@@ -5,7 +5,6 @@ A key is shown once, when it is made. What is kept of it is its digest, on the c
 
 import asyncio
 import re
-import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,9 +17,9 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Column, Table
 
-from eventlog.control import Decided, Decision, decide
+from eventlog.control import Decided, decide
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
-from eventlog.keys import SHOWN, ApiKey, KeyEnd, OrganizationDefaults, Revocation, Scope, digest_of, drawn
+from eventlog.keys import ApiKey, OrganizationDefaults, Scope
 from eventlog.port import Log
 from ingress.asking import check
 from ingress.cache import CACHE_CONTROL, ttl_of
@@ -30,6 +29,7 @@ from ingress.header_table import BY_NAME, shown
 from ingress.hops import CONTROLS
 from ingress.policies import parse_policy
 from runtime.deciding import decided_on
+from runtime.made_keys import changed, made, revoked, rotated
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
@@ -72,7 +72,7 @@ def create(
         raise Misconfigured(f"--organization {organization}: questions mean all of them by that. Choose another name.")
     now = _now()
     ends = None if expires_days is None else now + timedelta(days=expires_days)
-    text, key = _made(name, Organization(organization), tuple(scope), now, ends)
+    text, key = made(name, Organization(organization), tuple(scope), now, ends)
     key = replace(key, limits=_limits(limit or []), defaults=_defaults(default or []))
 
     async def work(log: Log, decided: Decided) -> bool:
@@ -183,25 +183,6 @@ def rotate(
     typer.echo(f"The old key ends in {overlap_minutes:g} minutes.", err=True)
 
 
-def revoked(key: ApiKey, now: datetime) -> list[Decision]:
-    """What is to be decided, that it is nobody's: nothing where it is so already."""
-    return [Revocation(id=key.id, revoked_at=now)] if key.revoked_at is None else []
-
-
-def changed(old: ApiKey, limits: tuple[str, ...], defaults: dict[str, str], *, clear: bool) -> ApiKey:
-    """The key with these beside, or instead of, what it had."""
-    kept_limits, kept_defaults = ((), {}) if clear else (old.limits, old.defaults)
-    return replace(old, limits=tuple(dict.fromkeys((*kept_limits, *limits))), defaults=kept_defaults | defaults)
-
-
-def rotated(old: ApiKey, now: datetime, overlap: timedelta) -> tuple[str, ApiKey, KeyEnd]:
-    """A new key, as text and as it is kept, and the old one's end."""
-    text, new = _made(old.name, old.organization, old.scopes, now, old.expires_at)
-    end = now + overlap
-    new = replace(new, limits=old.limits, defaults=old.defaults, counted_as=old.counted_as or old.id)
-    return text, new, KeyEnd(id=old.id, ends_at=min(end, old.expires_at or end))
-
-
 def _limits(said: list[str]) -> tuple[str, ...]:
     """Raises Misconfigured."""
     try:
@@ -269,21 +250,6 @@ def _encodable(text: str) -> bool:
 
 def _now() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC)
-
-
-def _made(name: str, organization: Organization, scopes: tuple[Scope, ...], now: datetime, ends: datetime | None) -> tuple[str, ApiKey]:
-    text = drawn(scopes)
-    key = ApiKey(
-        id=f"key-{secrets.token_hex(8)}",
-        name=name.strip(),
-        digest=digest_of(text),
-        shown=text[:SHOWN],
-        scopes=tuple(dict.fromkeys(scopes)),
-        organization=organization,
-        created_at=now,
-        expires_at=ends,
-    )
-    return text, key
 
 
 def _show(text: str, key: ApiKey) -> None:

@@ -17,7 +17,9 @@ from runtime.deciding import Control, beside
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
 from runtime.kept_routes import hidden_in, kept_routes
+from runtime.key_routes import key_routes
 from runtime.lakes import lake_opened
+from runtime.model_routes import model_routes
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
 from runtime.prompts import prompt_desk
@@ -84,6 +86,8 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(prompts_router)
     app.include_router(prompt_writes_router)
     app.include_router(price_routes(prices, control))
+    app.include_router(key_routes(control, now))
+    app.include_router(model_routes(now))
     app.include_router(webhook_routes(chosen, control))
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
     app.include_router(kept_routes(control))

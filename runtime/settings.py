@@ -260,7 +260,9 @@ class Settings(BaseSettings):
         None,
         description="Where others find the query port, for links in answers: `https://llm.example`. Unset: as each request found it.",
     )
-    api_key: SecretStr | None = Field(None, description="The Heliograph key that `heliograph query` asks with.")
+    api_key: SecretStr | None = Field(
+        None, description="The Heliograph key that `heliograph query` asks with, and `heliograph import` brings calls with."
+    )
     durability: Durability = Field(
         Durability.BUFFERED,
         description="`buffered`: a kill -9 of a proxy may lose its last 20 ms of events. `strict`: a call waits for the log instead.",

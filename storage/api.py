@@ -209,6 +209,11 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@router.get("/healthcheck", summary="Alive, in Helicone's words", tags=["health"])
+async def healthcheck() -> dict[str, str]:
+    return {"status": "healthy :)"}
+
+
 @router.get("/readyz", responses=error_answers(503), summary="Can answer questions", tags=["health"])
 async def readyz(request: Request) -> dict[str, str]:
     """Asks a question of the lake, as anybody else would."""

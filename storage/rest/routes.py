@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from storage.rest import hql, metrics, properties, requests, sessions, users
+from storage.rest import hql, metrics, organization, properties, requests, sessions, users
 
 router = APIRouter()
-for each in (requests, sessions, users, properties, metrics, hql):
+for each in (requests, sessions, users, properties, metrics, hql, organization):
     router.include_router(each.router)

@@ -42,7 +42,9 @@ def test_its_table_names_the_fields() -> None:
     read = {"provider"}
     for part, fields in {"providerRequest": "url json meta", "providerResponse": "json textBody status headers cost"}.items():
         read |= {f"{part}.{name}" for name in fields.split()}
-    assert named == read | {"timing.startTime", "timing.endTime", "timing.timeToFirstToken"}
+    read |= {f"stated.{name}" for name in "once latencyMs usage inputs requestText cacheReferenceId".split()}
+    parts = {"prompt", "completion", "cacheRead", "cacheWrite", "audioInput", "reasoning", "audioOutput"}
+    assert named - parts == read | {"timing.startTime", "timing.endTime", "timing.timeToFirstToken"}
 
 
 def test_an_error_of_ours_has_the_shape_that_it_shows() -> None:

@@ -33,3 +33,7 @@ async def serving(folder: Path, **settings: Any) -> AsyncIterator[httpx.AsyncCli
         transport = httpx.ASGITransport(GuardedApp(app, Guard()), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
+
+
+def bearing(text: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {text}"}

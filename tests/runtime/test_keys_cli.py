@@ -18,7 +18,8 @@ from eventlog.events import Organization
 from eventlog.keys import ApiKey, Auth, NotAdmitted, Scope, admitted
 from eventlog.retained import retained
 from eventlog.topics import CONTROL
-from runtime.keys_cli import app, changed, revoked, rotated
+from runtime.keys_cli import app
+from runtime.made_keys import changed, revoked, rotated
 from runtime.settings import Misconfigured
 from tests.fakes.keyring import MADE_AT, WRITER
 from tests.fakes.keyring import key as made

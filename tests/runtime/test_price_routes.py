@@ -18,7 +18,7 @@ from runtime.explaining import explain
 from runtime.settings import Settings
 from storage.formats import Format
 from tests.fakes.keyring import READER, STRANGER, WRITER, key
-from tests.fakes.querying import serving
+from tests.fakes.querying import bearing, serving
 from tests.fakes.small_lake import SmallLake
 
 ADMIN = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ggggggg"
@@ -37,10 +37,6 @@ async def listed(api: httpx.AsyncClient, **headers: str) -> list[dict[str, Any]]
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["prices"]
     return found
-
-
-def bearing(text: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {text}"}
 
 
 class TestSetting:
