@@ -14,7 +14,7 @@ from itertools import count
 import structlog
 
 from eventlog.codec import BatchId, Message, Positions, Record, decode, message_of
-from eventlog.events import CallPriced, DeadLetter
+from eventlog.events import CallPriced, DeadLetter, Source
 from eventlog.port import Log, LogReader, LogWriter, NotAssigned, OffsetOutOfRange, Place, Span
 from eventlog.replay import revision_of
 from eventlog.topics import CALLS, DEAD_LETTERS
@@ -31,6 +31,8 @@ GROUP = "webhooks"
 READS = (CALLS.name,)
 POLL_BYTES = 1 << 20
 POLL = timedelta(milliseconds=250)
+HISTORY_S = 86_400.0
+"""A call that was told of so long after its end is history, such as one that was imported: nobody waits to hear of it."""
 CATCH_UP_S = 240.0
 """So long after a start, what lay on the log before it is read no faster than webhooks take it. Kafka takes a reader that stands still for
 five minutes for dead."""
@@ -181,6 +183,8 @@ class Telling:
                 self._letters.give_up(courier.webhook, delivery, Lost.OVERLOADED, "too many messages waited for it")
 
     def _wanting(self, event: CallPriced, record: Record) -> list[Courier]:
+        if event.call.source is not Source.PROXY and event.completed_at.timestamp() < record.appended_at - HISTORY_S:
+            return []
         couriers = self._office.of(event.call.organization)
         return [each for each in couriers if each.webhook.created_at.timestamp() <= record.appended_at and each.webhook.wants(event)]
 

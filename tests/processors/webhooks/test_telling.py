@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from eventlog.codec import decode, message_of
-from eventlog.events import CallPriced, DeadLetter, Organization
+from eventlog.events import CallPriced, DeadLetter, Organization, Source
 from eventlog.port import LogUnavailable, Place
 from eventlog.topics import CALLS, DEAD_LETTERS
 from eventlog.webhooks import PropertyIs, Webhook
@@ -104,6 +104,15 @@ class TestWhoHears:
         told = {each.key: json.loads(each.body) for each in outside.sent}
         assert told["call-000001.all"]["request_response_url"] == "https://here/all/call-000001"
         assert told["call-000003.pro"] == {"request_id": "call-000003", "request_body": "asked", "response_body": "answered"}
+
+    async def test_a_history_that_is_brought_in_is_not_told(self) -> None:
+        log, outside, now = MemoryLog(), Outside(), datetime.fromtimestamp(time.time(), UTC)
+        old, fresh = priced(1, source=Source.ASYNC_LOG), priced(2, source=Source.ASYNC_LOG)
+        await append(log, old, replace(fresh, completed_at=now))
+        async with reading(log, outside, webhook("all")):
+            await outside.until(1)
+            await until(lambda: log.committed(GROUP) == {PLACE: 1})
+        assert [each.key for each in outside.sent] == ["call-000002.all"]
 
     async def test_what_was_understood_before_there_was_the_webhook_is_not_told(self) -> None:
         log, outside = MemoryLog(), Outside()
