@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from eventlog.events import DEFAULT_ORGANIZATION
-from runtime.query_side import limits_of
+from runtime.query_limits import limits_of
 from runtime.settings import Misconfigured, Settings
 from storage.answers import answer
 from storage.asked import WIDTH, Answer, SqlAsked, Told

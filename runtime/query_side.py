@@ -23,11 +23,11 @@ from runtime.model_routes import model_routes
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
 from runtime.prompts import prompt_desk
+from runtime.query_limits import limits_of
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from runtime.webhook_routes import webhook_routes
 from storage.api import create_api, end_questions
-from storage.query import Limits
 from storage.rest.links import Links
 from storage.rest.prompt_writes import router as prompt_writes_router
 from storage.rest.prompts import router as prompts_router
@@ -92,15 +92,3 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
     app.include_router(kept_routes(control))
     return app
-
-
-def limits_of(chosen: Settings) -> Limits:
-    """What a question may cost."""
-    asked = chosen.query
-    return Limits(
-        timeout_s=asked.timeout_s,
-        rows=asked.rows,
-        result_bytes=asked.memory_bytes // 4,
-        memory_bytes=asked.memory_bytes,
-        at_once=asked.at_once,
-    )

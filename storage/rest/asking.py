@@ -1,8 +1,6 @@
 """A question of this API, asked of the lake for whoever sent the request."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from fastapi import Request
 
@@ -10,9 +8,7 @@ from eventlog.events import Organization
 from storage.api import answered, rows_for
 from storage.asked import SqlAsked
 from storage.rest.envelope import Wrong
-from storage.rest.sql import Sql
-
-Row = Mapping[str, Any]
+from storage.rest.sql import Row, Sql
 
 
 async def rows(request: Request, question: Sql, *, organization: Organization | None) -> list[Row]:

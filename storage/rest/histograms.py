@@ -5,8 +5,7 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from storage.rest.asking import Row
-from storage.rest.sql import Sql, joined
+from storage.rest.sql import Row, Sql, joined
 
 BARS = 15
 

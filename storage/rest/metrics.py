@@ -12,11 +12,11 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from storage.rest.asking import Row, asker, rows
+from storage.rest.asking import asker, rows
 from storage.rest.bodies import Filter, Filtered, OverTime, nullable
 from storage.rest.envelope import ANSWERS, Enveloped, data
 from storage.rest.fields import CACHED, STATUS, THREAT, TOTAL
-from storage.rest.sql import Sql, value
+from storage.rest.sql import Row, Sql, value
 
 router = APIRouter(route_class=Enveloped, tags=["metrics"], responses=ANSWERS)
 

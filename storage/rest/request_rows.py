@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from storage.rest.asking import Row
 from storage.rest.fields import CACHED, STATUS, TOTAL
-from storage.rest.sql import Sql, time, value, values
+from storage.rest.sql import Row, Sql, time, value, values
 from storage.views import judged_sql
 
 INLINE_BYTES = 8 << 20

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from eventlog.events import Organization
-from storage.rest.asking import Row, asker, rows
+from storage.rest.asking import asker, rows
 from storage.rest.bodies import Body, Filter, nullable
 from storage.rest.envelope import ANSWERS, Enveloped, Wrong, data, failed, plain
 from storage.rest.fields import OF_A_CALL
@@ -19,7 +19,7 @@ from storage.rest.filter_tree import read
 from storage.rest.links import links_of
 from storage.rest.request_page import MOST, NEWEST, cursor_of, page, place_of, sort_of
 from storage.rest.request_rows import bodies_of, judgements_of, rows_of, sides_of, told
-from storage.rest.sql import Sql, all_of, value, values
+from storage.rest.sql import Row, Sql, all_of, value, values
 
 LINK = "/v1/request/{}/bodies"
 SCORED = Sql("cardinality(scores) > 0 OR rating IS NOT NULL")

@@ -1,10 +1,13 @@
 """SQL in pieces, each with the values of its `?` in their order. Only text of ours is ever text; whatever was sent is a value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
 Value = str | int | float | bool | None
+Row = Mapping[str, Any]
+"""Of an answer, as JSON has it."""
 
 
 class Sql(Struct, frozen=True):
