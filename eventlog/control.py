@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 from zlib import crc32
 
 import msgspec
@@ -67,7 +68,7 @@ def key_of(decision: Decision) -> str:
         case SavedQuery(id=id_):
             return f"saved-query/{id_}"
         case HiddenProperty(organization=organization, key=key):
-            return f"hidden-property/{key}/{organization}"
+            return f"hidden-property/{quote(key, safe='')}/{organization}"
         case ApiKey(id=id_):
             return f"api-key/{id_}"
         case ProviderKey(organization=organization, provider=provider):

@@ -128,7 +128,7 @@ async def _calls(
     for place, (number, line) in enumerate(lines):
         if place % BREATHER == BREATHER - 1:
             await asyncio.sleep(0)
-        chance = None if numbered is None else numbered.chance(number)
+        chance = None if numbered is None or caller is None else numbered.chance(caller.organization, number)
         try:
             yield number, await logging.call_of(line, headers, LINE, chance=chance, caller=caller)
         except NotAdmitted as refusal:

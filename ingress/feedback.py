@@ -72,7 +72,9 @@ class Desk:
         except Refused as refused:
             return _failed(refused.status, str(refused))
         except Invalid as invalid:
-            return _answer(422, {"message": "Validation Failed", "details": invalid.details})
+            told = "; ".join(f"{field.removeprefix('requestBody.')} {each['message']}" for field, each in invalid.details.items())
+            wrong = {"message": "Validation Failed", "details": invalid.details}
+            return _answer(422, {"data": None, "error": f"Validation Failed: {told}", **wrong})
         event = FeedbackGiven(
             feedback_id=str(uuid4()),
             request_id=about.request_id,

@@ -67,6 +67,8 @@ def scores_of(body: bytes) -> Judgement:
         raise Invalid(f"{_BODY}.scores", "invalid object", scores)
     if len(scores) > SCORES_LIMIT:
         raise Invalid(f"{_BODY}.scores", f"{len(scores)} scores; at most {SCORES_LIMIT} are taken at once")
+    if "" in scores:
+        raise Invalid(f"{_BODY}.scores", "a score has a name, and this one is empty")
     kept = {name: _score(f"scores.{name}", value) for name, value in scores.items() if value is not None}
     return Judgement(scores=kept, scores_retracted=[name for name, value in scores.items() if value is None])
 

@@ -27,6 +27,7 @@ from ingress.async_log import (
     value_of,
 )
 
+LONGEST_MS = 30 * 86_400_000.0
 STATED = "stated"
 MOST_TOKENS = 1_000_000_000
 _MARK = b'"stated"'
@@ -70,6 +71,8 @@ def parse_line(body: bytes, headers: Headers, now: float) -> Logged:
     latency = None
     if said(stated.latency_ms) is not None:
         latency = number(stated.latency_ms, f"{STATED}.latencyMs", "milliseconds that the call took, such as 1250")
+        if latency > LONGEST_MS:
+            raise BadLog(f"{STATED}.latencyMs", "must be milliseconds that the call took, such as 1250; this is more than thirty days")
     return replace(
         logged,
         usage=None if said(stated.usage) is None else _usage(stated.usage),

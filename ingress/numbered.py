@@ -43,9 +43,10 @@ class Numbered(Struct, frozen=True):
             raise ValueError("must be 32 hex digits, a slash and a number from 1 on, such as 0af7651916cd43dd8448eb211c80319c/7")
         return cls(found[1].decode(), int(found[2]))
 
-    def chance(self, line: int) -> str:
-        """19 hex digits in the place of chance: the call of a line has the same id however often it is sent."""
-        return hashlib.blake2b(f"{self.epoch}/{self.number}/{line}".encode(), digest_size=10).hexdigest()[:19]
+    def chance(self, organization: str, line: int) -> str:
+        """19 hex digits in the place of chance: the call of a line has the same id however often it is sent, and nobody else's has it."""
+        drawn = f"{self.epoch}/{self.number}/{line}\0{organization}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(drawn, digest_size=10).hexdigest()[:19]
 
 
 class TooMuch(Exception):

@@ -15,9 +15,11 @@ from eventlog.events import Organization
 from ingress.edits import fields_of
 from ingress.errors import BadRequest, CallFailed
 from ingress.prompts import kept_inputs, text_of
-from ingress.texts import texts_of, with_values
+from ingress.texts import Path, texts_of, with_values
 
 HINT = b'"prompt_id"'
+FILLED_CHARACTERS = 4 << 20
+"""Of all inputs together, in all their places."""
 OWN = ("prompt_id", "version_id", "environment", "inputs")
 """Fields of the body that no provider sees."""
 TEMPLATED = ("tools", "response_format")
@@ -63,6 +65,24 @@ class PromptsUnknown(CallFailed):
     retryable = True
 
 
+class Mistyped(BadRequest):
+    """An input is of another type than its variable."""
+
+
+class Filling(dict[str, Any]):
+    """The inputs, and how much of them was filled in: a small one in a thousand places is not small."""
+
+    room = FILLED_CHARACTERS
+
+    def told(self, value: Any) -> str:
+        """As text. Raises BadRequest."""
+        text = text_of(value)
+        self.room -= len(text)
+        if self.room < 0:
+            raise BadRequest(f"The inputs fill more than {FILLED_CHARACTERS >> 20} Mi characters of the prompt.", field="inputs")
+        return text
+
+
 class Expanded(Struct, frozen=True):
     """A body for a provider, and what was filled in, by name."""
 
@@ -90,15 +110,34 @@ def expanded(body: bytes, stored: bytes) -> Expanded:
     """`body`, which wants something filled in, made of the prompt. Raises BadRequest."""
     call, kept = fields_of(body) or {}, fields_of(stored) or {}
     inputs: dict[str, Raw] = _said(call, "inputs", dict[str, Raw] | None) or {}
-    variables = {name: _decoded(value) for name, value in inputs.items()}
+    if _PARTIAL.search(stored.decode(errors="replace")) is not None:
+        raise BadRequest(
+            "The prompt holds {{hcp:…}}, a part of another prompt, which is filled in by helicone-helpers alone.", field="prompt_id"
+        )
+    variables = Filling({name: _decoded(value) for name, value in inputs.items()})
     messages = [*_messages(kept), *_messages(call)]
     whole = kept | {name: value for name, value in call.items() if name not in OWN} | {"messages": messages}
     for name in TEMPLATED:
         if name in kept:
             whole[name] = _filled(_decoded(kept[name]), variables)
     merged = msgspec.json.encode(whole)
-    changes = {each.path: text for each in texts_of(_decoded(merged)) if (text := _filled_text(each.text, variables)) != each.text}
-    return Expanded(with_values(merged, changes), kept_inputs(variables))
+    return Expanded(with_values(merged, _changes(merged, len(_messages(kept)), variables)), kept_inputs(variables))
+
+
+def _changes(merged: bytes, of_prompt: int, variables: Filling) -> dict[Path, str]:
+    """Texts that become others. What stands in the call's own messages, behind those of the prompt, may be anybody's words: never wrong."""
+    changes: dict[Path, str] = {}
+    for each in texts_of(_decoded(merged)):
+        own = len(each.path) > 1 and each.path[0] == "messages" and isinstance(each.path[1], int) and each.path[1] >= of_prompt
+        try:
+            text = _filled_text(each.text, variables)
+        except Mistyped:
+            if not own:
+                raise
+            continue
+        if text != each.text:
+            changes[each.path] = text
+    return changes
 
 
 def _said(fields: Mapping[str, Raw], name: str, kind: Any) -> Any:
@@ -128,12 +167,16 @@ def _messages(fields: Mapping[str, Raw]) -> list[Raw]:
         raise BadRequest("messages must be a list.", field="messages") from None
 
 
-def _filled(said: Any, inputs: Mapping[str, Any]) -> Any:
+def _filled(said: Any, inputs: Filling) -> Any:
     """With inputs in all its texts; a text that is nothing but a variable becomes the input, of whatever type."""
     match said:
         case str():
             alone = _VARIABLE.fullmatch(said.strip())
-            return _input(alone, inputs) if alone is not None and inputs.get(alone[1]) is not None else _filled_text(said, inputs)
+            if alone is None or inputs.get(alone[1]) is None:
+                return _filled_text(said, inputs)
+            value = _input(alone, inputs)
+            inputs.told(value)
+            return value
         case list():
             return [_filled(each, inputs) for each in said]
         case dict():
@@ -141,18 +184,14 @@ def _filled(said: Any, inputs: Mapping[str, Any]) -> Any:
     return said
 
 
-def _filled_text(text: str, inputs: Mapping[str, Any]) -> str:
+def _filled_text(text: str, inputs: Filling) -> str:
     """A variable without an input stays as it is."""
     if "{{" not in text:
         return text
-    if _PARTIAL.search(text) is not None:
-        raise BadRequest(
-            "The prompt holds {{hcp:…}}, a part of another prompt, which is filled in by helicone-helpers alone.", field="prompt_id"
-        )
-    return _VARIABLE.sub(lambda found: found[0] if inputs.get(found[1]) is None else text_of(_input(found, inputs)), text)
+    return _VARIABLE.sub(lambda found: found[0] if inputs.get(found[1]) is None else inputs.told(_input(found, inputs)), text)
 
 
-def _input(variable: re.Match[str], inputs: Mapping[str, Any]) -> Any:
+def _input(variable: re.Match[str], inputs: Filling) -> Any:
     name, kind = variable[1], variable[2]
     value = inputs[name]
     match kind:
@@ -167,5 +206,5 @@ def _input(variable: re.Match[str], inputs: Mapping[str, Any]) -> Any:
     return value
 
 
-def _mistyped(name: str, kind: str) -> BadRequest:
-    return BadRequest(f"Variable {name!r} of the prompt is a {kind}, and the input is not.", field=f"inputs.{name}")
+def _mistyped(name: str, kind: str) -> Mistyped:
+    return Mistyped(f"Variable {name!r} of the prompt is a {kind}, and the input is not.", field=f"inputs.{name}")

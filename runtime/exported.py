@@ -120,7 +120,7 @@ def _exported(call: _Call) -> Exported:
         request_id=request_id,
         began_ms=began_ms,
         key=keys_of(request_id, began_ms)[ours],
-        line=_encode(_line(call, request_id, began, request, response, ours=ours)),
+        line=msgspec.json.format(_encode(_line(call, request_id, began, request, response, ours=ours)), indent=-1),  # one line
         rating=rating,
         scores=scores,
         lacks=tuple(side for side, body in (("request", request), ("response", response)) if body is None),

@@ -18,7 +18,7 @@ from storage.api import caller_of
 from storage.rest.bodies import Body
 from storage.rest.envelope import ANSWERS, Enveloped, Wrong, data
 
-MOST_QUERIES = 1000
+MOST_QUERIES, MOST_HIDDEN = 200, 1000
 """Of one organization; everybody who follows what is decided has them in memory."""
 MOST_SQL = 20_000
 
@@ -122,7 +122,9 @@ def _add_hiding(routes: APIRouter, decider: Decider) -> None:
     async def hide(said: Hidden, request: Request) -> Response:
         """`POST /v1/property/query` leaves it out. Calls keep it."""
         hidden = HiddenProperty(organization=_organization(request), key=said.key.lower())
-        async with decider.deciding() as (log, _):
+        async with decider.deciding() as (log, decided):
+            if len(hidden_in(decided, hidden.organization)) >= MOST_HIDDEN:
+                raise Wrong(f"There are {MOST_HIDDEN} hidden properties already; show one again first.", 409)
             await decide(log, [hidden])
         await decider.heard(lambda known: hidden in known.hidden_properties)
         return data(None)

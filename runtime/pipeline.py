@@ -11,7 +11,7 @@ from prometheus_client import Gauge
 from eventlog.embedded import EmbeddedLog
 from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
-from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, PROMPTS, REQUESTS, RESPONSES, SCORED_CALLS
+from eventlog.topics import CALLS, CONTROL, DEAD_LETTERS, FEEDBACK, PROMPTS, REQUESTS, RESPONSES, SCORED_CALLS
 from eventlog.waiting import stopped_within
 from processors.assembled import assemble
 from processors.inline import run_calls
@@ -87,5 +87,5 @@ async def retain(events: EmbeddedLog, *, max_age: timedelta, max_bytes: int, now
         readers = [group for group, topics in READS.items() if topic in topics]
         through = await events.read_by(readers, topic)
         await events.retain(topic, through=through, max_age=max_age, max_bytes=max_bytes, now=now)
-    for topic in (SCORED_CALLS.name, PROMPTS.name):  # nobody of ours has to have read it: the one is for whoever likes, the other compacted
+    for topic in (SCORED_CALLS.name, PROMPTS.name, CONTROL.name):  # nobody of ours has to have read them: for whoever likes, or compacted
         await events.retain(topic, through=await events.ends(topic), max_age=max_age, max_bytes=max_bytes, now=now)

@@ -517,11 +517,15 @@ def origin_of(variable: str) -> str:
     return ".env" if said(dotenv_values(".env")) else "default"
 
 
+OF_CLIENTS = {f"{PREFIX}URL", f"{PREFIX}KEY"}
+"""By these our clients know where Heliograph is, and by which key: often in the same environment."""
+
+
 def _check_names(environment: Mapping[str, str | None], where: str = "") -> None:
     known = {variable for variable, _, _ in variables()}
     for name in environment:
         upper = name.upper()
-        if upper.startswith(PREFIX) and upper not in known and not upper.startswith(f"{PREFIX}UPSTREAMS__"):
+        if upper.startswith(PREFIX) and upper not in known | OF_CLIENTS and not upper.startswith(f"{PREFIX}UPSTREAMS__"):
             close = difflib.get_close_matches(upper, known, n=1)
             hint = f" Did you mean {close[0]}?" if close else " `heliograph settings` lists them all."
             raise Misconfigured(f"{name}{where} is no setting of Heliograph.{hint}")

@@ -24,7 +24,7 @@ from ingress.otlp.spans import (
     checked_times,
     span_id_of,
 )
-from ingress.otlp.wire import Malformed, fields_of
+from ingress.otlp.wire import Malformed, Patience, fields_of
 
 _RESOURCE_SPANS = 1
 """Of an export; the others are fields of `ResourceSpans`, `ScopeSpans` and `Span`."""
@@ -53,7 +53,7 @@ def _raw_spans(body: memoryview) -> Iterator[tuple[str, Attributes, memoryview]]
     parts = Parts()
     for number, of_resource in enumerate(parts.numbered(body, _RESOURCE_SPANS)):
         path = f"resourceSpans[{number}]"
-        resource = _attributes(_resource_in(of_resource, f"{path}.resource").attributes, f"{path}.resource", Room())
+        resource = _attributes(_resource_in(of_resource, f"{path}.resource", parts.patience).attributes, f"{path}.resource", Room())
         for scope_number, scope in enumerate(parts.numbered(of_resource, _SCOPE_SPANS)):
             for place, span in enumerate(parts.numbered(scope, _SPANS)):
                 yield f"{path}.scopeSpans[{scope_number}].spans[{place}]", resource, span
@@ -64,10 +64,11 @@ class Parts:
 
     def __init__(self) -> None:
         self._count = 0
+        self.patience = Patience()
 
     def numbered(self, data: memoryview, number: int) -> Iterator[memoryview]:
         """The fields of that number. Raises BadLog and Malformed."""
-        for found, content in fields_of(data):
+        for found, content in fields_of(data, self.patience):
             if found == number:
                 self._count += 1
                 if self._count > MOST_SPANS:
@@ -75,10 +76,10 @@ class Parts:
                 yield content
 
 
-def _resource_in(of_resource: memoryview, path: str) -> Resource:
+def _resource_in(of_resource: memoryview, path: str, patience: Patience) -> Resource:
     """The last one counts, as in Protobuf everywhere. Raises BadLog, Malformed and DecodeError."""
     found = memoryview(b"")
-    for number, content in fields_of(of_resource):
+    for number, content in fields_of(of_resource, patience):
         if number == _RESOURCE:
             found = content
     resource = Resource()
@@ -98,7 +99,7 @@ def _read(raw: memoryview, path: str) -> trace_pb2.Span:
 
 def _bounded(raw: memoryview, path: str) -> bytes:
     """Raises BadLog and Malformed."""
-    if len(raw) > LONG and next(islice(fields_of(raw), MOST_ATTRIBUTES + MOST_EVENTS, None), None) is not None:
+    if len(raw) > LONG and next(islice(fields_of(raw, Patience()), MOST_ATTRIBUTES + MOST_EVENTS, None), None) is not None:
         raise BadLog(f"{path}.attributes", f"are more than {MOST_ATTRIBUTES:,}, or its events more than {MOST_EVENTS:,}")
     return bytes(raw)
 

@@ -54,10 +54,11 @@ def otlp_routes(log: Log, admission: Admission, clock: Callable[[], float], *, b
     """`clock` gives seconds since 1970; a body is kept up to `body_limit` bytes."""
     routes = APIRouter(tags=["logging"], responses=ERRORS)
     logging, once = Logging(log, admission, clock, body_limit), Once(log)
+    large = asyncio.Semaphore(1)
 
     def serve(door: SpanDoor) -> None:
         async def export_spans(request: Request) -> Response:
-            return await _take(logging, once, door, request)
+            return await _take(logging, once, large, door, request)
 
         content = {encoding.value: {"schema": {"type": "object"}} for encoding in Encoding}
         routes.add_api_route(
@@ -74,7 +75,7 @@ def otlp_routes(log: Log, admission: Admission, clock: Callable[[], float], *, b
     return routes
 
 
-async def _take(logging: Logging, once: Once, door: SpanDoor, request: Request) -> Response:
+async def _take(logging: Logging, once: Once, large: asyncio.Semaphore, door: SpanDoor, request: Request) -> Response:
     headers = request.headers.raw
     encoding = encoding_of(request.headers.get("content-type", "")) or door.usual
     if encoding is None:
@@ -84,7 +85,7 @@ async def _take(logging: Logging, once: Once, door: SpanDoor, request: Request) 
         caller = logging.caller_of(headers)
         body = await body_of(request, EXPORT_BYTES)
         read = partial(kept_of, body, encoding, headers, caller, now=logging.now(), body_limit=logging.body_limit)
-        kept = read() if len(body) < MANY else await asyncio.to_thread(read)
+        kept = read() if len(body) < MANY else await _beside(large, read)
     except NotAdmitted as refusal:
         return _failed(door, encoding, refusal.status, str(refusal), code=refusal.code)
     except TooLong:
@@ -97,6 +98,12 @@ async def _take(logging: Logging, once: Once, door: SpanDoor, request: Request) 
         return _failed(door, encoding, 503, NOT_NOW)
     empty = door.like_helicone and not kept.refused
     return Response(None if empty else exported(encoding, kept.refused), 200, {COUNTS: kept.told}, media_type=encoding.value)
+
+
+async def _beside(large: asyncio.Semaphore, read: Callable[[], Kept]) -> Kept:
+    """In a thread, and one export at a time: several would take the interpreter from calls."""
+    async with large:
+        return await asyncio.to_thread(read)
 
 
 async def _written(once: Once, kept: Kept) -> bool:

@@ -15,7 +15,20 @@ class Malformed(ValueError):
     """It is no Protobuf."""
 
 
-def fields_of(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+class Patience:
+    """How many fields may be passed over, of one export in all: no sender writes many, and each takes as long as one that matters."""
+
+    def __init__(self, left: int = 100_000) -> None:
+        self._left = left
+
+    def passes_over(self) -> None:
+        """Raises Malformed when it is over."""
+        self._left -= 1
+        if self._left < 0:
+            raise Malformed
+
+
+def fields_of(data: memoryview, patience: Patience) -> Iterator[tuple[int, memoryview]]:
     """The number and the content of each field that has a length; the rest is passed over. Raises Malformed."""
     at, end = 0, len(data)
     while at < end:
@@ -27,7 +40,9 @@ def fields_of(data: memoryview) -> Iterator[tuple[int, memoryview]]:
                 raise Malformed
             yield tag >> 3, data[at : at + length]
             at += length
-        elif wire == VARINT:
+            continue
+        patience.passes_over()
+        if wire == VARINT:
             _, at = _varint(data, at)
         elif wire in _FIXED:
             at += _FIXED[wire]

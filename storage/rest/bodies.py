@@ -78,7 +78,8 @@ class Filtered(Body):
 
     def where(self) -> Sql:
         """The condition that a call must meet. Raises BadFilter."""
-        return all_of([within(self.time_filter), condition(read(self.filter, OF_A_CALL))])
+        span = within(self.time_filter)
+        return all_of([span, condition(read(self.filter, OF_A_CALL), within=span)])
 
 
 def within(span: TimeFilter, column: str = "created_at") -> Sql:

@@ -43,7 +43,9 @@ def plain(found: Any) -> Response:
 
 
 def failed(error: str, status: int, **beside: Any) -> Response:
-    return Response(_encoder.encode({"data": None, "error": error, **beside}), status, media_type="application/json")
+    """`error` may repeat what was sent, and JSON can send halves of characters."""
+    sayable = error.encode("utf-8", "replace").decode()
+    return Response(_encoder.encode({"data": None, "error": sayable, **beside}), status, media_type="application/json")
 
 
 class Enveloped(APIRoute):

@@ -11,9 +11,10 @@ from msgspec import structs
 
 from storage.rest.fields import Kind
 from storage.rest.filter_tree import Both, Node, Operator, Predicate
-from storage.rest.sql import EVERY, NONE, Sql, joined, time, value
+from storage.rest.sql import EVERY, NONE, Sql, all_of, joined, time, value
 
 _COMPARED = {Operator.EQUALS: "=", Operator.GTE: ">=", Operator.LTE: "<=", Operator.GT: ">", Operator.LT: "<"}
+BEGAN = Sql("created_at")
 _MATCHED = {Operator.LIKE: "LIKE", Operator.ILIKE: "ILIKE"}
 _OPPOSITES = {
     Operator.NOT_EQUALS: Operator.EQUALS,
@@ -30,11 +31,26 @@ def _as_it_is(_predicate: Predicate, condition: Sql) -> Sql:
     return condition
 
 
-def condition(node: Node, wrapped: Wrapped = _as_it_is) -> Sql:
-    """True of the rows that the filter is for. Of others it is false or NULL: nothing stands in the way of a scan that passes over them."""
+def condition(node: Node, wrapped: Wrapped = _as_it_is, *, within: Sql = EVERY) -> Sql:
+    """True of the rows that the filter is for. Of others it is false or NULL: nothing stands in the way of a scan that passes over them.
+
+    `within`: a condition on `created_at` that stands beside it. Bodies are sought in those times, and in those that the filter bounds.
+    """
+    return _part(node, wrapped, all_of([within, *_bounds(node)]))
+
+
+def _bounds(node: Node) -> list[Sql]:
+    """What all rows of the filter must meet of the time when a call began, which is that of its bodies too."""
     if isinstance(node, Predicate):
-        return wrapped(node, _condition(node))
-    parts = [condition(part, wrapped) for part in node.parts]
+        bounding = node.field.sql == BEGAN and node.operator in _COMPARED
+        return [_held(node)] if bounding else []
+    return [bound for part in node.parts for bound in _bounds(part)] if isinstance(node, Both) else []
+
+
+def _part(node: Node, wrapped: Wrapped, within: Sql) -> Sql:
+    if isinstance(node, Predicate):
+        return wrapped(node, _condition(node, within))
+    parts = [_part(part, wrapped, within) for part in node.parts]
     if isinstance(node, Both):
         parts = [part for part in parts if part != EVERY]
         return joined(" AND ", map(_bracketed, parts)) if parts else EVERY
@@ -47,18 +63,18 @@ def _bracketed(part: Sql) -> Sql:
     return "(" + part + ")"
 
 
-def _condition(predicate: Predicate) -> Sql:
+def _condition(predicate: Predicate, within: Sql) -> Sql:
     opposite = _OPPOSITES.get(predicate.operator)
     if opposite is not None:
-        return "NOT coalesce(" + _condition(structs.replace(predicate, operator=opposite)) + ", false)"
-    return _in_bodies(predicate) if predicate.field.body is not None else _held(predicate)
+        return "NOT coalesce(" + _condition(structs.replace(predicate, operator=opposite), within) + ", false)"
+    return _in_bodies(predicate, within) if predicate.field.body is not None else _held(predicate)
 
 
-def _in_bodies(predicate: Predicate) -> Sql:
+def _in_bodies(predicate: Predicate, within: Sql) -> Sql:
     """A call has no row there when its body was not kept."""
-    bodies = f"SELECT call_id FROM bodies WHERE side = '{predicate.field.body}' AND "
+    bodies = f"SELECT call_id FROM bodies WHERE side = '{predicate.field.body}' AND (" + within + ") AND "
     if predicate.operator in {Operator.IS_NULL, Operator.IS_EMPTY}:
-        return Sql(f"call_id NOT IN ({bodies}{predicate.field.sql.text} {_SAID[predicate.operator]})")
+        return "call_id NOT IN (" + bodies + f"{predicate.field.sql.text} {_SAID[predicate.operator]})"
     return "call_id IN (" + bodies + _held(predicate) + ")"
 
 

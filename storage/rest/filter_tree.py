@@ -171,11 +171,14 @@ def _entries(said: Any, path: str, kind: str) -> Iterator[tuple[str, Any, str]]:
     if not isinstance(said, dict) or not said:
         raise BadFilter(path, f"must be an object that names a {kind}")
     for name, value in said.items():
+        _text(name, f"{path}.{_shown(name)}")
         yield name, value, f"{path}.{_shown(name)}"
 
 
 def _shown(name: str) -> str:
-    return name if len(name) <= 100 else f"{name[:100]}…"
+    """As an answer can hold it."""
+    sayable = name.encode("utf-8", "replace").decode()
+    return sayable if len(sayable) <= 100 else f"{sayable[:100]}…"
 
 
 def _has(table: str, column: HasKey, name: str, value: Any, path: str) -> Predicate:

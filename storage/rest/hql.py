@@ -3,19 +3,21 @@
 Any SELECT, WITH too, in the sandbox and the limits of `POST /v1/query`. Functions of ClickHouse that DuckDB has not are not translated.
 """
 
+import asyncio
 import base64
 import binascii
-import json
 import zlib
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request, Response
+from msgspec import Struct
 from pydantic import Field
 
 from eventlog.events import Organization
 from storage.api import Handed, answered
-from storage.asked import SqlAsked
-from storage.formats import Format
+from storage.asked import Answer, SqlAsked
+from storage.formats import Format, distinct_names
 from storage.refusal import Refused
 from storage.rest.asking import asker
 from storage.rest.bodies import Body
@@ -29,6 +31,8 @@ LINK = "/v1/helicone-sql/csv"
 LONGEST_LINK = 8_000
 """Characters of a statement in a link, packed: what proxies and browsers carry."""
 MOST_SQL = 1 << 20
+MOST_BYTES = 8 << 20
+"""Of an answer whose rows become objects, which takes several times as much; what is larger has `POST /v1/query`, whose answers pass."""
 
 
 class Statement(Body):
@@ -42,11 +46,25 @@ class Statement(Body):
 async def execute(body: Statement, request: Request) -> Response:
     """Rows as objects. `size` is their bytes as JSON. There is no limit of 100 rows; that of `HELIOGRAPH_QUERY__ROWS` holds."""
     answer = await _asked(request, body.sql, Format.JSON, asker(request))
-    found = json.loads(answer.body)
-    rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
-    size = len(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode())
-    shown = {"rows": rows, "elapsedMilliseconds": found["elapsed_ms"], "size": size, "rowCount": len(rows)}
-    return data(shown, truncated=found["truncated"])
+    if sum(map(len, answer.pieces)) > MOST_BYTES:
+        raise Wrong(f"[HQL_RESULT_TOO_LARGE] The answer has more than {MOST_BYTES >> 20} MiB: ask for less, or POST /v1/query", 503)
+    return await asyncio.to_thread(_told, answer)
+
+
+def _told(answer: Answer) -> Response:
+    """Columns of the same name get a number."""
+    found = msgspec.json.decode(answer.body, type=_Found)
+    names = distinct_names(found.columns)
+    rows = [dict(zip(names, row, strict=True)) for row in found.rows]
+    shown = {"rows": rows, "elapsedMilliseconds": found.elapsed_ms, "size": len(msgspec.json.encode(rows)), "rowCount": len(rows)}
+    return data(shown, truncated=found.truncated)
+
+
+class _Found(Struct):
+    columns: list[str]
+    rows: list[list[msgspec.Raw]]
+    truncated: bool
+    elapsed_ms: float
 
 
 @router.post("/v1/helicone-sql/download", summary="A link to the answer as CSV")

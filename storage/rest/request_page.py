@@ -58,11 +58,18 @@ def sort_of(said: Mapping[str, Any] | None) -> Sort:
             if not isinstance(way, dict) or len(way) != 1:
                 raise Wrong(f"sort.{name} must be an object that names one key")
             [(key, direction)] = way.items()
+            _check_text(key, f"sort.{name}")
             return Sort(_KEYED[name].at(key).sql, _descends(direction, f"sort.{name}.{key[:100]}"))
         if name not in SORTS:
             raise Wrong(f"sort.{name[:100]} cannot be sorted by; there are {', '.join((*SORTS, *_KEYED, RANDOM))}")
         return Sort(Sql(SORTS[name]), _descends(way, f"sort.{name}"))
     return NEWEST
+
+
+def _check_text(text: str, path: str) -> None:
+    """Raises Wrong."""
+    if text.encode("utf-8", "replace").decode() != text:
+        raise Wrong(f"{path} holds half of a character")
 
 
 def _descends(said: Any, path: str) -> bool:

@@ -57,16 +57,33 @@ def judgements_of(page: Sequence[Row]) -> Sql:
 
 def bodies_of(page: Sequence[Row], *, within: int | None = INLINE_BYTES) -> Sql:
     """Bodies of the page's calls; of the newest calls what they say, the others beyond so many bytes without it. None: all."""
-    said = "coalesce(said, base64, '')"
-    room = Sql("true") if within is None else f"sum(strlen({said})) OVER (ORDER BY created_at DESC, call_id, side) <= " + value(within)
-    found = "SELECT *, coalesce(assembled, text) AS said FROM bodies WHERE " + _among(page)
-    shown = "call_id, side, omitted, undecodable, inline, if(inline, said, NULL) AS said, if(inline, base64, NULL) AS base64"
-    return f"SELECT {shown} FROM (SELECT *, " + room + " AS inline FROM (" + found + "))"
+    said = "coalesce(assembled, text)"
+    found = "FROM bodies WHERE " + _among(page)
+    if within is None:
+        return f"SELECT call_id, side, omitted, undecodable, true AS inline, {said} AS said, base64 " + found
+    sized = f"SELECT call_id, side, created_at, strlen(coalesce({said}, base64, '')) AS bytes " + found  # measured, and let go
+    room = "SELECT call_id, side, sum(bytes) OVER (ORDER BY created_at DESC, call_id, side) <= " + value(within) + " AS inline FROM sized"
+    fits = "SELECT call_id, side FROM room WHERE inline"
+    return (
+        "WITH sized AS MATERIALIZED ("
+        + sized
+        + "), room AS MATERIALIZED ("
+        + room
+        + ") "
+        + f"SELECT call_id, side, omitted, undecodable, true AS inline, {said} AS said, base64 "
+        + found
+        + f" AND (call_id, side) IN ({fits}) "
+        + "UNION ALL SELECT call_id, side, omitted, undecodable, false, NULL, NULL "
+        + found
+        + f" AND (call_id, side) NOT IN ({fits})"
+    )
 
 
 Sides = Mapping[str, Any]
 """What was said, by `request` and `response`: raw JSON, or text, or a note."""
 
+_UNASKED = {"helicone_message": "Ask with ?includeBody=true, or follow signed_body_url."}
+NOT_ASKED_FOR = {"request": _UNASKED, "response": _UNASKED}
 NOT_KEPT = {"helicone_message": "The body was not kept."}
 ELSEWHERE = {"helicone_message": "The body is too large to stand here; signed_body_url has it."}
 

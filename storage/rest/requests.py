@@ -18,7 +18,7 @@ from storage.rest.filter_sql import condition
 from storage.rest.filter_tree import read
 from storage.rest.links import links_of
 from storage.rest.request_page import MOST, NEWEST, cursor_of, page, place_of, sort_of
-from storage.rest.request_rows import bodies_of, judgements_of, rows_of, sides_of, told
+from storage.rest.request_rows import NOT_ASKED_FOR, bodies_of, judgements_of, rows_of, sides_of, told
 from storage.rest.sql import Row, Sql, all_of, value, values
 
 LINK = "/v1/request/{}/bodies"
@@ -169,7 +169,7 @@ async def _shown(
     answers = await asyncio.gather(*(rows(request, question, organization=organization) for question in questions))
     calls = {row["call_id"]: row for row in answers[0]}
     judged = {row["request_id"]: row for row in answers[1]}
-    sides = sides_of(answers[2]) if bodies else {}
+    sides = sides_of(answers[2]) if bodies else {each["call_id"]: NOT_ASKED_FOR for each in found}
     return [_one(calls[each["call_id"]], judged, sides, request, inputs=inputs) for each in found if each["call_id"] in calls]
 
 

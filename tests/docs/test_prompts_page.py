@@ -42,7 +42,7 @@ def test_what_it_shows_works(stack: Stack) -> None:
     assert list(made) == ["data", "error"]
     assert list(made["data"]) == ["id", "versionId"]
     prompt = made["data"]["id"]
-    here = {"HELIOGRAPH_API": stack.api, "HELIOGRAPH_PROXY": f"{stack.proxy}/v1", "PROMPT_ID": prompt, "OPENAI_API_KEY": "sk-test"}
+    here = {"PROMPTS_URL": stack.api, "OPENAI_BASE_URL": f"{stack.proxy}/v1", "PROMPT_ID": prompt, "OPENAI_API_KEY": "sk-test"}
     (program,) = blocks("python")
     done = subprocess.run([sys.executable, "-c", program], env=os.environ | here, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from eventlog.control import Decided, Decision, decide, key_of, keys_in, recall,
 from eventlog.embedded import EmbeddedLog
 from eventlog.events import Organization
 from eventlog.following import Following
+from eventlog.kept import HiddenProperty
 from eventlog.keys import ApiKey, KeyEnd, Revocation
 from eventlog.port import Log, LogUnavailable
 from eventlog.redaction import Redaction
@@ -248,3 +249,8 @@ async def test_what_is_redacted_is_known_by_organization() -> None:
     async for part in retained(log, CONTROL.name, group="again"):
         gone.take(part.records)
     assert set(gone.redactions) == {"globex"}
+
+
+def test_organizations_with_slashes_in_their_names_share_no_hidden_property() -> None:
+    one, other = (HiddenProperty(organization=Organization(name), key=key) for name, key in (("c", "a/b"), ("b/c", "a")))
+    assert key_of(one) != key_of(other)

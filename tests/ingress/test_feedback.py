@@ -121,6 +121,7 @@ async def test_a_body_that_is_wrong_names_the_field(world: World, what: str, bod
     answer = await world.post(what, body)
     assert answer.status_code == 422
     assert answer.json()["message"] == "Validation Failed"
+    assert (answer.json()["data"], answer.json()["error"].startswith("Validation Failed: ")) == (None, True)
     assert list(answer.json()["details"]) == [field]
     assert world.given == []
 

@@ -146,6 +146,6 @@ async def test_a_log_that_does_not_take_it(world: World, error: Exception, comes
 
 def test_a_line_has_its_own_place_in_what_is_drawn() -> None:
     numbered = Numbered(EPOCH, 1)
-    drawn = {numbered.chance(1), numbered.chance(2), Numbered(EPOCH, 2).chance(1)}
-    assert len(drawn) == 3
+    drawn = {numbered.chance("a", 1), numbered.chance("a", 2), numbered.chance("b", 1), Numbered(EPOCH, 2).chance("a", 1)}
+    assert len(drawn) == 4
     assert all(len(each) == 19 and int(each, 16) >= 0 for each in drawn)

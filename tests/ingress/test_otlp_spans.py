@@ -15,7 +15,7 @@ from ingress.async_log import AHEAD_S, BadLog
 from ingress.otlp.json_spans import MOST_OBJECTS, spans_of_json
 from ingress.otlp.protobuf_spans import spans_of_protobuf
 from ingress.otlp.spans import DEEPEST, MOST_ATTRIBUTES, MOST_EVENTS, MOST_SPANS, MOST_VALUES, Export, Span
-from ingress.otlp.wire import fields_of
+from ingress.otlp.wire import Patience, fields_of
 from tests.fakes.spans import BEGAN, PARENT, SPAN, TRACE, as_json, as_protobuf, event, export, pairs, span
 
 NOW = BEGAN + 60.0
@@ -207,10 +207,16 @@ def test_what_is_no_protobuf_is_refused_whole(body: bytes) -> None:
     assert raised.value.field == "body"
 
 
+def test_fields_that_nobody_reads_are_bounded() -> None:
+    inside = b"\x08\x01" * 100_001
+    with pytest.raises(BadLog):
+        spans_of_protobuf(message(1, inside), NOW)
+
+
 @given(st.lists(st.binary(max_size=300), max_size=4), st.integers(1, 15))
 def test_the_wire_gives_what_was_put_on_it(contents: list[bytes], number: int) -> None:
     passed_over = b"\x08\x96\x01" + b"\x09" + bytes(8) + b"\x0d" + bytes(4)
-    found = [(each, bytes(content)) for each, content in fields_of(memoryview(passed_over + message(number, *contents)))]
+    found = [(each, bytes(content)) for each, content in fields_of(memoryview(passed_over + message(number, *contents)), Patience())]
     assert found == [(number, content) for content in contents]
 
 

@@ -160,3 +160,20 @@ async def test_what_cannot_be_made_reaches_no_provider(body: dict[str, Any], hea
         answer = await world.post(body=json.dumps(body).encode(), headers=headers)
         assert (status_of(answer), json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"]) == (status, code)
         assert world.provider.requests == []
+
+
+def test_a_small_input_in_a_thousand_places_is_not_small() -> None:
+    stored = {"messages": [{"role": "user", "content": "{{hc:a:string}}" * 2000}]}
+    with pytest.raises(BadRequest) as raised:
+        expanded(json.dumps({"prompt_id": "p", "inputs": {"a": "x" * 150_000}}).encode(), json.dumps(stored).encode())
+    assert raised.value.field == "inputs"
+
+
+WORDS_OF_ANYBODY = ["what is {{hcp:other}}?", "a {{hc:age:string}} of another type"]
+
+
+@pytest.mark.parametrize("words", WORDS_OF_ANYBODY)
+def test_what_a_user_types_makes_no_call_fail(words: str) -> None:
+    call = CALL | {"messages": [{"role": "user", "content": words}]}
+    found = expanded(json.dumps(call).encode(), json.dumps(PROMPT).encode())
+    assert json.loads(found.body)["messages"][-1]["content"] == words

@@ -245,7 +245,7 @@ async def test_origins_that_nobody_uses_are_forgotten() -> None:
         for number in range(1, 4):
             with pytest.raises(Refused):
                 await up.send(Origin("http", "127.0.0.1", number), b"GET", b"/", [], None)
-        assert len(up.connections()) == 3
+            assert f"http://127.0.0.1:{number}" in up.connections()
         await until(lambda: not up.connections())
 
 

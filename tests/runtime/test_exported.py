@@ -33,6 +33,13 @@ def test_each_is_a_line_that_the_log_takes(told: dict[str, Any]) -> None:
     assert dict(logged.headers)[b"helicone-request-id"].decode() == told["request_id"]
 
 
+def test_a_body_that_was_written_on_many_lines_is_on_one() -> None:
+    told = CALLS[0] | {"request_body": {"model": "m"}}
+    raw = json.dumps(told).replace('{"model": "m"}', '{\n  "model": "m"\n}').encode()
+    assert b"\n" in raw
+    assert b"\n" not in exported_of(raw).line
+
+
 # Field by field
 
 SAID: dict[str, tuple[dict[str, Any], str, Any]] = {

@@ -119,3 +119,9 @@ def test_certificates_that_cannot_be_used_name_their_setting(tmp_path: Path, con
         there.write_text(content)
     with pytest.raises(Misconfigured, match=f"HELIOGRAPH_CA_FILE={there}: .*PEM"):
         sender(Settings(ca_file=there))
+
+
+def test_what_our_clients_go_by_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_URL", "http://localhost:8787")
+    monkeypatch.setenv("HELIOGRAPH_KEY", "sk-helicone-a")
+    assert settings().port == 8787

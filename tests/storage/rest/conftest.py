@@ -126,14 +126,14 @@ async def asked_at(lake: SmallLake) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """One for all tests that only read."""
     async with asked_at(filled(tmp_path_factory.mktemp("lake"))) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def post(client: httpx.AsyncClient) -> Post:
     """The data of a success."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.storage.rest.conftest import Post
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MARCH_1 = {"timeFilter": {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}}
 NEVER = {"timeFilter": {"start": "2020-01-01", "end": "2020-01-02"}}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from storage.rest.fields import OF_A_CALL
 from storage.rest.filter_sql import condition
 from storage.rest.filter_tree import MOST_DEPTH, MOST_TESTS, BadFilter, read
+from storage.rest.sql import Sql
 
 Row = dict[str, Any]
 
@@ -260,3 +261,11 @@ def test_nothing_that_was_sent_is_text_of_the_statement(key: str, value: str) ->
         return condition(read({"request_response_rmt": {"scores": {key: {"gte": 1}}, "model": {"like": f"m{value}"}}}, OF_A_CALL)).text
 
     assert statement(key, value) == statement("helpful", "gpt")
+
+
+def test_bodies_are_sought_in_the_times_that_are_asked_for() -> None:
+    bound = {"request_response_rmt": {"request_created_at": {"gte": "2026-01-01"}}}
+    said = {"left": bound, "operator": "and", "right": {"request_response_rmt": {"request_body": {"contains": "x"}}}}
+    where = condition(read(said, OF_A_CALL), within=Sql("created_at < ?", ("2027",)))
+    assert "side = 'request' AND ((created_at < ?) AND (created_at >= CAST(? AS TIMESTAMP)))" in where.text
+    assert where.values == ("2026-01-01 00:00:00", "2027", "2026-01-01 00:00:00", "x")

@@ -9,7 +9,7 @@ import pytest
 from storage.helicone_view import COLUMNS
 from tests.storage.rest.conftest import Post
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXECUTE = "/v1/helicone-sql/execute"
 
@@ -26,6 +26,7 @@ QUESTIONS: dict[str, tuple[str, list[Any]]] = {
         [{"request_body": '{"messages": ["Where is Rome?"]}', "response_body": '{"content": "In Italy"}'}],
     ),
     "statuses": ("SELECT DISTINCT status FROM request_response_rmt ORDER BY status", [{"status": each} for each in (-3, 200, 500)]),
+    "columns of the same name": ("SELECT 1 AS a, 2 AS a", [{"a": 1, "a_2": 2}]),
     "words of another statement in a text": ("SELECT 'DROP TABLE calls' AS said", [{"said": "DROP TABLE calls"}]),
 }
 
@@ -57,6 +58,11 @@ async def test_what_is_wrong(client: httpx.AsyncClient, sql: str, status: int, t
     answer = await client.post(EXECUTE, json={"sql": sql})
     assert (answer.status_code, answer.json()["data"]) == (status, None), answer.text
     assert answer.json()["error"].startswith(told)
+
+
+async def test_an_answer_that_is_too_large_for_objects(client: httpx.AsyncClient) -> None:
+    answer = await client.post(EXECUTE, json={"sql": "SELECT repeat('x', 10_000) AS x FROM range(900)"})
+    assert (answer.status_code, answer.json()["error"].split("]")[0]) == (503, "[HQL_RESULT_TOO_LARGE")
 
 
 async def test_a_link_to_csv(client: httpx.AsyncClient, post: Post) -> None:
