@@ -60,13 +60,15 @@ clients: clients/node/node_modules/.package-lock.json  ## Build, test and pack t
 fuzz: .venv/.dev  ## Read a million mutated answers (MUTATIONS=…): no body may make a dialect raise
 	$(BIN)/python -m tests.processors.mutations --mutations $(MUTATIONS)
 
-bench: .venv/.dev  ## Measure: proxy beside nginx and beside an earlier one, cache and limits, processors, sink, queries, the client
+bench: .venv/.dev  ## Measure: proxy beside nginx and beside an earlier one, cache and limits, processors, sink, queries, the REST API, logging, the client
 	$(BIN)/python -m bench.ingress
 	$(BIN)/python -m bench.headers
 	$(BIN)/python -m bench.features
 	$(BIN)/python -m bench.understand
 	$(BIN)/python -m bench.sink
 	$(BIN)/python -m bench.query
+	$(BIN)/python -m bench.rest
+	$(BIN)/python -m bench.logging
 	$(BIN)/python -m bench.clients
 
 soak: .venv/.dev  ## Kill processes under load, take Kafka away for five minutes, account for every row

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 PYTEST = [sys.executable, "-m", "pytest"]
-WAITING = (("tests/kafka",), ("tests/spine", "tests/runtime", "tests/clients"))
+WAITING = (("tests/kafka", "tests/clients"), ("tests/spine", "tests/runtime"))
 CHECKED = "tests/docs"
 
 
