@@ -112,7 +112,7 @@ class Emitter:
         self._send_now()
         try:
             async with asyncio.timeout(self._limits.patience_s):
-                return all(await asyncio.gather(*taken))
+                return all([await each for each in taken])
         except TimeoutError:
             return False
 
