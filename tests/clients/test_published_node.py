@@ -72,3 +72,10 @@ def test_the_async_logger_of_helicone_helicone(stack: Stack) -> None:
     (row,) = rows.values()
     assert (row["source"], row["provider"], row["outcome"], row["completion_tokens"]) == ("otlp", "openai", "completed", told["completion"])
     assert (row["usage_source"], row["cost_usd"] > 0) == ("provider", True)
+
+
+def test_the_prompt_manager_of_helicone_helpers(stack: Stack, sdks: Path) -> None:
+    told = node.script(sdks / "prompts.mjs", API_URL=stack.api)
+    assert (told["merged"]["errors"], told["version"]) == ([], True)
+    assert told["merged"]["body"]["messages"] == [{"role": "user", "content": "Where is Rome?"}]
+    assert told["whole"]["messages"] == [{"role": "user", "content": "Where is {{hc:city:string}}?"}]
