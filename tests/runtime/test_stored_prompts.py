@@ -35,6 +35,7 @@ async def test_what_is_kept_is_found_and_what_is_changed_is_known(app: FastAPI, 
         update = {"promptId": prompt, "promptVersionId": made["versionId"], "newMajorVersion": True, "commitMessage": ""}
         second = (await api.post("/v1/prompt-2025/update", json=update | {"environment": "staging", "promptBody": {}})).json()["data"]["id"]
         await proxy._follower.until(lambda kept: kept.library.version(DEFAULT, second) is not None)
+        await proxy._follower.until(lambda kept: kept.library.at(kept.library.prompt(DEFAULT, prompt), "staging") is not None)
         wishes = {
             Wish(prompt): made["versionId"],
             Wish(prompt, version=second): second,
