@@ -36,6 +36,7 @@ MOST_PIECES = 200_000
 MILLISECONDS_FROM = 4_102_444_800
 """Digits from this number on, the year 2100, are milliseconds; Helicone reads them so."""
 MOST_USD = 1_000_000
+MOST_TOKENS = 1_000_000_000
 
 CANCELLED, TIMED_OUT, BLOCKED, FAILED = -3, -2, -4, -100
 """Helicone's statuses of calls that have none of HTTP's."""
@@ -519,6 +520,14 @@ def number(raw: Raw, path: str, what: str) -> float:
     except OverflowError:
         pass
     raise BadLog(path, f"must be a number, not negative: {what}")
+
+
+def tokens(raw: Raw, path: str) -> int:
+    """Raises BadLog."""
+    found = number(raw, path, "tokens, a whole number")
+    if found != int(found) or found > MOST_TOKENS:
+        raise BadLog(path, "must be a whole number of tokens, such as 1000")
+    return int(found)
 
 
 def text_or_none(raw: Raw, path: str, longest: int, example: str) -> str | None:

@@ -92,23 +92,14 @@ class Emitter:
 
     async def emit_durably(self, event: Emitted) -> bool:
         """Takes an event and waits until the log has it. False when it does not take it now; the event then still waits its turn."""
-        lane = self._take(event)
-        if lane is None or self._failing:
-            return False
-        taken = lane.watch_last()
-        self._send_now()
-        try:
-            async with asyncio.timeout(self._limits.patience_s):
-                return await taken
-        except TimeoutError:
-            return False
+        return await self.emit_all_durably((event,))
 
     async def emit_all_durably(self, events: Sequence[Emitted]) -> bool:
         """Takes all of them and waits until the log has them. False when it does not take all now; they then still wait their turn."""
-        lanes = {id(lane): lane for lane in map(self._take, events) if lane is not None}
-        if not lanes or self._failing:
+        lanes = dict.fromkeys(map(self._take, events))
+        if None in lanes or self._failing:
             return False
-        taken = [lane.watch_last() for lane in lanes.values()]
+        taken = [lane.watch_last() for lane in lanes if lane is not None]
         self._send_now()
         try:
             async with asyncio.timeout(self._limits.patience_s):

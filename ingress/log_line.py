@@ -24,12 +24,12 @@ from ingress.async_log import (
     said,
     struct_of,
     text_or_none,
+    tokens,
     value_of,
 )
 
 LONGEST_MS = 30 * 86_400_000.0
 STATED = "stated"
-MOST_TOKENS = 1_000_000_000
 _MARK = b'"stated"'
 
 
@@ -125,10 +125,4 @@ def _usage(raw: Raw) -> TokenUsage:
 
 
 def _count(raw: Raw, name: str) -> int | None:
-    if said(raw) is None:
-        return None
-    path = f"{STATED}.usage.{name}"
-    found = number(raw, path, "tokens, a whole number")
-    if found != int(found) or found > MOST_TOKENS:
-        raise BadLog(path, "must be a whole number of tokens, such as 1000")
-    return int(found)
+    return None if said(raw) is None else tokens(raw, f"{STATED}.usage.{name}")

@@ -32,11 +32,11 @@ from ingress.async_log import (
     status_of,
     struct_of,
     text_or_none,
+    tokens,
 )
 from ingress.prompts import kept_inputs
 
 REQUEST, RESPONSE = "log.request", "log.response"
-MOST_TOKENS = 1_000_000_000
 
 
 EXAMPLE = {
@@ -200,9 +200,4 @@ def _usage(response: _Response) -> TokenUsage | None:
 
 
 def _count(raw: Raw, name: str) -> int | None:
-    if said(raw) in {None, b"-1"}:
-        return None
-    found = number(raw, f"{RESPONSE}.{name}", "tokens, a whole number")
-    if found != int(found) or found > MOST_TOKENS:
-        raise BadLog(f"{RESPONSE}.{name}", "must be a whole number of tokens, such as 1000")
-    return int(found)
+    return None if said(raw) in {None, b"-1"} else tokens(raw, f"{RESPONSE}.{name}")

@@ -15,7 +15,7 @@ from runtime.decider import Decider
 from runtime.deciding import Control
 from runtime.moments import now
 from storage.api import caller_of
-from storage.rest.bodies import Body
+from storage.rest.bodies import Body, Nothing
 from storage.rest.envelope import ANSWERS, Enveloped, Wrong, data
 
 MOST_QUERIES, MOST_HIDDEN = 200, 1000
@@ -38,10 +38,6 @@ class Ids(Body):
 
 class Hidden(Body):
     key: str = Field(min_length=1, max_length=1000, description="A property, such as `feature`.")
-
-
-class Nothing(Body):
-    """No field."""
 
 
 def kept_routes(control: Control) -> APIRouter:

@@ -29,6 +29,7 @@ from storage.api import CallKey, Whose, call_asked, caller_of, rows_for
 from storage.api_errors import error_answers
 from storage.asked import CallAsked
 from storage.refusal import Refusal, Refused
+from storage.rest.bodies import nullable
 
 EXAMPLE: dict[str, Any] = {
     "model": "gpt-4o*",
@@ -60,11 +61,6 @@ INVOICE: dict[str, Any] = {
 }
 
 
-def _nullable(**schema: Any) -> WithJsonSchema:
-    """As OpenAPI 3.0 says that a field may be null."""
-    return WithJsonSchema({"type": "string", "nullable": True, **schema})
-
-
 _AMOUNTS = WithJsonSchema(
     {
         "type": "object",
@@ -80,10 +76,10 @@ class PriceSaid(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": EXAMPLE})
 
     model: str = Field(default=EVERY, description="A model, or a pattern with * and ?.")
-    provider: Annotated[str | None, _nullable(description="A lower-case name such as openai, or a host.")] = None
-    organization: Annotated[str | None, _nullable(description="Whose calls.")] = None
-    since: Annotated[str | None, _nullable(description="Calls that began then or later: 2026-01-01, UTC.")] = Field(None, alias="from")
-    until: Annotated[str | None, _nullable(description="Calls that began before then.")] = None
+    provider: Annotated[str | None, nullable("string", description="A lower-case name such as openai, or a host.")] = None
+    organization: Annotated[str | None, nullable("string", description="Whose calls.")] = None
+    since: Annotated[str | None, nullable("string", description="Calls from then on: 2026-01-01, UTC.")] = Field(None, alias="from")
+    until: Annotated[str | None, nullable("string", description="Calls that began before then.")] = None
     rates: Annotated[dict[str, Any], _AMOUNTS]
 
 

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from eventlog.alerts import Aggregation, Alert, AlertMetric, Measured
 from storage.query import Questions
-from storage.rest.fields import PROPERTIES
-from storage.rest.metrics import FAILED
+from storage.rest.fields import FAILED, PROPERTIES
 from storage.rest.sql import Sql, all_of, time, value
 
 _LATENCIES = {Aggregation.P95: "quantile_cont(latency_ms, 0.95)", Aggregation.MEAN: "avg(latency_ms)"}

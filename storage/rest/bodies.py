@@ -58,6 +58,10 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
+class Nothing(Body):
+    """No field."""
+
+
 def nullable(kind: str, **schema: Any) -> WithJsonSchema:
     """As OpenAPI 3.0 says that a field may be null."""
     return WithJsonSchema({"type": kind, "nullable": True, **schema})

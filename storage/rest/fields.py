@@ -81,6 +81,7 @@ def _body(side: str) -> Field:
 CANCELLED = -3
 """The status of a call that its client gave up."""
 STATUS = f"if(outcome = 'interrupted_by_client', {CANCELLED}, status)"
+FAILED = f"coalesce({STATUS} NOT BETWEEN 200 AND 299, true)"
 TOTAL = "coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)"
 THREAT = "coalesce(starts_with(error, 'prompt_flagged_for_moderation'), false)"
 """The provider's moderation refused it."""
@@ -189,9 +190,11 @@ OF_A_SESSION: Mapping[str, Table] = {
 }
 """Those of `sessions_request_response_rmt` are columns of the question for sessions."""
 
+USERS = "users_view"
+
 OF_A_USER: Mapping[str, Table] = {
     **OF_A_CALL,
-    "users_view": {
+    USERS: {
         "user_user_id": _text("user_id"),
         "user_active_for": _number("active_for"),
         "user_first_active": _time("first_active"),

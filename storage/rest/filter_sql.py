@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
-from storage.rest.fields import Kind
+from storage.rest.fields import OF_A_CALL, Kind
 from storage.rest.filter_tree import Both, Node, Operator, Predicate
 from storage.rest.sql import EVERY, NONE, Sql, all_of, joined, time, value
 
@@ -42,7 +42,7 @@ def condition(node: Node, wrapped: Wrapped = _as_it_is, *, within: Sql = EVERY) 
 def _bounds(node: Node) -> list[Sql]:
     """What all rows of the filter must meet of the time when a call began, which is that of its bodies too."""
     if isinstance(node, Predicate):
-        bounding = node.field.sql == BEGAN and node.operator in _COMPARED
+        bounding = node.table in OF_A_CALL and node.field.sql == BEGAN and node.operator in _COMPARED  # a session's beginning is another
         return [_held(node)] if bounding else []
     return [bound for part in node.parts for bound in _bounds(part)] if isinstance(node, Both) else []
 

@@ -86,6 +86,16 @@ Node = Predicate | Both | Either
 ALL = Both()
 
 
+def parts_of(node: Node) -> tuple[Node, ...]:
+    """What must all hold."""
+    return node.parts if isinstance(node, Both) else (node,)
+
+
+def tables_of(node: Node) -> set[str]:
+    """Which tables it asks about."""
+    return {node.table} if isinstance(node, Predicate) else set().union(*map(tables_of, node.parts))
+
+
 class BadFilter(Exception):
     """What a filter says cannot be meant. `field` is its path in the body."""
 

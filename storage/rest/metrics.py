@@ -15,13 +15,12 @@ from pydantic import Field
 from storage.rest.asking import asker, rows
 from storage.rest.bodies import Filter, Filtered, OverTime, nullable
 from storage.rest.envelope import ANSWERS, Enveloped, data
-from storage.rest.fields import CACHED, STATUS, THREAT, TOTAL
+from storage.rest.fields import CACHED, FAILED, STATUS, THREAT, TOTAL
 from storage.rest.sql import Row, Sql, value
 
 router = APIRouter(route_class=Enveloped, tags=["metrics"], responses=ANSWERS)
 
 COST = "coalesce(sum(cost_usd), 0)"
-FAILED = f"coalesce({STATUS} NOT BETWEEN 200 AND 299, true)"
 
 TOTALS: Mapping[str, tuple[str, str]] = {
     "totalRequests": ("count(*)", "How many calls"),

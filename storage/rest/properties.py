@@ -10,7 +10,7 @@ from pydantic import Field
 
 from eventlog.events import Organization
 from storage.rest.asking import asker, rows
-from storage.rest.bodies import Body, OverTime, TimeFilter, within
+from storage.rest.bodies import Body, Nothing, OverTime, TimeFilter, within
 from storage.rest.envelope import ANSWERS, Enveloped, data
 from storage.rest.fields import PROPERTIES
 from storage.rest.sql import EVERY, Sql, all_of, value
@@ -21,10 +21,6 @@ MOST_VALUES = 1000
 MOST_SHOWN = 10
 
 Key = Annotated[str, Path(description="A property, such as `feature`.", max_length=1000)]
-
-
-class Nothing(Body):
-    """No field."""
 
 
 class Search(Body):

@@ -59,10 +59,10 @@ def sort_of(said: Mapping[str, Any] | None) -> Sort:
                 raise Wrong(f"sort.{name} must be an object that names one key")
             [(key, direction)] = way.items()
             _check_text(key, f"sort.{name}")
-            return Sort(_KEYED[name].at(key).sql, _descends(direction, f"sort.{name}.{key[:100]}"))
+            return Sort(_KEYED[name].at(key).sql, descends(direction, f"sort.{name}.{key[:100]}"))
         if name not in SORTS:
             raise Wrong(f"sort.{name[:100]} cannot be sorted by; there are {', '.join((*SORTS, *_KEYED, RANDOM))}")
-        return Sort(Sql(SORTS[name]), _descends(way, f"sort.{name}"))
+        return Sort(Sql(SORTS[name]), descends(way, f"sort.{name}"))
     return NEWEST
 
 
@@ -72,7 +72,14 @@ def _check_text(text: str, path: str) -> None:
         raise Wrong(f"{path} holds half of a character")
 
 
-def _descends(said: Any, path: str) -> bool:
+def check_limit(limit: int, most: int) -> None:
+    """Raises Wrong."""
+    if not 0 <= limit <= most:
+        raise Wrong(f"limit must be 0 to {most}")
+
+
+def descends(said: Any, path: str) -> bool:
+    """Raises Wrong."""
     if said not in ("asc", "desc"):
         raise Wrong(f"{path} must be asc or desc")
     return bool(said == "desc")

@@ -12,12 +12,12 @@ from pydantic import Field
 from eventlog.events import Organization
 from storage.rest.asking import asker, rows
 from storage.rest.bodies import Body, Filter, nullable
-from storage.rest.envelope import ANSWERS, Enveloped, Wrong, data, failed, plain
+from storage.rest.envelope import ANSWERS, Enveloped, data, failed, plain
 from storage.rest.fields import OF_A_CALL
 from storage.rest.filter_sql import condition
 from storage.rest.filter_tree import read
 from storage.rest.links import links_of
-from storage.rest.request_page import MOST, NEWEST, cursor_of, page, place_of, sort_of
+from storage.rest.request_page import MOST, NEWEST, check_limit, cursor_of, page, place_of, sort_of
 from storage.rest.request_rows import NOT_ASKED_FOR, bodies_of, judgements_of, rows_of, sides_of, told
 from storage.rest.sql import Row, Sql, all_of, value, values
 
@@ -68,8 +68,7 @@ router = APIRouter(route_class=Enveloped, tags=["requests"], responses=ANSWERS)
 async def query(body: RequestQuery, request: Request) -> Response:
     """Calls that a filter is for, as Helicone's API tells them; `cursor` names the next page."""
     organization = asker(request)
-    if not 0 <= body.limit <= MOST:
-        raise Wrong(f"limit must be 0 to {MOST}")
+    check_limit(body.limit, MOST)
     sort = sort_of(body.sort)
     after = None if body.cursor is None else place_of(body.cursor, sort)
     found = await rows(request, page(where(body), sort, limit=body.limit, offset=body.offset, after=after), organization=organization)

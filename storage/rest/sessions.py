@@ -14,7 +14,7 @@ from storage.rest.bodies import Body, Filter, nullable
 from storage.rest.envelope import ANSWERS, Enveloped, data
 from storage.rest.fields import OF_A_SESSION, SESSIONS, TOTAL
 from storage.rest.filter_sql import condition
-from storage.rest.filter_tree import BadFilter, Both, Node, Predicate, read
+from storage.rest.filter_tree import BadFilter, Both, Node, Predicate, parts_of, read, tables_of
 from storage.rest.histograms import Quantile, bars_of, spread
 from storage.rest.sql import EVERY, Sql, all_of, joined, time, value
 
@@ -83,11 +83,12 @@ class Split:
     Where both stand under one `or`, what it asks of a call is a column of the session: whether one of its calls is so.
     """
 
-    def __init__(self, node: Node) -> None:
-        parts = node.parts if isinstance(node, Both) else (node,)
+    def __init__(self, node: Node, span: Sql) -> None:
+        """`span`: when the calls began that count."""
+        about = [(part, SESSIONS in tables_of(part)) for part in parts_of(node)]
         self.columns: list[Sql] = []
-        self.calls = all_of(condition(part) for part in parts if not _about_sessions(part))
-        self.sessions = all_of(condition(part, self._column) for part in parts if _about_sessions(part))
+        self.calls = condition(Both(tuple(part for part, sessions in about if not sessions)), within=span)
+        self.sessions = condition(Both(tuple(part for part, sessions in about if sessions)), self._column, within=span)
 
     def _column(self, predicate: Predicate, asked: Sql) -> Sql:
         if predicate.table == SESSIONS:
@@ -95,10 +96,6 @@ class Split:
         name = f"holds_{len(self.columns)}"
         self.columns.append("bool_or(" + asked + f") AS {name}")
         return Sql(name)
-
-
-def _about_sessions(node: Node) -> bool:
-    return node.table == SESSIONS if isinstance(node, Predicate) else any(map(_about_sessions, node.parts))
 
 
 _GROUPED = f"""session_id, coalesce(arg_max(session_name, created_at), '') AS session_name, min(created_at) AS created_at,
@@ -112,10 +109,10 @@ _SHOWN = """created_at, latest_request_created_at, session_id, session_name, tot
     total_tokens, avg_latency, coalesce(user_ids, []) AS user_ids, nullif(tag, '') AS session_tag"""
 
 
-def _sessions(said: Any, calls: Sequence[Sql]) -> Sql:
+def _sessions(said: Any, span: Sql, calls: Sequence[Sql]) -> Sql:
     """Sessions with their figures. Raises BadFilter."""
-    split = Split(read(said, OF_A_SESSION))
-    where = all_of([Sql("session_id IS NOT NULL"), *calls, split.calls])
+    split = Split(read(said, OF_A_SESSION), span)
+    where = all_of([Sql("session_id IS NOT NULL"), span, *calls, split.calls])
     columns = joined(", ", [Sql(_GROUPED), *split.columns])
     grouped = "SELECT " + columns + " FROM calls WHERE " + where + " GROUP BY session_id"
     return "SELECT * FROM (" + grouped + f") LEFT JOIN ({_TAGS}) USING (session_id) WHERE " + split.sessions
@@ -124,12 +121,12 @@ def _sessions(said: Any, calls: Sequence[Sql]) -> Sql:
 def _chosen(body: Sessions) -> Sql:
     found = joined(" OR ", (_contains(column, body.search) for column in ("session_id", "session_name", "session_path")))
     named = EVERY if body.name_equals is None else "coalesce(session_name, '') = " + value(body.name_equals)
-    return _sessions(body.filter, [_times(body.time_filter), found if body.search else EVERY, named])
+    return _sessions(body.filter, _times(body.time_filter), [found if body.search else EVERY, named])
 
 
 def _named(body: SessionNames) -> Sql:
     named = _contains("coalesce(session_name, '')", body.name_contains) if body.name_contains else EVERY
-    return _sessions(body.filter, [_times(body.time_filter), named])
+    return _sessions(body.filter, _times(body.time_filter), [named])
 
 
 @router.post("/v1/session/query", summary="Sessions")

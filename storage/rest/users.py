@@ -11,10 +11,11 @@ from pydantic import Field
 from storage.rest.asking import asker, rows
 from storage.rest.bodies import Body, Filter, nullable
 from storage.rest.envelope import ANSWERS, Enveloped, Wrong, data
-from storage.rest.fields import OF_A_USER, TOTAL
+from storage.rest.fields import OF_A_USER, TOTAL, USERS
 from storage.rest.filter_sql import condition
-from storage.rest.filter_tree import Both, Node, Predicate, read
+from storage.rest.filter_tree import Both, parts_of, read, tables_of
 from storage.rest.histograms import Quantile, bars_of, spread
+from storage.rest.request_page import check_limit, descends
 from storage.rest.sessions import unix_times
 from storage.rest.sql import EVERY, Sql, all_of, value, values
 
@@ -72,25 +73,13 @@ SORTS = (
 
 def _users(said: Any, times: Sql) -> Sql:
     """Users with their figures. What the filter asks of them, and of their calls, must hold of both. Raises BadFilter."""
-    node = read(said, OF_A_USER)
-    parts = node.parts if isinstance(node, Both) else (node,)
-    if any(_mixed(part) for part in parts):
+    about = [(part, tables_of(part)) for part in parts_of(read(said, OF_A_USER))]
+    if any(USERS in tables and len(tables) > 1 for _, tables in about):
         raise Wrong("filter asks about users and about their calls under one or; ask about them one by one")
-    calls = all_of([Sql("user_id IS NOT NULL"), times, *(condition(part) for part in parts if not _about_users(part))])
-    users = all_of(condition(part) for part in parts if _about_users(part))
+    of_calls = condition(Both(tuple(part for part, tables in about if USERS not in tables)), within=times)
+    calls = all_of([Sql("user_id IS NOT NULL"), times, of_calls])
+    users = condition(Both(tuple(part for part, tables in about if USERS in tables)))
     return f"SELECT * FROM (SELECT {_FIGURES} FROM calls WHERE " + calls + " GROUP BY user_id) WHERE " + users
-
-
-def _tables(node: Node) -> set[str]:
-    return {node.table} if isinstance(node, Predicate) else set().union(*map(_tables, node.parts))
-
-
-def _about_users(node: Node) -> bool:
-    return "users_view" in _tables(node)
-
-
-def _mixed(node: Node) -> bool:
-    return _about_users(node) and len(_tables(node)) > 1
 
 
 @router.post("/v1/user/query", summary="What users used")
@@ -110,8 +99,7 @@ async def query(body: Users, request: Request) -> Response:
 async def metrics(body: UserMetrics, request: Request) -> Response:
     """`count` is of all users that the filter is for, `hasUsers` whether there is any at all."""
     organization = asker(request)
-    if not 0 <= body.limit <= MOST:
-        raise Wrong(f"limit must be 0 to {MOST}")
+    check_limit(body.limit, MOST)
     chosen = _users(body.filter, _times(body.time_filter))
     page = f" ORDER BY {_sorted(body.sort)}, user_id LIMIT " + value(body.limit) + " OFFSET " + value(body.offset)
     found = await rows(request, "SELECT user_id AS id, * FROM (" + chosen + ")" + page, organization=organization)
@@ -125,9 +113,7 @@ def _sorted(said: Mapping[str, Any] | None) -> str:
     for name, way in (said or {}).items():
         if name not in SORTS:
             raise Wrong(f"sort.{name[:100]} cannot be sorted by; there are {', '.join(SORTS)}")
-        if way not in ("asc", "desc"):
-            raise Wrong(f"sort.{name} must be asc or desc")
-        return f"{name} {way}"
+        return f"{name} {'desc' if descends(way, f'sort.{name}') else 'asc'}"
     return "last_active DESC"
 
 

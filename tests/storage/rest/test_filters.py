@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.rest.fields import OF_A_CALL
+from storage.rest.fields import OF_A_CALL, OF_A_SESSION
 from storage.rest.filter_sql import condition
 from storage.rest.filter_tree import MOST_DEPTH, MOST_TESTS, BadFilter, read
 from storage.rest.sql import Sql
@@ -269,3 +269,9 @@ def test_bodies_are_sought_in_the_times_that_are_asked_for() -> None:
     where = condition(read(said, OF_A_CALL), within=Sql("created_at < ?", ("2027",)))
     assert "side = 'request' AND ((created_at < ?) AND (created_at >= CAST(? AS TIMESTAMP)))" in where.text
     assert where.values == ("2026-01-01 00:00:00", "2027", "2026-01-01 00:00:00", "x")
+
+
+def test_when_a_session_began_bounds_no_call() -> None:
+    began = {"sessions_request_response_rmt": {"session_created_at": {"lte": "2026-01-01"}}}
+    said = {"left": began, "operator": "and", "right": {"request_response_rmt": {"request_body": {"contains": "x"}}}}
+    assert "side = 'request' AND (true)" in condition(read(said, OF_A_SESSION)).text
