@@ -31,6 +31,7 @@ from runtime.provider_keys_cli import app as provider_keys_app
 from runtime.redaction_cli import app as redaction_app
 from runtime.replaying import Selection
 from runtime.repricing import reprice
+from runtime.retention_cli import app as retention_app
 from runtime.roles import leave
 from runtime.settings import Misconfigured, Settings, origin_of, settings, settings_by, value_of, variables
 from runtime.sockets import listen
@@ -61,6 +62,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
 app.add_typer(provider_keys_app, name="provider-keys")
 app.add_typer(redaction_app, name="redaction")
+app.add_typer(retention_app, name="retention")
 app.add_typer(cache_app, name="cache")
 app.add_typer(prices_app, name="prices")
 app.add_typer(webhooks_app, name="webhooks")

@@ -24,6 +24,7 @@ from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
 from runtime.prompts import prompt_desk
 from runtime.query_limits import limits_of
+from runtime.retention_routes import retention_routes
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from runtime.webhook_routes import webhook_routes
@@ -87,6 +88,7 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(prompt_writes_router)
     app.include_router(price_routes(prices, control))
     app.include_router(key_routes(control, now))
+    app.include_router(retention_routes(control, chosen.kept_in_lake(), now))
     app.include_router(model_routes(now))
     app.include_router(webhook_routes(chosen, control))
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from deltalake.exceptions import DeltaError
 
+from eventlog.lifetimes import Lifetimes
 from eventlog.waiting import stopped_within
 from storage import telemetry
 from storage.abandoned import Watch, Window, write_abandoned
@@ -23,10 +24,13 @@ from storage.config import StorageConfig
 from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
+from storage.retention import Removed, expire
 
 log = structlog.get_logger()
 
 VACUUM_SECONDS = 600.0
+EXPIRY_SECONDS = 3600.0
+"""Between two rounds of retention; what is decided anew is carried out in the next round."""
 LOOK_SECONDS = 300.0
 """Between two looks for abandoned calls, at the longest."""
 NICENESS = 10
@@ -40,6 +44,8 @@ class Order(msgspec.Struct, frozen=True):
     tidy: bool
     abandoned: Window | None = None
     """When the calls began whose end is to be looked for."""
+    lifetimes: Lifetimes | None = None
+    """What has been kept longer is to go."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -48,6 +54,7 @@ class Done(msgspec.Struct, frozen=True):
     merges: list[Merge]
     abandoned: int = 0
     booked: int = 0
+    expired: list[Removed] = []
 
 
 class UpkeepFailed(Exception):
@@ -61,32 +68,55 @@ async def run_upkeep(
     clock: Callable[[], float],
     behind: Callable[[], timedelta],
     ours: Callable[[], bool] = lambda: True,
+    lifetimes: Callable[[], Lifetimes | None] = lambda: None,
 ) -> None:
     """Merges, tidies and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
 
-    `behind` is how far the slowest reader of the log is. A failure is logged and tried again later; nothing depends on it.
+    `behind` is how far the slowest reader of the log is; `lifetimes` is None while it is not known how long rows stay. A failure is logged
+    and tried again later; nothing depends on it.
     """
     deadline = lake.config.call_deadline
-    watch, last_tidy, last_look = Watch(deadline), clock(), 0.0
+    watch, expiry, last_tidy, last_look = Watch(deadline), Expiry(), clock(), 0.0
     while not await stopped_within(stop, lake.config.maintenance_seconds):
         if not ours():
             continue
         now = clock()
         at = datetime.fromtimestamp(now, UTC)
         looks = now - last_look >= min(LOOK_SECONDS, deadline.total_seconds() / 4)
-        order = Order(lake.config, at.date(), now - last_tidy >= VACUUM_SECONDS, watch.window(at, behind()) if looks else None)
+        window = watch.window(at, behind()) if looks else None
+        order = Order(lake.config, at.date(), now - last_tidy >= VACUUM_SECONDS, window, expiry.wanted(lifetimes(), now))
         try:
             due: list[Merge] = await asyncio.to_thread(work_of, lake, order.today)
-            if due or order.tidy or looks:
+            if due or order.tidy or looks or order.lifetimes is not None:
                 await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
             continue
         if order.tidy:
             last_tidy = now
+        if order.lifetimes is not None:
+            expiry.carried_out(order.lifetimes, now)
         if order.abandoned is not None:
             watch.looked(order.abandoned)
             last_look = now
+
+
+class Expiry:
+    """When retention is to be carried out: every hour, and soon after it was decided anew."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Lifetimes, float] | None = None
+
+    def wanted(self, lifetimes: Lifetimes | None, now: float) -> Lifetimes | None:
+        """What is to be carried out now. `now` is in seconds."""
+        if lifetimes is None or not lifetimes.anything:
+            return None
+        if self._last is not None and self._last[0] == lifetimes and now - self._last[1] < EXPIRY_SECONDS:
+            return None
+        return lifetimes
+
+    def carried_out(self, lifetimes: Lifetimes, now: float) -> None:
+        self._last = lifetimes, now
 
 
 async def _round(order: Order, stop: asyncio.Event) -> None:
@@ -116,6 +146,8 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
         telemetry.COMPACTIONS.labels(work.table).inc()
     telemetry.ABANDONED.inc(done.abandoned)
     telemetry.JOB_ROWS.inc(done.booked)
+    for removed in done.expired:
+        telemetry.EXPIRED_ROWS.labels(removed.table).inc(removed.rows)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -127,12 +159,14 @@ def main(given: bytes) -> Done:
     """What the process does: an order in, what was done out."""
     order = msgspec.json.decode(given, type=Order)
     lake = Lake(order.config)
+    expired = [] if order.lifetimes is None else expire(lake, order.lifetimes, order.today)
     merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
     if order.abandoned is None:
-        return Done(merges)
-    return Done(merges, write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, datetime.fromtimestamp(time.time(), UTC)))
+        return Done(merges, expired=expired)
+    booked = book_jobs(lake, order.today, datetime.fromtimestamp(time.time(), UTC))
+    return Done(merges, write_abandoned(lake, order.abandoned), booked, expired)
 
 
 if __name__ == "__main__":
