@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from eventlog.alerts import Alert, AlertState
 from eventlog.codec import BatchId, Message, Record
+from eventlog.erasure import Erasure
 from eventlog.events import Organization
 from eventlog.kept import HiddenProperty, SavedQuery
 from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
@@ -35,6 +36,7 @@ Decision = (
     Alert
     | AlertState
     | ApiKey
+    | Erasure
     | HiddenProperty
     | KeyEnd
     | OrganizationDefaults
@@ -67,8 +69,8 @@ def key_of(decision: Decision) -> str:
             return f"alert-state/{id_}"
         case Webhook(id=id_):
             return f"webhook/{id_}"
-        case SavedQuery(id=id_):
-            return f"saved-query/{id_}"
+        case SavedQuery() | Erasure():
+            return f"{decision.__struct_config__.tag}/{decision.id}"
         case HiddenProperty(organization=organization, key=key):
             return f"hidden-property/{quote(key, safe='')}/{organization}"
         case ApiKey(id=id_):
@@ -99,6 +101,7 @@ class Decided:
         """By organization and provider."""
         self.redactions: Mapping[Organization, Redaction] = {}
         self.retentions: Mapping[Organization, Retention] = {}
+        self.erasures: tuple[Erasure, ...] = ()
         self.own_prices: tuple[OwnPrice, ...] = ()
         self.webhooks: Mapping[str, Webhook] = {}
         self.alerts: Mapping[str, Alert] = {}
@@ -143,6 +146,7 @@ class Decided:
             self.own_prices = tuple(each for each in known.values() if isinstance(each, OwnPrice))
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
             self.retentions = {each.organization: each for each in known.values() if isinstance(each, Retention)}
+            self.erasures = tuple(each for each in known.values() if isinstance(each, Erasure))
             self.webhooks = {each.id: each for each in known.values() if isinstance(each, Webhook)}
             self.alerts = {each.id: each for each in known.values() if isinstance(each, Alert)}
             self.saved_queries = {each.id: each for each in known.values() if isinstance(each, SavedQuery)}

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
+from eventlog import embedded_erasure as erasing
 from eventlog import embedded_retention as retention
 from eventlog import embedded_store as store
 from eventlog.codec import Message
@@ -119,6 +120,19 @@ class EmbeddedLog:
             if await _repeat(steps, retention.give_back):
                 await steps.checkpoint()
             return dropped
+
+    async def strike(self, found: Mapping[Place, Sequence[erasing.Kept]], progress: Callable[[int], None]) -> int:
+        """Messages keep only these lines, and what they had besides is overwritten. Answers how many there were. Raises LogUnavailable."""
+        async with self._retaining:
+            if self._retention is None:
+                self._retention = await OwnedFile.open(self._opening)
+            struck = 0
+            for place, kept in erasing.steps(found):
+                struck += await self._retention.write(erasing.strike, place, kept)
+                progress(struck)
+                await asyncio.sleep(BREATHER_S)
+            await self._retention.checkpoint()
+        return struck
 
     async def close(self) -> None:
         """Appends under way are finished first. Closing again does nothing."""

@@ -41,7 +41,7 @@ def _with_cache(data_dir: Path | None, work: Callable[[CacheStore], Awaitable[T]
     chosen = settings_by(data_dir=data_dir)
 
     async def working() -> T:
-        async with _cache(chosen) as cache:
+        async with opened_cache(chosen) as cache:
             return await work(cache)
 
     try:
@@ -51,7 +51,8 @@ def _with_cache(data_dir: Path | None, work: Callable[[CacheStore], Awaitable[T]
 
 
 @asynccontextmanager
-async def _cache(chosen: Settings) -> AsyncIterator[CacheStore]:
+async def opened_cache(chosen: Settings) -> AsyncIterator[CacheStore]:
+    """The one that the settings name. Raises Misconfigured where there is none."""
     shared_state = chosen.shared_state()
     if shared_state is not None:
         link = RedisLink(shared_state)

@@ -67,9 +67,11 @@ async def _work(chosen: Settings, events: EmbeddedLog, lake: Lake, rates: RateBo
         calls = group.create_task(run_calls(events, rates, stop=stop, clock=time.time))
         calls.add_done_callback(lambda _: understood.set())
         group.create_task(keep_joining(events, chosen.join_limits(), stop=understood, clock=time.time))
-        sink = group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=understood))
+        sink = group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=understood, erasures=lambda: decided.erasures))
         sink.add_done_callback(lambda _: at_rest.set())
-        group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind, lifetimes=kept))
+        group.create_task(
+            run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind, lifetimes=kept, erasures=lambda: decided.erasures)
+        )
         group.create_task(_keep_log(events, chosen, lags, at_rest))
 
 

@@ -1,14 +1,14 @@
 """What has been kept long enough leaves the lake: whole days by dropping their files, else one organization's rows of a day.
 
-First a plan, a value; then its execution, a commit for each day, or for all days that go whole. A commit on a table leaves positions and
-marks as they are, and makes a sink that writes at that moment look again. One that is lost to another is planned anew an hour later; a
-kill between two leaves a shorter plan.
+First a plan, a value; then its execution, a commit for each day, or for all days that go whole. What is lost to another commit is planned
+anew an hour later; a kill between two leaves a shorter plan.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -18,7 +18,8 @@ from eventlog.events import Organization
 from eventlog.lifetimes import Lifetimes
 from storage.engine import literal
 from storage.lake import Lake
-from storage.writing import HOOKS, WRITING
+from storage.removing import FilesMoved, remove
+from storage.writing import HOOKS
 
 log = structlog.get_logger()
 
@@ -73,51 +74,32 @@ def expire(lake: Lake, lifetimes: Lifetimes, today: date) -> list[Removed]:
 def _expired(lake: Lake, table: str, lifetimes: Lifetimes, today: date) -> Removed:
     snapshot = lake.table(table)
     plan = due(table, _owners(snapshot, table, lifetimes, today), lifetimes, today)
-    whole = [each for each in plan if each.organizations is None]
-    parts = [(_days_sql(whole), len(whole))] if whole else []
-    parts += [(_part_sql(each), 1) for each in plan if each.organizations is not None]
+    whole = [each.day for each in plan if each.organizations is None]
     days = rows = 0
-    for predicate, count in parts:
-        try:
-            gone = delete(snapshot, predicate)
-        except CommitFailedError as error:
-            log.info("retention_left_for_later", table=table, error=str(error))
-            snapshot = lake.table(table)
-            continue
-        days, rows = days + count, rows + gone
+    try:
+        if whole:
+            days, rows = len(whole), _drop(lake.table(table), whole)
+        for part in plan:
+            if part.organizations is not None:
+                rows += remove(lake, table, _rows_of(part.organizations), [("day", "=", part.day.isoformat())])
+                days += 1
+    except (CommitFailedError, FilesMoved) as error:
+        log.info("retention_left_for_later", table=table, error=str(error))
     if days:
         log.info("rows_expired", table=table, days=days, rows=rows)
     return Removed(table, days, rows)
 
 
-def delete(snapshot: DeltaTable, predicate: str) -> int:
-    """Rows that fulfil it, in one commit that keeps positions and marks; `snapshot` is the newest then. Answers how many went.
-
-    Blocks. Raises CommitFailedError when another commit stands in its way.
-    """
-    told = snapshot.delete(
-        predicate,
-        writer_properties=WRITING,
-        commit_properties=CommitProperties(max_commit_retries=0),
-        post_commithook_properties=HOOKS,
-    )
+def _drop(snapshot: DeltaTable, days: Sequence[date]) -> int:
+    """All files of these days. Raises CommitFailedError."""
+    predicate = f"day IN ({', '.join(literal(day.isoformat()) for day in days)})"
+    told = snapshot.delete(predicate, commit_properties=CommitProperties(max_commit_retries=0), post_commithook_properties=HOOKS)
     return int(told.get("num_deleted_rows") or 0)
 
 
-def _days_sql(whole: Sequence[Due]) -> str:
-    return f"day IN ({', '.join(literal(each.day.isoformat()) for each in whole)})"
-
-
-def _part_sql(part: Due) -> str:
-    return f"day = {literal(part.day.isoformat())} AND {_whose_sql(part.organizations or ())}"
-
-
-def _whose_sql(organizations: Iterable[Organization | None]) -> str:
-    named = [each for each in organizations if each is not None]
-    conditions = [f"organization IN ({', '.join(map(literal, named))})"] if named else []
-    if None in organizations:
-        conditions.append("organization IS NULL")
-    return f"({' OR '.join(conditions)})"
+def _rows_of(organizations: Sequence[Organization | None]) -> pc.Expression:
+    condition = pc.field("organization").isin(pa.array([each for each in organizations if each is not None], pa.string()))
+    return condition | pc.field("organization").is_null() if None in organizations else condition
 
 
 def _owners(snapshot: DeltaTable, table: str, lifetimes: Lifetimes, today: date) -> dict[date, Owners]:

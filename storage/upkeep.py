@@ -9,18 +9,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import structlog
 from deltalake.exceptions import DeltaError
 
+from eventlog.erasure import Erasure
 from eventlog.lifetimes import Lifetimes
 from eventlog.waiting import stopped_within
 from storage import telemetry
 from storage.abandoned import Watch, Window, write_abandoned
 from storage.config import StorageConfig
+from storage.erased_late import sweep
 from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
@@ -31,6 +33,8 @@ log = structlog.get_logger()
 VACUUM_SECONDS = 600.0
 EXPIRY_SECONDS = 3600.0
 """Between two rounds of retention; what is decided anew is carried out in the next round."""
+SWEEP_SECONDS = 3600.0
+"""Between two looks for rows that came though they were erased."""
 LOOK_SECONDS = 300.0
 """Between two looks for abandoned calls, at the longest."""
 NICENESS = 10
@@ -46,6 +50,8 @@ class Order(msgspec.Struct, frozen=True):
     """When the calls began whose end is to be looked for."""
     lifetimes: Lifetimes | None = None
     """What has been kept longer is to go."""
+    erasures: tuple[Erasure, ...] = ()
+    """What they cover is to go, if it came in spite of them."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -69,6 +75,7 @@ async def run_upkeep(
     behind: Callable[[], timedelta],
     ours: Callable[[], bool] = lambda: True,
     lifetimes: Callable[[], Lifetimes | None] = lambda: None,
+    erasures: Callable[[], Sequence[Erasure]] = tuple,
 ) -> None:
     """Merges, tidies and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
 
@@ -77,6 +84,7 @@ async def run_upkeep(
     """
     deadline = lake.config.call_deadline
     watch, expiry, last_tidy, last_look = Watch(deadline), Expiry(), clock(), 0.0
+    last_sweep = clock()
     while not await stopped_within(stop, lake.config.maintenance_seconds):
         if not ours():
             continue
@@ -84,16 +92,20 @@ async def run_upkeep(
         at = datetime.fromtimestamp(now, UTC)
         looks = now - last_look >= min(LOOK_SECONDS, deadline.total_seconds() / 4)
         window = watch.window(at, behind()) if looks else None
-        order = Order(lake.config, at.date(), now - last_tidy >= VACUUM_SECONDS, window, expiry.wanted(lifetimes(), now))
+        tidies, sweeps = now - last_tidy >= VACUUM_SECONDS, now - last_sweep >= SWEEP_SECONDS
+        late = tuple(each for each in erasures() if each.until > at) if sweeps else ()
+        order = Order(lake.config, at.date(), tidies, window, expiry.wanted(lifetimes(), now), late)
         try:
             due: list[Merge] = await asyncio.to_thread(work_of, lake, order.today)
-            if due or order.tidy or looks or order.lifetimes is not None:
+            if due or order.tidy or looks or order.lifetimes is not None or order.erasures:
                 await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
             continue
         if order.tidy:
             last_tidy = now
+        if sweeps:
+            last_sweep = now
         if order.lifetimes is not None:
             expiry.carried_out(order.lifetimes, now)
         if order.abandoned is not None:
@@ -160,6 +172,8 @@ def main(given: bytes) -> Done:
     order = msgspec.json.decode(given, type=Order)
     lake = Lake(order.config)
     expired = [] if order.lifetimes is None else expire(lake, order.lifetimes, order.today)
+    for erasure in order.erasures:
+        sweep(lake, erasure)
     merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
