@@ -103,8 +103,8 @@ def tables_page() -> str:
 ON_DISK = """## The files on disk
 
 In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `bodies`, `feedback` and `dead_letters` are Delta
-tables, to which rows are only appended. `heliograph lake files TABLE` prints the live Parquet files of one; other files in its
-folder are old.
+tables, to which rows are only appended; they leave by [retention and erasure](erasing.md). `heliograph lake files TABLE` prints the live
+Parquet files of one; other files in its folder are old.
 
 The table `calls` is not the view `calls`: a row of it may have been replaced. What replaces it is a whole row in `amendments`, with
 the same `call_id` and columns:

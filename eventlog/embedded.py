@@ -26,6 +26,8 @@ P = ParamSpec("P")
 
 BREATHER_S = 0.002
 """Between two steps of retention, so that writers get their turn."""
+EMPTYING, EMPTYING_S = 20, 0.05
+"""How often the write-ahead log is emptied of what was struck, until it is."""
 
 
 class EmbeddedLog:
@@ -121,17 +123,21 @@ class EmbeddedLog:
                 await steps.checkpoint()
             return dropped
 
-    async def strike(self, found: Mapping[Place, Sequence[erasing.Kept]], progress: Callable[[int], None]) -> int:
-        """Messages keep only these lines, and what they had besides is overwritten. Answers how many there were. Raises LogUnavailable."""
+    async def strike(self, found: Mapping[Place, Sequence[erasing.Struck]], progress: Callable[[int], None]) -> int:
+        """Lines of messages are taken out, and overwritten. Answers of how many messages. Raises LogUnavailable."""
         async with self._retaining:
             if self._retention is None:
                 self._retention = await OwnedFile.open(self._opening)
             struck = 0
-            for place, kept in erasing.steps(found):
-                struck += await self._retention.write(erasing.strike, place, kept)
+            for place, messages in erasing.steps(found):
+                struck += await self._retention.write(erasing.strike, place, messages)
                 progress(struck)
                 await asyncio.sleep(BREATHER_S)
-            await self._retention.checkpoint()
+            for _ in range(EMPTYING if struck else 0):  # a reader may keep it from being emptied for a moment
+                await self._retention.checkpoint()
+                if not await self._retention.run(LogFile.wal_bytes):
+                    break
+                await asyncio.sleep(EMPTYING_S)
         return struck
 
     async def close(self) -> None:

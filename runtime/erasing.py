@@ -178,7 +178,8 @@ class Eraser:
 
     async def _strike(self, on_log: OnLog) -> None:
         if isinstance(self._log, EmbeddedLog):
-            await self._log.strike(on_log.kept, lambda done: self._progress("messages of the log", done, len(on_log.kept)))
+            whole = sum(map(len, on_log.struck.values()))
+            await self._log.strike(on_log.struck, lambda done: self._progress("messages of the log", done, whole))
             return
         ids = sorted(on_log.feedback)
         for at in range(0, len(ids), DIGESTS_AT_ONCE):
@@ -204,14 +205,18 @@ class Eraser:
     async def _report(self, found: Found, counts: Mapping[str, int], last: Look, files: Leftovers, running: bool) -> Report:
         places = [Place(place=place, found=count, left=last.counts.get(place, 0)) for place, count in counts.items()]
         remains = await asyncio.to_thread(self._remains, found, counts, last, files, running)
-        return signed(self._told(self.subject.erasure.id, len(found.days), places, remains))
+        return signed(self._told(self.subject.erasure.id, self._calls(found, counts), places, remains))
 
     async def dry(self, look: Look) -> Report:
         """What would be erased."""
         files = await asyncio.to_thread(leftovers, self._lake)
         places = [Place(place=place, found=count, left=count) for place, count in look.counts.items()]
         remains = await asyncio.to_thread(self._remains, look.found, look.counts, look, files, is_running(self._chosen))
-        return signed(self._told(None, len(look.found.days), places, remains))
+        return signed(self._told(None, self._calls(look.found, look.counts), places, remains))
+
+    def _calls(self, found: Found, counts: Mapping[str, int]) -> int:
+        """Of an organization those at rest; they may be too many to know each."""
+        return counts["lake: calls"] if self._wish.about is About.ORGANIZATION else len(found.days)
 
     def _told(self, id_: str | None, calls: int, places: list[Place], remains: list[Remains]) -> Report:
         wish = self._wish

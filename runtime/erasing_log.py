@@ -1,13 +1,13 @@
 """The right to be forgotten, on a log: which lines are about a subject, and what a message is without them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from secrets import token_hex
 
 from msgspec import Struct, field
 
 from eventlog.codec import lines_of
-from eventlog.embedded_erasure import Kept
+from eventlog.embedded_erasure import Struck
 from eventlog.erasure import About, Called, read_as
 from eventlog.events import CallScored, DeadLetter, FeedbackGiven
 from eventlog.port import Log, Place
@@ -25,8 +25,8 @@ class OnLog(Struct):
 
     lines: dict[str, int] = field(default_factory=dict)
     """How many, by topic."""
-    kept: dict[Place, list[Kept]] = field(default_factory=dict)
-    """Of each message that has such a line, the others."""
+    struck: dict[Place, list[Struck]] = field(default_factory=dict)
+    """Where they stand."""
     feedback: set[str] = field(default_factory=set)
     """The ids of judgements of calls that are meant."""
 
@@ -44,10 +44,10 @@ async def scan(log: Log, topics: Iterable[str], subject: Subject, found: Found, 
             async for part in parts:
                 for record in part.records:
                     lines = lines_of(record.message.value)
-                    kept = [line for line in lines if not _is_meant(topic, line, subject, found, on_log)]
-                    if len(kept) < len(lines):
-                        on_log.lines[topic] += len(lines) - len(kept)
-                        on_log.kept.setdefault(record.place, []).append((record.offset, len(kept), _together(kept)))
+                    meant = tuple(index for index, line in enumerate(lines) if _is_meant(topic, line, subject, found, on_log))
+                    if meant:
+                        on_log.lines[topic] += len(meant)
+                        on_log.struck.setdefault(record.place, []).append((record.offset, len(lines), meant))
                 progress(topic, part.done, part.whole)
     return on_log
 
@@ -59,10 +59,6 @@ def struck(topic: str, value: bytes, subject: Subject, found: Found) -> tuple[li
     return kept, len(lines) - len(kept)
 
 
-def _together(lines: Sequence[bytes]) -> bytes:
-    return b"\n".join([*lines, b""]) if lines else b""
-
-
 def _is_meant(topic: str, line: bytes, subject: Subject, found: Found, on_log: OnLog) -> bool:
     erasure = subject.erasure
     if topic in OF_CALLS:
@@ -70,7 +66,7 @@ def _is_meant(topic: str, line: bytes, subject: Subject, found: Found, on_log: O
         if called is None:
             return erasure.covers_line(line)
         if erasure.covers_call(called.call):
-            found.also(called.call)
+            found.also(called.call, subject)
             return True
         return False
     if topic == FEEDBACK.name:

@@ -40,7 +40,7 @@ async def _in_spill(folder: Path, subject: Subject, found: Found, strike: bool) 
     try:
         on_log = await scan(spill, (*OF_CALLS, *ABOUT_CALLS), subject, found, lambda *_: None)
         if strike:
-            await spill.strike(on_log.kept, lambda _: None)
+            await spill.strike(on_log.struck, lambda _: None)
     finally:
         await spill.close()
     return on_log.whole

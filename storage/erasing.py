@@ -66,8 +66,10 @@ class Found(Struct):
     def any(self) -> bool:
         return any(self.rows.values())
 
-    def also(self, call: CallFacts) -> None:
-        """A call that was found elsewhere."""
+    def also(self, call: CallFacts, subject: Subject) -> None:
+        """A call that was found elsewhere. Of an organization none needs to be known: its rows, and what is said of them, bear its name."""
+        if subject.erasure.about == About.ORGANIZATION:
+            return
         self.days.setdefault(call.call_id, call.created_at.astimezone(UTC).date())
         self.requests.add(call.request_id)
         if call.session_id:
@@ -80,9 +82,10 @@ def find(lake: Lake, subject: Subject, known: Found | None = None) -> Found:
     found.rows, found.letters = dict.fromkeys(ORDER, 0), set()
     if subject.erasure.about == About.REQUEST:
         found.requests.add(subject.value)  # it may have been judged, and have no call
-    for table in FACTS:
-        _find_calls(lake, table, subject, found)
-    _find_requests(lake, subject, found)
+    if subject.erasure.about != About.ORGANIZATION:
+        for table in FACTS:
+            _find_calls(lake, table, subject, found)
+        _find_requests(lake, subject, found)
     if subject.erasure.about == About.USER:
         found.sessions = _only_his(lake, subject, found)
     for table in (*FACTS, "bodies"):
@@ -121,6 +124,8 @@ def mentions(lake: Lake, subject: Subject, found: Found) -> dict[str, int]:
 
 def references(lake: Lake, subject: Subject, found: Found) -> int:
     """Calls of others that were answered with an answer kept from an erased call: they stay, and name its id. Blocks."""
+    if not found.days:
+        return 0
     condition = _of(subject) & pc.field("cache_reference_id").is_valid()
     count = 0
     for batch in _batches(lake, "calls", ["call_id", "cache_reference_id"], condition):
@@ -153,13 +158,12 @@ def _by_property(properties: Sequence[tuple[str, str]] | None, subject: Subject)
 
 def _find_requests(lake: Lake, subject: Subject, found: Found) -> None:
     """Requests whose calls never ended, or whose rows went before: a request keeps its facts."""
-    condition = within("bodies", subject) & (pc.field("side") == "request")
-    if subject.value:
-        condition &= pc.match_substring(pc.field("facts"), msgspec.json.encode(subject.value).decode()[1:-1])
+    said = pc.match_substring(pc.field("facts"), msgspec.json.encode(subject.value).decode()[1:-1])
+    condition = within("bodies", subject) & (pc.field("side") == "request") & said
     for batch in _batches(lake, "bodies", ["facts"], condition):
         for text in batch.column("facts").to_pylist():
             if text is not None and subject.erasure.covers_call(call := facts_of(text)):
-                found.also(call)
+                found.also(call, subject)
 
 
 def _only_his(lake: Lake, subject: Subject, found: Found) -> set[str]:

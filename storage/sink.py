@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any, ParamSpec
 
 import structlog
@@ -22,7 +21,7 @@ from eventlog.outages import Outage
 from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged, NotAssigned, Place, Span
 from storage import telemetry
 from storage.config import StorageConfig
-from storage.erased import is_erased
+from storage.erased import Erased
 from storage.kinds import kinds
 from storage.lake import Lake
 from storage.rows import Assemble
@@ -56,7 +55,7 @@ class Sink:
         self._clock = clock
         made = kinds(assemble)
         identities = {topic: events.identity(topic) for kind in made for topic in kind.events}
-        self.tables = [TableSink(lake, kind, identities, clock, partial(is_erased, erasures)) for kind in made]
+        self.tables = [TableSink(lake, kind, identities, clock, Erased(erasures)) for kind in made]
         self._again: dict[Place, int] = {}
         self._by_topic = {topic: table for table in self.tables for topic in table.kind.events}
 
