@@ -2,18 +2,20 @@
 
 import asyncio
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from eventlog.erasure import About, erasure
 from eventlog.events import Organization
 from eventlog.lifetimes import Lifetimes, Span
 from storage.lake import Lake
 from storage.marks import position_id
-from storage.retention import Due, Owners, due, expire
+from storage.retention import Due, Owners, Removed, due, expire
 from storage.sink import Sink
-from storage.upkeep import EXPIRY_SECONDS, Expiry
+from storage.upkeep import EXPIRY_SECONDS, Expiry, Order, main
 from tests.fakes.facts import BEGAN
 from tests.fakes.memory_log import MemoryLog
 from tests.fakes.small_lake import SmallLake
@@ -80,15 +82,15 @@ def test_each_organization_by_its_own(tmp_path: Path) -> None:
 
 
 def test_whole_days_are_dropped_and_positions_stay(tmp_path: Path) -> None:
-    lake, sink = lake_of_small_files(tmp_path, files=3, day=-30)
+    log = MemoryLog()
+    lake, sink = lake_of_small_files(tmp_path, files=3, day=-30, log=log)
     put(sink, 3)
-    position = position_id(MemoryLog().identity("llm.calls.v1"), 0)
-    before = lake.table("calls").transaction_version(position)
+    position = position_id(log.identity("llm.calls.v1"), 0)
     (removed,) = expire(lake, Lifetimes(Span(7, 7)), TODAY)
     assert (removed.days, removed.rows) == (1, 3)
     assert call_ids(lake) == names(range(3, 4))
     assert lake.table("calls").history(1)[0]["operationMetrics"]["num_added_files"] == 0  # nothing was written anew
-    assert lake.table("calls").transaction_version(position) == before
+    assert lake.table("calls").transaction_version(position) == 4
     put(sink, 4)  # a sink that held an older snapshot
     assert call_ids(lake) == names(range(3, 5))
 
@@ -118,3 +120,15 @@ def test_every_hour_and_when_it_was_decided_anew() -> None:
     assert expiry.wanted(week, EXPIRY_SECONDS - 1) is None
     assert expiry.wanted(month, 1.0) == month
     assert expiry.wanted(week, EXPIRY_SECONDS) == week
+
+
+def test_the_process_of_the_upkeep_carries_it_out(tmp_path: Path) -> None:
+    """An order and what came of it travel as JSON."""
+    lake, _ = lake_of_small_files(tmp_path, files=2, day=-30)
+    about = erasure(About.REQUEST, Organization("default"), ["call-000001"], before=BEGAN, until=BEGAN + timedelta(days=1))
+    keeps = Lifetimes(Span(7, 7), {Organization("default"): Span()})
+    assert main(msgspec.json.encode(Order(lake.config, TODAY, False, lifetimes=keeps, erasures=(about,)))).expired == []
+    assert call_ids(lake) == names(range(1))
+    order = Order(lake.config, TODAY, False, lifetimes=Lifetimes(Span(7, 7), {OTHER: Span(1, 1)}))
+    assert main(msgspec.json.encode(order)).expired == [Removed("calls", 1, 1)]
+    assert call_ids(lake) == names(range(0))
