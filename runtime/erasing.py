@@ -7,6 +7,7 @@ nothing. That last pass is the proof.
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -107,6 +108,18 @@ class Look(Struct):
         return sum(self.counts.values())
 
 
+class Removal:
+    """Tells how far the removal of what was found is."""
+
+    def __init__(self, found: Found, progress: Progress) -> None:
+        self._whole, self._progress = dict(found.rows), progress
+        self._done: Counter[str] = Counter()
+
+    def __call__(self, table: str, rows: int) -> None:
+        self._done[table] += rows
+        self._progress(f"rows of {table}", self._done[table], self._whole[table])
+
+
 class Eraser:
     """One erasure, carried out with an open log and lake."""
 
@@ -162,7 +175,7 @@ class Eraser:
             await self._strike(rest)
         look.counts["cache"] = await self._in_cache(found, dry=not strikes)
         if strikes and found.any:
-            await asyncio.to_thread(erasing.erase, self._lake, self.subject, found, self._went)
+            await asyncio.to_thread(erasing.erase, self._lake, self.subject, found, Removal(found, self._progress))
         look.counts["spills"] = await in_spills(self._chosen.spill_dir, self.subject, found, strike=strikes)
         if strikes:
             await self._strike(calls)
@@ -198,9 +211,6 @@ class Eraser:
 
         async with opened_cache(self._chosen) as cache:
             return await cache.forget(erased, dry=dry)
-
-    def _went(self, table: str, rows: int) -> None:
-        self._progress(f"rows of {table}", rows, None)
 
     async def _report(self, found: Found, counts: Mapping[str, int], last: Look, files: Leftovers, running: bool) -> Report:
         places = [Place(place=place, found=count, left=last.counts.get(place, 0)) for place, count in counts.items()]
