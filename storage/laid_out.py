@@ -5,7 +5,7 @@ the same tables, as long as none of them has a newer commit.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 
@@ -18,7 +18,6 @@ from storage.views import VIEWS, Source
 KEPT = 8
 """Connections that wait for another question."""
 
-Sources = Callable[[Iterable[str]], Mapping[str, Source]]
 Laid = tuple[Organization | None, frozenset[str], tuple[tuple[str, int | None], ...]]
 """Whose rows, which tables, and of which commits."""
 
@@ -26,15 +25,16 @@ Laid = tuple[Organization | None, frozenset[str], tuple[tuple[str, int | None], 
 class LaidOut:
     """May be used by several threads; a connection is one question's at a time."""
 
-    def __init__(self, engine: Engine, sources: Sources) -> None:
-        self._engine, self._sources = engine, sources
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._idle: OrderedDict[Laid, duckdb.DuckDBPyConnection] = OrderedDict()
         self._lock = Lock()
 
     @contextmanager
-    def connection(self, names: frozenset[str], organization: Organization | None, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """One that has the views `names` of the newest snapshots, for at most so long. Raises Refused. After an error it is not kept."""
-        sources = self._sources({table for name in names for table in VIEWS[name].reads})
+    def connection(
+        self, sources: Mapping[str, Source], names: frozenset[str], organization: Organization | None, seconds: float
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One that has the views `names` of these snapshots, for at most so long. Raises Refused. After an error it is not kept."""
         laid = (organization, names, tuple(sorted((table, source.version) for table, source in sources.items())))
         with self._lock:
             kept = self._idle.pop(laid, None)
