@@ -36,6 +36,8 @@ FINISHES: dict[str, tuple[str | None, str | None, str | None]] = {
     GEMINI: ("STOP", "STOP", "MAX_TOKENS"),
 }
 """In the words of each dialect."""
+BEGUN = "in_progress"
+"""What OpenAI calls a response that broke off."""
 
 
 class Talk(Struct):

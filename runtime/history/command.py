@@ -17,7 +17,7 @@ from runtime.settings import Misconfigured, settings_by
 from storage.lake import Lake
 from storage.writing import append
 
-CALLS, DAYS, BODIES, SEED = 100_000, 30, 20_000, 1
+CALLS, DAYS, BODIES, SEED = 100_000, 30, 10_000, 1
 LONGEST = 3660
 
 
@@ -57,7 +57,7 @@ def write(lake: Lake, wanted: Wanted) -> None:
 
 
 def commit(lake: Lake, part: Part) -> None:
-    """Calls come last: whoever sees one finds what belongs to it."""
+    """A commit for each table."""
     for name, rows in part.tables.items():
         if rows.num_rows:
             append(lake.table(name), rows, CommitProperties())

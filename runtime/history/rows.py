@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from eventlog.events import Source
-from runtime.history.answers import FINISHES
+from runtime.history.answers import BEGUN, FINISHES, IS_RESPONSES
 from runtime.history.arrow import Flags, Ints, dated_ids, filled_maps, maps, masked, no_maps, nothing, random_ids, words
 from runtime.history.calls import Calls
 from runtime.history.cast import FEATURES, MODELS, Model
@@ -158,7 +158,8 @@ def _ended(made: Made, rng: np.random.Generator) -> dict[str, pa.Array]:
     ending, rows, said = calls.ends.ending, len(calls.at), calls.talk
     answered: Flags = (ending == COMPLETED) | BROKEN_OFF[ending]
     names = [*(model.name for model in MODELS), *(model.answers_as for model in MODELS)]
-    finishes = [word for model in MODELS for word in FINISHES[model.dialect]]
+    finishes = [*(word for model in MODELS for word in FINISHES[model.dialect]), BEGUN]
+    begun = np.where(BROKEN_OFF[ending] & IS_RESPONSES[calls.model], len(finishes) - 1, -1)
     size = _response_bytes(calls, answered, rng)
     return {
         "model": words(names, calls.model + answered * len(MODELS)),
@@ -167,7 +168,7 @@ def _ended(made: Made, rng: np.random.Generator) -> dict[str, pa.Array]:
         "outcome": words([each.outcome for each in ENDINGS], ending),
         "rate_limited": pa.array(np.array([each.outcome == "rate_limited" for each in ENDINGS])[ending]),
         "error": _errors(calls),
-        "finish_reason": words(finishes, np.where(ending == COMPLETED, calls.model * 3 + said.stop, -1)),
+        "finish_reason": words(finishes, np.where(ending == COMPLETED, calls.model * 3 + said.stop, begun)),
         "attempts": pa.array(calls.ends.attempts, pa.int32()),
         "fallback_index": masked(calls.ends.fallback, calls.ends.fallback >= 0, pa.int32()),
         "cache_hit": pa.array(calls.hit),

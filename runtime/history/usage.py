@@ -9,7 +9,7 @@ from processors.calls import BROKE_OFF
 from runtime.history.answers import IS_ANTHROPIC, IS_CHAT, IS_GEMINI, IS_RESPONSES
 from runtime.history.arrow import Flags, Ints, maps, masked, money, words
 from runtime.history.calls import Calls
-from runtime.history.cast import MODELS, OWN_HOST
+from runtime.history.cast import MODELS, OWN_HOST, RESPONSES
 from runtime.history.durations import BROKEN_OFF
 from runtime.history.outcomes import COMPLETED, ENDINGS
 from runtime.history.tariffs import Counts, Tariff
@@ -19,8 +19,15 @@ ESTIMATED = (
     "of an answer that broke off, as far as it came"
 )
 IS_OWN: Flags = np.array([model.provider == OWN_HOST for model in MODELS])
-METHODS = (BROKE_OFF, ESTIMATED)
+APPROXIMATED = (
+    "approximation by o200k_base of the texts alone, without a claim: the model's own encoding is another; "
+    "of an answer that broke off, as far as it came"
+)
+HIDES: Flags = np.array([model.name.startswith("gpt-5") or model.dialect == RESPONSES for model in MODELS])
+"""Models whose thoughts are hidden, and billed: what broke off of them is not estimated."""
+METHODS = (BROKE_OFF, ESTIMATED, APPROXIMATED)
 NO_USAGE = tuple(f"unpriced: no usage reported, {ending.outcome}" for ending in ENDINGS)
+HIDDEN = ", and not estimated: the model's reasoning is hidden, and billed"
 
 
 class Counted(Struct):
@@ -39,7 +46,7 @@ def counted(calls: Calls, rng: np.random.Generator) -> Counted:
     broken = BROKEN_OFF[ending]
     done = ending == COMPLETED
     told_early = IS_ANTHROPIC[model] | IS_GEMINI[model]
-    estimated = broken & IS_CHAT[model] & ~IS_OWN[model]
+    estimated = broken & IS_CHAT[model] & ~HIDES[model]
     part = np.maximum((said.completion * rng.uniform(0.05, 0.8, len(model))).astype(np.int64), 1)
     completion = np.where(broken, np.where(IS_ANTHROPIC[model], np.minimum(said.completion, 3), part), said.completion)
     reasoning = np.minimum(said.reasoning, completion)
@@ -52,7 +59,7 @@ def counted(calls: Calls, rng: np.random.Generator) -> Counted:
         "cache_write": said.cache_write,
         "cache_write_5m": said.cache_write,
     }
-    method = np.where(broken & told_early, 0, np.where(estimated, 1, -1))
+    method = np.where(broken & told_early, 0, np.where(estimated, 1 + IS_OWN[model], -1))
     return Counted(done | (broken & told_early) | estimated, method, tokens)
 
 
@@ -60,12 +67,12 @@ def usage_columns(calls: Calls, found: Counted) -> dict[str, pa.Array]:
     """A provider that does not report a part leaves it NULL. What the cache answers has none: the provider was not asked."""
     model, hit = calls.model, calls.hit
     chat = IS_CHAT[model] & ~IS_OWN[model]
-    by_provider = found.known & ~hit & (found.method != 1)
+    by_provider = found.known & ~hit & (found.method < 1)
     counts = {name: np.where(hit, 0, amount) for name, amount in found.tokens.items()}
     read = by_provider & (chat | IS_RESPONSES[model] | IS_ANTHROPIC[model] | (IS_GEMINI[model] & (counts["cache_read"] > 0)))
     thought = by_provider & (chat | IS_RESPONSES[model] | (IS_GEMINI[model] & (counts["reasoning"] > 0)))
     write = by_provider & IS_ANTHROPIC[model]
-    sounds = by_provider & chat
+    sounds, seen = by_provider & (chat | IS_GEMINI[model]), by_provider & IS_GEMINI[model]
     zero = model * 0
     return {
         "prompt_tokens": masked(counts["input"], found.known),
@@ -77,18 +84,31 @@ def usage_columns(calls: Calls, found: Counted) -> dict[str, pa.Array]:
         "cache_write_1h_tokens": masked(zero, write),
         "reasoning_tokens": masked(counts["reasoning"], thought),
         "audio_input_tokens": masked(zero, sounds),
-        "audio_output_tokens": masked(zero, sounds),
-        "usage_source": words([UsageSource.PROVIDER, UsageSource.ESTIMATED], np.where(found.known, np.where(found.method == 1, 1, 0), -1)),
+        "audio_output_tokens": masked(zero, by_provider & chat),
+        "image_input_tokens": masked(zero, seen),
+        "video_input_tokens": masked(zero, seen),
+        "usage_source": words([UsageSource.PROVIDER, UsageSource.ESTIMATED], np.where(found.known, np.where(found.method >= 1, 1, 0), -1)),
         "usage_method": words(METHODS, np.where(hit, -1, found.method)),
     }
 
 
 def price_columns(calls: Calls, found: Counted, tariffs: list[Tariff]) -> dict[str, pa.Array]:
     """`tariffs` of this day, by model."""
-    sources = list(dict.fromkeys([*NO_USAGE, "cache hit", *(source for tariff in tariffs for source in tariff.sources)]))
+    sources = list(
+        dict.fromkeys(
+            [
+                *NO_USAGE,
+                *(f"{each}{HIDDEN}" for each in NO_USAGE),
+                "cache hit",
+                *(source for tariff in tariffs for source in tariff.sources),
+            ]
+        )
+    )
     rates = [each for tariff in tariffs for each in tariff.rates]
     cost, listed = calls.model * 0, calls.model < 0
+    hidden = BROKEN_OFF[calls.ends.ending] & HIDES[calls.model]
     source = np.array([sources.index(each) for each in NO_USAGE])[calls.ends.ending]
+    source = np.where(hidden, np.array([sources.index(f"{each}{HIDDEN}") for each in NO_USAGE])[calls.ends.ending], source)
     rate, first = calls.model * 0 - 1, 0
     for number, tariff in enumerate(tariffs):
         rows = np.flatnonzero((calls.model == number) & found.known)
