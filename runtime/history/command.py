@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,6 @@ from deltalake import CommitProperties
 
 from processors.pricing.rates import RateBook
 from runtime.history.making import Part, Wanted, history
-from runtime.keys_cli import DataDir
 from runtime.lakes import lake_opened
 from runtime.letters_cli import bar, moment
 from runtime.moments import now
@@ -29,10 +29,11 @@ def demo_history(
     bodies: Annotated[int, typer.Option(min=0, help="So many of the newest calls have requests and answers to read.")] = BODIES,
     organization: Annotated[str, typer.Option(help="Whose calls they are.")] = "default",
     add: Annotated[bool, typer.Option("--add", help="Add to a lake that has calls already.")] = False,
-    data_dir: DataDir = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the lake lies (HELIOGRAPH_DATA_DIR).")] = None,
 ) -> None:
     """Write a made-up history into the lake: models, users, sessions, errors, caches, feedback. Nothing is sent anywhere."""
     end = moment(until, "--until") or now()
+    begin = _begin(end, days)
     with lake_opened():
         lake = Lake.open(settings_by(data_dir=data_dir).storage())
     before = _rows(lake)
@@ -40,7 +41,7 @@ def demo_history(
         raise Misconfigured(
             f"The lake in {lake.directory()} has {before:,} calls already. Add made-up ones with --add, or name another --data-dir."
         )
-    wanted = Wanted(calls=calls, begin=_begin(end, days), end=end, organization=organization, seed=seed, bodies=bodies, after=before)
+    wanted = Wanted(calls=calls, begin=begin, end=end, organization=organization, seed=seed, bodies=bodies, after=before)
     began = time.monotonic()
     write(lake, wanted)
     took = time.monotonic() - began

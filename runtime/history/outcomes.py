@@ -106,7 +106,8 @@ ENDINGS: tuple[Ending, ...] = (
     ),
 )
 OVERLOADED = next(at for at, ending in enumerate(ENDINGS) if ending.status == 529)
-INCIDENT_ERRORS = 0.38
+INCIDENT_ERRORS, RESCUED, RESCUED_THEN = 0.6, 0.85, 0.25
+"""How often the provider with the incident fails; and how often another try helps, usually and then."""
 RETRYING = 12
 """Of a hundred callers so many ask for retries."""
 CHANCES: Floats = np.array([0.0, *(ending.chance for ending in ENDINGS[1:])])
@@ -143,7 +144,7 @@ def endings(groups: Groups, model: Ints, stream: Flags, hit_by_incident: Flags, 
 
     retries = MAY_RETRY[groups.feature] & (groups.group * 2654435761 % 100 < RETRYING)
     again = retries & PROVIDER_ERRORS[ending] & (ending != _status(400))
-    saved = again & (rng.random(calls) < np.where(unlucky, 0.45, 0.85))
+    saved = again & (rng.random(calls) < np.where(unlucky, RESCUED_THEN, RESCUED))
     attempts = np.where(again, np.where(saved, rng.integers(2, 4, calls), 3), attempts)
     ending = np.where(saved, COMPLETED, ending)
 

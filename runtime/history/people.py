@@ -34,6 +34,8 @@ REGIONS = ("eu-central", "us-east", "us-west", "ap-south")
 ANONYMOUS = 0.02
 CALLS_A_USER = 500
 FEWEST, MOST = 25, 20_000
+ZIPF, FLAT = 1.0, 6
+"""How much more the busiest do than the rest, and how alike the very first are."""
 
 
 class People(Struct):
@@ -56,7 +58,7 @@ def people(calls: int, rng: np.random.Generator) -> People:
         again, pair = divmod(at, len(pairs))
         first, last = divmod(int(pairs[pair]), len(LAST))
         names.append(f"{FIRST[first]}.{LAST[last]}{again + 1 if again else ''}")
-    weights = 1.0 / np.arange(1, count + 1) ** 1.02
+    weights = 1.0 / (np.arange(count) + FLAT) ** ZIPF
     company = rng.choice(len(COMPANIES), count)
     plan_of_company = rng.choice(len(PLANS), len(COMPANIES), p=(0.1, 0.3, 0.4, 0.2))
     region_of_company = rng.choice(len(REGIONS), len(COMPANIES), p=(0.4, 0.3, 0.2, 0.1))

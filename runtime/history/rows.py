@@ -18,7 +18,7 @@ from runtime.history.groups import PATHS
 from runtime.history.outcomes import COMPLETED, ENDINGS, PROVIDER_ERRORS
 from runtime.history.people import COMPANIES, PLANS, REGIONS, People
 from runtime.history.plot import Plot
-from runtime.history.rhythm import Span
+from runtime.history.rhythm import Span, microseconds
 from runtime.history.tariffs import Tariff
 from runtime.history.tries import tries
 from runtime.history.usage import Counted, price_columns, usage_columns
@@ -49,7 +49,7 @@ class Made(Struct, frozen=True):
 def rows_of(made: Made, rng: np.random.Generator) -> pa.Table:
     calls = made.calls
     told, before = tries(calls.ends, calls.model, made.lasted.head, rng)
-    latency = made.lasted.latency(before)
+    latency = np.minimum(made.lasted.latency(before), (microseconds(made.plot.end) - calls.at) / 1000)  # nothing ends in the future
     ids = dated_ids(calls.at // 1000, rng)
     columns = {
         **_facts(made, ids, rng),
@@ -59,7 +59,7 @@ def rows_of(made: Made, rng: np.random.Generator) -> pa.Table:
         **price_columns(calls, made.counted, made.tariffs),
         "completed_at": pa.array(calls.at + (latency * 1000).astype(np.int64), TIME),
         "latency_ms": pa.array(latency, MILLISECONDS),
-        "ttft_ms": masked(made.lasted.ttft(before, calls), made.lasted.heard, MILLISECONDS),
+        "ttft_ms": masked(np.minimum(made.lasted.ttft(before, calls), latency), made.lasted.heard, MILLISECONDS),
         "tries": told,
         "cache_reference_id": ids.take(pa.array(calls.reference, mask=~calls.hit)),
     }
