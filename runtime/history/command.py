@@ -10,6 +10,7 @@ from deltalake import CommitProperties
 
 from processors.pricing.rates import RateBook
 from runtime.history.making import Part, Wanted, history
+from runtime.keys_cli import check_organization
 from runtime.lakes import lake_opened
 from runtime.letters_cli import bar, moment
 from runtime.moments import now
@@ -32,6 +33,7 @@ def demo_history(
     data_dir: Annotated[Path | None, typer.Option(help="Where the lake lies (HELIOGRAPH_DATA_DIR).")] = None,
 ) -> None:
     """Write a made-up history into the lake: models, users, sessions, errors, caches, feedback. Nothing is sent anywhere."""
+    check_organization(organization)
     end = moment(until, "--until") or now()
     begin = _begin(end, days)
     with lake_opened():

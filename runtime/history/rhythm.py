@@ -13,7 +13,7 @@ from runtime.history.cast import HOURS, WEEKDAYS
 HOUR = timedelta(hours=1)
 GROWTH = (0.65, 1.35)
 """How busy the first day is, and the last, compared with the middle."""
-TOGETHER = 150_000
+TOGETHER = 75_000
 """Calls that are made up, and committed, at once."""
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

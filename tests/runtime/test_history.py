@@ -269,7 +269,17 @@ def test_the_same_history_added_is_another_one() -> None:
     assert not once & again
 
 
-@pytest.mark.parametrize("wrong", [("--until", "tomorrow"), ("--calls", "0"), ("--days", "0"), ("--until", "0002-01-01", "--days", "3000")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--until", "tomorrow"),
+        ("--calls", "0"),
+        ("--days", "0"),
+        ("--organization", " "),
+        ("--organization", "*"),
+        ("--until", "0002-01-01", "--days", "3000"),
+    ],
+)
 def test_what_cannot_be_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, ...]) -> None:
     code, said = invoked(monkeypatch, tmp_path, *wrong)
     assert code == 2
