@@ -23,6 +23,8 @@ from storage.rows import BodyRow, bodies_table, calls_table
 JSON, EVENTS = "application/json", "text/event-stream; charset=utf-8"
 ROW = BatchId(epoch="0" * 32, sequence=1)
 TALL = 1_000_000
+TOGETHER = 1000
+"""Calls that are written out at once: as events they take much more room than as columns."""
 
 Row = Mapping[str, Any]
 """A made-up call, by the lake's columns."""
@@ -34,11 +36,14 @@ def with_bodies(made: Made, calls: pa.Table, newest: int, book: RateBook, rng: n
     first = len(calls) - newest
     number = rng.integers(100, TALL, len(calls))
     number = np.where(made.calls.hit, number[np.maximum(made.calls.reference, 0)], number)
-    rows = calls.slice(first).to_pylist()
-    both = [events_of(row, said_by(made, at, number)) for at, row in enumerate(rows, first)]
-    bodies = bodies_table([BodyRow(event, assemble) for pair in both for event in pair])
-    understood = calls_table(priced([completed for _, completed in both], book))
-    return bodies, pa.concat_tables([calls.slice(0, first), understood])
+    bodies: list[pa.Table] = []
+    understood = [calls.slice(0, first)]
+    for begin in range(first, len(calls), TOGETHER):
+        rows = calls.slice(begin, TOGETHER).to_pylist()
+        both = [events_of(row, said_by(made, at, number)) for at, row in enumerate(rows, begin)]
+        bodies.append(bodies_table([BodyRow(event, assemble) for pair in both for event in pair]))
+        understood.append(calls_table(priced([completed for _, completed in both], book)))
+    return pa.concat_tables(bodies), pa.concat_tables(understood)
 
 
 def priced(events: Sequence[ResponseCompleted], book: RateBook) -> tuple[CallPriced, ...]:
