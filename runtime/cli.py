@@ -21,6 +21,7 @@ from runtime.asking import Wish, ask, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
+from runtime.compact_cli import compact
 from runtime.demo import serve
 from runtime.history.command import demo_history
 from runtime.import_cli import import_
@@ -70,6 +71,7 @@ app.command("lag")(lag)
 app.command("tail")(tail)
 app.command("reprice")(reprice)
 app.command("import")(import_)
+app.command()(compact)
 demo_app.command("history")(demo_history)
 
 DEMO_PORT = 9010

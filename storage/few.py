@@ -25,10 +25,6 @@ VOLATILE = frozenset({"gen_random_uuid", "random", "uuid", "uuidv4", "uuidv7", "
 """Functions that answer differently the second time, or are asked for what they do."""
 
 
-JUDGED = frozenset({"rating", "scores"})
-"""Columns of `calls` that are gathered from feedback."""
-
-
 class Finding(Struct, frozen=True, kw_only=True):
     """The question for the ids alone."""
 
@@ -49,13 +45,11 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 def finding(tree: Tree, judged: Set[str], aggregates: Set[str]) -> Finding | None:
-    """How to ask for the calls that a question shows; None where it has another shape, or nothing would be won.
+    """How to ask for the calls that a question shows; None where it has another shape.
 
     `judged`: the columns that are gathered from feedback. `aggregates`: functions whose answer is of many rows.
     """
-    if not _is_plain(tree) or not _shows_judged(tree["select_list"], judged):
-        return None
-    if not _shows_calls(tree["select_list"], aggregates) or not _bounded(tree):
+    if not (_is_plain(tree) and _shows_calls(tree["select_list"], aggregates) and _bounded(tree)):
         return None
     given_names = {item["alias"].lower() for item in tree["select_list"] if item.get("alias")}
     decides = [tree["where_clause"], *_orders(tree)]
@@ -73,7 +67,7 @@ def _is_plain(tree: Tree) -> bool:
         tree.get("type") == "SELECT_NODE"
         and not tree["cte_map"]["map"]
         and table.get("type") == "BASE_TABLE"
-        and table["qualified_name"]["path"][-1].lower() == TABLE
+        and [part.lower() for part in table["qualified_name"]["path"]] == [TABLE]
         and not (table.get("sample") or table.get("column_name_alias") or table.get("at_clause"))
         and not any(tree[name] for name in nothing)
         and tree["aggregate_handling"] == "STANDARD_HANDLING"
@@ -84,10 +78,6 @@ def _is_plain(tree: Tree) -> bool:
 def _bounded(tree: Tree) -> bool:
     """It has a condition or a limit: what shows all calls does not show a few."""
     return tree["where_clause"] is not None or any(modifier["type"] == "LIMIT_MODIFIER" for modifier in tree["modifiers"])
-
-
-def _shows_judged(select_list: list[Tree], judged: Set[str]) -> bool:
-    return any(node.get("class") == "STAR" or _names(node) & judged for node in nodes(select_list))
 
 
 def _shows_calls(select_list: list[Tree], aggregates: Set[str]) -> bool:

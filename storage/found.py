@@ -7,18 +7,16 @@ from typing import Any
 import duckdb
 import msgspec
 
-from storage.few import JUDGED, MOST, Finding, Found, finding
-from storage.sandbox import Statement
+from storage.few import MOST, Finding, Found
 
 
-def found(connection: duckdb.DuckDBPyConnection, statement: Statement, parameters: Any, judged: frozenset[str] = JUDGED) -> Found | None:
+def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any) -> Found | None:
     """The calls that a question shows, over the view `calls` of `connection`; None where it is better asked as it stands.
 
     A question that fails is one of those: what is wrong with it is told by itself. Raises duckdb.InterruptException.
     """
-    asked = None if statement.tree is None else finding(statement.tree, judged, aggregates())
-    values = None if asked is None else _values(asked, parameters)
-    if asked is None or values is None:
+    values = _values(asked, parameters)
+    if values is None:
         return None
     try:
         rows = connection.execute(f"SELECT * FROM ({_text(connection, asked)}) LIMIT {MOST + 1}", values or None).fetchall()  # noqa: S608 ours

@@ -13,13 +13,13 @@ import duckdb
 
 from eventlog.events import Organization
 from storage.engine import Engine, deadline
-from storage.views import VIEWS, Source
+from storage.views import VIEWS, Source, view_sql
 
 KEPT = 8
 """Connections that wait for another question."""
 
-Laid = tuple[Organization | None, frozenset[str], tuple[tuple[str, int | None], ...]]
-"""Whose rows, which tables, and of which commits."""
+Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None], ...]]
+"""Whose rows, which tables, what of feedback is in them, and of which commits."""
 
 
 class LaidOut:
@@ -32,10 +32,10 @@ class LaidOut:
 
     @contextmanager
     def connection(
-        self, sources: Mapping[str, Source], names: frozenset[str], organization: Organization | None, seconds: float
+        self, sources: Mapping[str, Source], names: frozenset[str], organization: Organization | None, needs: frozenset[str], seconds: float
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """One that has the views `names` of these snapshots, for at most so long. Raises Refused. After an error it is not kept."""
-        laid = (organization, names, tuple(sorted((table, source.version) for table, source in sources.items())))
+        laid = (organization, names, needs, tuple(sorted((table, source.version) for table, source in sources.items())))
         with self._lock:
             kept = self._idle.pop(laid, None)
         connection = kept or self._engine.open()
@@ -43,7 +43,7 @@ class LaidOut:
             with deadline(connection, seconds):
                 if kept is None:
                     for name in names:
-                        connection.execute(f"CREATE TEMP VIEW {name} AS {VIEWS[name].sql(sources, organization)}")
+                        connection.execute(f"CREATE TEMP VIEW {name} AS {view_sql(VIEWS[name], sources, organization, needs)}")
                 yield connection
         except BaseException:
             self._engine.end(connection)

@@ -84,17 +84,17 @@ def _plan(table: str, snapshot: DeltaTable, config: StorageConfig, today: date) 
 
 def maintain(lake: Lake, today: date) -> list[Merge]:
     """Merges whatever is worth merging. Blocks. Answers what was done."""
-    done = []
-    for table in TABLES:
-        snapshot = lake.table(table)
-        for work in _plan(table, snapshot, lake.config, today):
-            try:
-                merge(snapshot, work, lake.config)
-            except CommitFailedError as error:
-                log.info("merge_lost", table=table, day=str(work.day), error=str(error))
-                continue
-            done.append(work)
-    return done
+    return [work for work in work_of(lake, today) if merged(lake, work)]
+
+
+def merged(lake: Lake, work: Merge) -> bool:
+    """Carries out one merge; False where another process was faster. Blocks."""
+    try:
+        merge(lake.table(work.table), work, lake.config)
+    except CommitFailedError as error:
+        log.info("merge_lost", table=work.table, day=str(work.day), error=str(error))
+        return False
+    return True
 
 
 def tidy(lake: Lake) -> None:

@@ -24,10 +24,11 @@ from msgspec import Struct
 from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
-from storage.few import JUDGED, TABLE
-from storage.found import found
+from storage.few import TABLE, finding
+from storage.found import aggregates, found
 from storage.laid_out import LaidOut
 from storage.lake import Lake
+from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.sandbox import checked
 from storage.schema import TABLES
@@ -188,13 +189,17 @@ class Questions:
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
         sources = self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
-        with self._laid_out.connection(sources, statement.tables, organization, self.limits.timeout_s) as connection:
-            calls = found(connection, statement, parameters, self._judged(sources))
-            if calls is None:
-                return self._result(connection, statement.sql, parameters, started)
-        seconds = self.limits.timeout_s - (time.perf_counter() - started)
-        with self._engine.connection() as connection, deadline(connection, max(seconds, 0)):
-            connection.execute(f"CREATE TEMP VIEW {TABLE} AS {few_calls_sql(sources, organization, calls)}")
+        judged = _judged(sources)
+        needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
+        few = finding(statement.tree, judged, aggregates()) if needs and statement.tree else None
+        if few is not None:
+            with self._laid_out.connection(sources, statement.tables, organization, frozenset(), seconds) as connection:
+                calls = found(connection, few, parameters)
+                if calls is not None:
+                    sql = f"WITH {TABLE} AS ({few_calls_sql(sources, organization, calls)}) {statement.sql}"
+                    with suppress(duckdb.BinderException, duckdb.ConversionException):
+                        return self._result(connection, sql, parameters, started)
+        with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
             return self._result(connection, statement.sql, parameters, started)
 
     def _result(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, started: float) -> QueryResult:
@@ -206,12 +211,12 @@ class Questions:
         table = table.rename_columns(names)
         return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
 
-    @staticmethod
-    def _judged(sources: Mapping[str, Source]) -> frozenset[str]:
-        """The columns of calls that are gathered from feedback, of what there is."""
-        feedback = sources.get("feedback", Source(schema=TABLES["feedback"])).files
-        giving = any(file.may_give_properties for file in feedback)
-        return JUDGED | {"properties"} if giving else JUDGED if feedback else frozenset()
+
+def _judged(sources: Mapping[str, Source]) -> frozenset[str]:
+    """The columns of calls that are gathered from feedback, of what there is."""
+    files = sources["feedback"].files if "feedback" in sources else ()
+    giving = any(file.may_give_properties for file in files)
+    return JUDGED if giving else RATED if files else frozenset()
 
 
 LAKE_UNREADABLE = Refusal(

@@ -65,10 +65,10 @@ def is_old(day: date, today: date) -> bool:
     return day <= today - timedelta(days=KEPT_BY_TIME)
 
 
-def days_due(lake: Lake, today: date, now: datetime) -> list[date]:
-    """What is to be settled now. Blocks."""
-    calls = lake.table("calls")
-    return due(days_of(calls), days_of(lake.table("amendments")), settled_days(calls), today, now, lake.config.settle_quiet)
+def days_due(lake: Lake, today: date, now: datetime, *, quiet: timedelta | None = None) -> list[date]:
+    """What is to be settled now, after the lake's own `quiet` or another. Blocks."""
+    calls, least = lake.table("calls"), lake.config.settle_quiet if quiet is None else quiet
+    return due(days_of(calls), days_of(lake.table("amendments")), settled_days(calls), today, now, least)
 
 
 def settled_days(calls: DeltaTable) -> frozenset[date]:

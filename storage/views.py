@@ -19,6 +19,7 @@ from storage import columns, helicone_view
 from storage.carried import quoted
 from storage.engine import literal
 from storage.few import Found
+from storage.needed import JUDGED, PROPERTIES, RATED
 from storage.schema import TABLES
 
 
@@ -66,6 +67,8 @@ class View(Struct, frozen=True, kw_only=True):
     """The tables of the lake it is made of."""
     sql: Callable[[Sources, Organization | None], str]
     """The SELECT that it is. Given an organization, only its rows are in it."""
+    lean: Callable[[Sources, Organization | None, Set[str]], str] | None = None
+    """The same for a question that needs only some of the columns gathered from feedback: the others are NULL."""
 
 
 def duckdb_type(kind: pa.DataType) -> str:
@@ -140,8 +143,14 @@ def _dead_letters_sql(sources: Sources, organization: Organization | None) -> st
     return f"{own} UNION ALL BY NAME {scan_sql(source, source.files, None)} WHERE organization IS NULL"
 
 
-def _calls_sql(sources: Sources, organization: Organization | None) -> str:
-    return _with_feedback_sql(current_calls_sql(sources["calls"], sources["amendments"], organization), sources["feedback"], organization)
+def view_sql(view: View, sources: Sources, organization: Organization | None, needs: Set[str]) -> str:
+    """The SELECT that a view is, for a question that needs no more than that of what is gathered from feedback."""
+    return view.sql(sources, organization) if view.lean is None else view.lean(sources, organization, needs)
+
+
+def _calls_sql(sources: Sources, organization: Organization | None, needs: Set[str] = JUDGED) -> str:
+    current = current_calls_sql(sources["calls"], sources["amendments"], organization)
+    return _with_feedback_sql(current, sources["feedback"], organization, needs=needs)
 
 
 def few_calls_sql(sources: Sources, organization: Organization | None, found: Found) -> str:
@@ -151,7 +160,7 @@ def few_calls_sql(sources: Sources, organization: Organization | None, found: Fo
     if found.first is not None and found.last is not None:
         those = f"call_id IN ({_listed(found.call_ids)}) AND created_at BETWEEN {_timestamp(found.first)} AND {_timestamp(found.last)}"
     current = f"SELECT * FROM ({current_calls_sql(calls, amendments, organization)}) WHERE {those}"
-    return _with_feedback_sql(current, sources["feedback"], organization, f"request_id IN ({_listed(found.request_ids)})")
+    return _with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN ({_listed(found.request_ids)})")
 
 
 def _of_days(source: Source, days: Set[date]) -> Source:
@@ -166,20 +175,22 @@ def _timestamp(at: datetime) -> str:
     return f"TIMESTAMP {literal(at.isoformat(sep=' '))}"
 
 
-def _with_feedback_sql(current: str, feedback: Source, organization: Organization | None, about: str = "true") -> str:
-    """Calls with what was said of them. Ratings and scores are one join, properties another: what a question does not ask is dropped."""
-    if not feedback.files:
-        return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
+def _with_feedback_sql(
+    current: str, feedback: Source, organization: Organization | None, *, about: str = "true", needs: Set[str] = JUDGED
+) -> str:
+    """Calls with what was said of them: one join for ratings and scores, one for properties, each only where it is needed."""
     keys = ("organization", "request_id") if organization is None else ("request_id",)
-    judged = judged_sql(_given_sql(feedback, feedback.files, organization, about), keys)
-    laid_over, joined = "", ""
-    if giving := [file for file in feedback.files if file.may_give_properties]:
+    joins, laid_over, rated = "", "", "MAP {}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating"
+    if feedback.files and needs & RATED:
+        judged = judged_sql(_given_sql(feedback, feedback.files, organization, about), keys)
+        joins = f"LEFT JOIN ({judged}) f ON {_same('f', keys)}"
+        rated = "coalesce(f.scores, MAP {}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating"
+    giving = [file for file in feedback.files if file.may_give_properties]
+    if giving and PROPERTIES in needs:
         given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE cardinality(properties) > 0"
+        joins += f" LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
         laid_over = "REPLACE (if(p.properties IS NULL, c.properties, map_concat(c.properties, p.properties)) AS properties)"
-        joined = f"LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
-    return f"""
-        SELECT c.* {laid_over}, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
-        FROM ({current}) c LEFT JOIN ({judged}) f ON {_same("f", keys)} {joined}"""
+    return f"SELECT c.* {laid_over}, {rated} FROM ({current}) c {joins}"
 
 
 def _same(side: str, keys: Sequence[str]) -> str:
@@ -296,7 +307,7 @@ def _view(name: str, description: str, docs: Mapping[str, str], **more: str) -> 
 
 def _calls_view() -> View:
     plain = _view("calls", "One row per call: who asked what of whom, how it ended, its tokens and its cost.", columns.CALLS, **_RATED)
-    return structs.replace(plain, reads=("calls", "amendments", "feedback"), sql=_calls_sql)
+    return structs.replace(plain, reads=("calls", "amendments", "feedback"), sql=_calls_sql, lean=_calls_sql)
 
 
 BOOKED = (

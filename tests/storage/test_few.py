@@ -9,8 +9,9 @@ import pytest
 
 import storage.query
 from eventlog.events import Organization
-from storage.few import JUDGED, finding
+from storage.few import finding
 from storage.found import aggregates
+from storage.needed import JUDGED, RATED, needed
 from storage.query import Questions
 from storage.refusal import Refused
 from tests.fakes.small_lake import SmallLake
@@ -19,13 +20,14 @@ TWICE = [
     "SELECT * FROM calls WHERE user_id = 'u1'",
     "SELECT * FROM calls ORDER BY created_at DESC, call_id LIMIT 5",
     "SELECT call_id, rating FROM calls c WHERE c.cost_usd > 0.001 ORDER BY c.call_id",
-    "SELECT call_id, scores['quality'] AS q FROM main.calls WHERE session_id IN ('s1', 's2') ORDER BY call_id",
+    "SELECT call_id, scores['quality'] AS q FROM calls WHERE session_id IN ('s1', 's2') ORDER BY call_id",
     "SELECT * FROM calls WHERE properties['feature'] = 'f1' ORDER BY call_id LIMIT 7",
     "SELECT * EXCLUDE (latency_ms) FROM calls WHERE created_at >= TIMESTAMP '2026-03-02' ORDER BY call_id LIMIT 4 OFFSET 3",
     "SELECT upper(call_id), coalesce(rating, false) FROM calls WHERE user_id = 'nobody'",
     "SELECT * FROM calls WHERE call_id = 'c-03' AND status = 200",
 ]
 ONCE = [
+    "SELECT * FROM main.calls WHERE user_id = 'u1' ORDER BY call_id",
     "SELECT * FROM calls",
     "SELECT call_id FROM calls WHERE user_id = 'u1' ORDER BY 1",
     "SELECT count(*), avg(rating::INT) FROM calls WHERE user_id = 'u1'",
@@ -55,17 +57,19 @@ def tree_of(sql: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("sql", TWICE)
 def test_questions_that_are_asked_in_two_steps(sql: str) -> None:
-    assert finding(tree_of(sql), JUDGED, aggregates()) is not None
+    assert needed(tree_of(sql)) & RATED
+    assert finding(tree_of(sql), RATED, aggregates()) is not None
 
 
 @pytest.mark.parametrize("sql", ONCE)
 def test_questions_that_are_asked_once(sql: str) -> None:
-    assert finding(tree_of(sql), JUDGED, aggregates()) is None
+    tree = tree_of(sql)
+    assert not needed(tree) & RATED or finding(tree, RATED, aggregates()) is None
 
 
 def test_where_properties_are_given_they_decide_nothing_beforehand() -> None:
     sql = "SELECT * FROM calls WHERE properties['feature'] = 'f1'"
-    assert finding(tree_of(sql), JUDGED | {"properties"}, aggregates()) is None
+    assert finding(tree_of(sql), JUDGED, aggregates()) is None
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +78,23 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Questions]]
     lake = SmallLake(tmp_path_factory.mktemp("few") / "lake")
     fill(lake)
     plain, single = Questions(lake.lake), Questions(lake.lake)
-    single._judged = lambda _: frozenset()  # type: ignore[method-assign]
+    single.ask = asked_once(single)  # type: ignore[method-assign]
     yield [plain, single]
     plain.close()
     single.close()
+
+
+def asked_once(questions: Questions) -> Any:
+    """As it would be without looking at its shape: over the whole view, with all that is gathered from feedback."""
+    real = questions.ask
+
+    def ask(*given: Any, **named: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("storage.query.needed", lambda _: JUDGED)
+            patch.setattr("storage.query.finding", lambda *_: None)
+            return real(*given, **named)
+
+    return ask
 
 
 def fill(lake: SmallLake) -> None:
@@ -162,3 +179,28 @@ def test_feedback_is_gathered_for_the_few_alone(lakes: list[Questions], monkeypa
     lakes[0].ask("SELECT * FROM calls WHERE call_id = 'c-08'", organization=Organization("acme"))
     [view] = views
     assert "request_id IN ('r-8')" in view
+
+
+NEEDED = {
+    "SELECT count(*) FROM calls": set(),
+    "SELECT model, sum(cost_usd) AS usd FROM calls c WHERE c.user_id = 'u' GROUP BY 1 ORDER BY usd": set(),
+    "SELECT avg(rating::INT) FROM calls": {"rating"},
+    "SELECT properties['x'] FROM calls": {"properties"},
+    "SELECT * FROM calls": set(JUDGED),
+    "SELECT calls FROM calls": set(JUDGED),
+    "SELECT c FROM calls AS c": set(JUDGED),
+    "SELECT COLUMNS('rat.*') FROM calls": set(JUDGED),
+    "SELECT #3 FROM calls": set(JUDGED),
+    "SELECT a FROM calls AS c(a, b)": set(JUDGED),
+    "SELECT call_id FROM calls NATURAL JOIN (SELECT true AS rating)": set(JUDGED),
+    "SELECT call_id FROM calls JOIN (SELECT true AS rating) USING (rating)": {"rating"},
+    "WITH x AS (FROM calls) SELECT count(*) FROM x": set(JUDGED),
+    "SUMMARIZE calls": set(JUDGED),
+    "SELECT count(*) FROM calls WHERE EXISTS (SELECT * FROM bodies)": set(JUDGED),
+    "SELECT Calls.Rating FROM calls": {"rating"},
+}
+
+
+@pytest.mark.parametrize(("sql", "columns"), NEEDED.items())
+def test_what_is_needed_of_feedback(sql: str, columns: set[str]) -> None:
+    assert needed(tree_of(sql)) == columns
