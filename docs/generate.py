@@ -112,7 +112,7 @@ the same `call_id` and columns:
 | `revision` | in | what it is |
 | --- | --- | --- |
 | 0 | `calls` | the live row, as the call was understood when it ended |
-| 1, 2, … | `amendments`, then `calls` | what `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once) made; the highest stands |
+| 1, 2, … | `amendments`, then `calls` | `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once) made it; the highest stands |
 | -1 | `amendments`, then `calls` | a call that began and never ended (`abandoned`); stands only where there is no other row |
 
 Once a day and the next are over, the day is settled: its calls are written anew into one file, sorted by organization, user, session and
