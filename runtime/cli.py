@@ -22,6 +22,7 @@ from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
 from runtime.demo import serve
+from runtime.export_cli import export
 from runtime.history.command import demo_history
 from runtime.import_cli import import_
 from runtime.keys_cli import ALL
@@ -71,6 +72,7 @@ app.command("tail")(tail)
 app.command("reprice")(reprice)
 app.command("import")(import_)
 demo_app.command("history")(demo_history)
+app.command("export")(export)
 
 DEMO_PORT = 9010
 FLUSH = "HELIOGRAPH_SINK__FLUSH_SECONDS"
