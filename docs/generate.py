@@ -77,6 +77,8 @@ def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
     if inner is None:
         yield path, command
         return
+    if command.invoke_without_command and command.params and len(path) > 1:
+        yield path, command
     for name, each in inner.items():
         yield from commands(each, (*path, name))
 
