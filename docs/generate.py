@@ -135,7 +135,7 @@ print(frame.select("call_id", "revision", "outcome", "cost_usd").sort("call_id")
 ```
 
 Ratings, scores, properties given afterwards and what was said of sessions are in `feedback` alone; the view `calls` joins the newest of
-each that is about a call.
+each that is about a call. How other programs read all of it: [open-files.md](open-files.md).
 """
 
 

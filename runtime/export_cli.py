@@ -20,6 +20,7 @@ from runtime.settings import Misconfigured, settings_by
 from runtime.whole_files import WholeFiles, whole_files
 from storage.export_forms import Form, writer_of
 from storage.exporting import TIMES, Export, Part, Wanted
+from storage.memory import frugal
 
 SUFFIXES = {".parquet": Form.PARQUET, ".csv": Form.CSV, ".jsonl": Form.JSONL, ".ndjson": Form.JSONL}
 INTERRUPTED = 130
@@ -50,6 +51,7 @@ def export(
 
     An export that is interrupted leaves no file.
     """
+    frugal()
     place, folder = Path(output), output.endswith("/") or Path(output).is_dir()
     chosen = form or SUFFIXES.get(place.suffix)
     if chosen is None:

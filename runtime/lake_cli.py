@@ -76,7 +76,7 @@ def files(
     """Print the live Parquet files of a table, one a line: what a reader of Parquet needs."""
     if table not in TABLES:
         raise Misconfigured(f"no table is named {table}; there are {', '.join(TABLES)}.")
-    for path in existing_lake(settings_by(data_dir=data_dir)).files(table):
+    for path in Snapshots(existing_lake(settings_by(data_dir=data_dir))).paths(table):
         typer.echo(path)
 
 

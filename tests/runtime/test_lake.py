@@ -143,6 +143,12 @@ def test_a_view_of_one_organization(lake: SmallLake, tmp_path: Path) -> None:
     assert duckdb.sql(f"SELECT call_id FROM ({printed})").fetchall() == [("x",)]
 
 
+def test_files_in_a_folder_with_a_blank_in_its_name(tmp_path: Path) -> None:
+    SmallLake(tmp_path / "my data" / "lake").add("calls", *calls(2))
+    (path,) = typed(tmp_path / "my data", "files", "calls").stdout.splitlines()
+    assert Path(path).is_file()
+
+
 WRONG = {
     "no table": (["files", "cals"], "calls, amendments"),
     "no view": (["sql", "amendments"], "cost_history"),
