@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -227,6 +230,19 @@ def test_an_interruption_leaves_no_file(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_is_told_to_end_leaves_no_file(lake: SmallLake, tmp_path: Path) -> None:
+    """The condition takes its time with each row."""
+    condition = "list_sum(list_transform(range(20_000_000 + revision), lambda each: each % 7)) > 0"
+    command = ["export", "--output", str(tmp_path / "out.csv"), "--data-dir", str(lake.folder.parent), "--where", condition]
+    with subprocess.Popen([sys.executable, "-m", "runtime.cli", *command], stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (tmp_path / "out.csv.part").exists():
+            time.sleep(0.02)
+        process.terminate()
+        told = process.communicate(timeout=60)[1]
+    assert (process.returncode, "nothing was exported" in told) == (130, True), told
     assert list(tmp_path.iterdir()) == []
 
 
