@@ -38,8 +38,10 @@ TIMES: Mapping[str, str] = {
 """What can be exported, and by which of its times it is chosen, and lies in days."""
 TOGETHER = 2_048
 """Rows of a batch: what the engine makes at once. Larger ones take more memory, and no less time."""
-LIMITS = EngineLimits(memory_bytes=1 << 30, threads=1, timeout_s=timedelta(days=7).total_seconds())
-"""Measured over 10 M calls, 300,000 a day: 450 MB of memory in all; with two threads 530 MB, in the same time."""
+LIMITS = EngineLimits(memory_bytes=512 << 20, threads=1, timeout_s=timedelta(days=7).total_seconds(), keeps_files=False)
+"""Measured over 10 M calls, 300,000 a day, a tenth of them rated: 450 to 500 MB of memory in all, where two threads take more, and as long.
+A single day of 3 M calls takes 750 MB: ratings are looked up by the day's calls.
+"""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
