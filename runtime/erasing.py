@@ -144,7 +144,7 @@ class Eraser:
         counts, found = dict(first.counts), first.found
         for _ in range(PASSES):
             await asyncio.sleep(self._settling(running))
-            last = await self._pass(strikes=True)
+            last = await self._pass(strikes=True, known=last.found)
             for place, count in last.counts.items():
                 counts[place] = counts.get(place, 0) + count
             found.days |= last.found.days
@@ -162,8 +162,9 @@ class Eraser:
         if ended:
             await retract(self._log, ended)
 
-    async def _pass(self, *, strikes: bool) -> Look:
-        found = Found()
+    async def _pass(self, *, strikes: bool, known: Found | None = None) -> Look:
+        """`known`: what was found before is looked for again, by its ids, though the calls that led to it are gone."""
+        found = Found() if known is None else Found(days=dict(known.days), requests=set(known.requests), sessions=set(known.sessions))
         look = Look(found)
         calls = await scan(self._log, OF_CALLS, self.subject, found, self._progress)
         await asyncio.to_thread(erasing.find, self._lake, self.subject, found)

@@ -26,9 +26,16 @@ IDS_AT_ONCE = 50_000
 LETTERS_AT_ONCE = 200
 
 FACTS = ("calls", "amendments")
-ORDER = ("dead_letters", "feedback", "bodies", "amendments", "calls")
+ORDER = ("dead_letters", "feedback", "bodies", "superseded", "amendments", "calls")
 """Calls, by which the rest is found, go last."""
-TIME = {"calls": "created_at", "amendments": "created_at", "bodies": "created_at", "feedback": "given_at", "dead_letters": "at"}
+TIME = {
+    "calls": "created_at",
+    "amendments": "created_at",
+    "superseded": "created_at",
+    "bodies": "created_at",
+    "feedback": "given_at",
+    "dead_letters": "at",
+}
 
 LETTER = ("topic", "partition", "offset", "index", "payload")
 """By these a dead letter is known. A place alone does not do: a log that was made anew counts from nought."""
@@ -88,7 +95,7 @@ def find(lake: Lake, subject: Subject, known: Found | None = None) -> Found:
         _find_requests(lake, subject, found)
     if subject.erasure.about == About.USER:
         found.sessions = _only_his(lake, subject, found)
-    for table in (*FACTS, "bodies"):
+    for table in (*FACTS, "superseded", "bodies"):
         found.rows[table] = _count_of_calls(lake, table, subject, found)
     found.rows["feedback"] = sum(batch.num_rows for batch in _batches(lake, "feedback", ["feedback_id"], _feedback(subject, found)))
     _find_letters(lake, subject, found)

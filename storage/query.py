@@ -24,12 +24,15 @@ from msgspec import Struct
 from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
+from storage.few import TABLE, finding
+from storage.found import aggregates, found
 from storage.laid_out import LaidOut
 from storage.lake import Lake
+from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.sandbox import checked
 from storage.schema import TABLES
-from storage.views import VIEWS, LiveFile, Source
+from storage.views import VIEWS, LiveFile, Source, few_calls_sql
 
 Value = str | int | float | bool | datetime | None
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -126,31 +129,32 @@ def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
     """The files of a snapshot of the table in `folder`, oldest day first. Blocks."""
     added = pa.table(snapshot.get_add_actions())
     paths, giving = added.column("path").to_pylist(), _may_give_properties(added)
-    return tuple(sorted(map(partial(live_file, folder), paths, giving), key=lambda file: file.path))
+    abandoned = [lowest is not None and lowest < 0 for lowest in _statistics(added, "min", "revision")]
+    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned), key=lambda file: file.path))
 
 
 def _may_give_properties(added: pa.Table) -> list[bool]:
     """Of each file: not, where Delta's log says that all its rows count 0 of them. Of the maps themselves it says nothing."""
-    lacking, most = (_statistics(added, kind) for kind in ("null_count", "max"))
+    lacking, most = (_statistics(added, kind, COUNTS_PROPERTIES) for kind in ("null_count", "max"))
     return [not (nulls == 0 and count == 0) for nulls, count in zip(lacking, most, strict=True)]
 
 
-def _statistics(added: pa.Table, kind: str) -> list[int | None]:
-    """Of each file, about the column that counts properties."""
+def _statistics(added: pa.Table, kind: str, column: str) -> list[int | None]:
+    """Of each file, about a column that is a number."""
     told = added.column(kind).combine_chunks() if kind in added.schema.names else None
-    if told is None or told.type.get_field_index(COUNTS_PROPERTIES) < 0:
+    if told is None or told.type.get_field_index(column) < 0:
         return [None] * added.num_rows
-    found: list[int | None] = told.field(COUNTS_PROPERTIES).to_pylist()
+    found: list[int | None] = told.field(column).to_pylist()
     return found
 
 
-def live_file(folder: str, path: str, may_give_properties: bool = True) -> LiveFile:
+def live_file(folder: str, path: str, may_give_properties: bool = True, holds_abandoned: bool = False) -> LiveFile:
     """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
 
     Not by the URI that delta-rs makes of both: that encodes the folder too, and a folder with a space in its name is then not found.
     """
     day = _DAY.match(path)
-    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None, may_give_properties)
+    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None, may_give_properties, holds_abandoned)
 
 
 class Questions:
@@ -161,7 +165,7 @@ class Questions:
         self.snapshots = Snapshots(lake)
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
         self._engine = Engine([lake.directory()], engine, None if lake.local else lake.filesystem()[0])
-        self._laid_out = LaidOut(self._engine, self.snapshots.sources)
+        self._laid_out = LaidOut(self._engine)
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
@@ -184,14 +188,35 @@ class Questions:
     def _answer(self, sql: str, organization: Organization | None, parameters: Parameters, started: float) -> QueryResult:
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
-        with self._laid_out.connection(statement.tables, organization, self.limits.timeout_s) as connection:
-            relation = _bound(connection, statement.sql, parameters)
-            types, names = tuple(str(kind) for kind in relation.types), relation.columns
-            if columns := projection(relation.types):
-                relation = relation.project(columns)
-            table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
-            table = table.rename_columns(names)
-            return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
+        sources = self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
+        judged = _judged(sources)
+        needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
+        few = finding(statement.tree, judged, aggregates()) if needs and statement.tree else None
+        if few is not None:
+            with self._laid_out.connection(sources, statement.tables, organization, frozenset(), seconds) as connection:
+                calls = found(connection, few, parameters)
+                if calls is not None:
+                    sql = f"WITH {TABLE} AS ({few_calls_sql(sources, organization, calls)}) {statement.sql}"
+                    with suppress(duckdb.BinderException, duckdb.ConversionException):
+                        return self._result(connection, sql, parameters, started)
+        with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
+            return self._result(connection, statement.sql, parameters, started)
+
+    def _result(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, started: float) -> QueryResult:
+        relation = _bound(connection, sql, parameters)
+        types, names = tuple(str(kind) for kind in relation.types), relation.columns
+        if columns := projection(relation.types):
+            relation = relation.project(columns)
+        table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
+        table = table.rename_columns(names)
+        return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
+
+
+def _judged(sources: Mapping[str, Source]) -> frozenset[str]:
+    """The columns of calls that are gathered from feedback, of what there is."""
+    files = sources["feedback"].files if "feedback" in sources else ()
+    giving = any(file.may_give_properties for file in files)
+    return JUDGED if giving else RATED if files else frozenset()
 
 
 LAKE_UNREADABLE = Refusal(

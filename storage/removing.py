@@ -16,13 +16,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow import fs
 
 from storage.lake import Lake
-from storage.writing import HOOKS, WRITING
+from storage.settling import ONE_FILE, settled_days
+from storage.writing import HOOKS, SETTLED, WRITING
 
 TRIES = 50
 SCRATCH = "_removing"
@@ -61,6 +62,7 @@ def _removed(lake: Lake, table: str, condition: pc.Expression, days: Days) -> in
     snapshot = lake.table(table)
     dataset = snapshot.to_pyarrow_dataset(file_pruning_predicate=list(days) or None)
     known = {row["path"]: row for row in pa.table(snapshot.get_add_actions(flatten=True)).to_pylist()}
+    settled = settled_days(snapshot) if table == "calls" else frozenset()
     removed: list[RemoveAction] = []
     added: list[AddAction] = []
     rows = 0
@@ -73,7 +75,9 @@ def _removed(lake: Lake, table: str, condition: pc.Expression, days: Days) -> in
             removed.append(_remove_action(action))
             if gone < action["num_records"]:
                 stays = ds.FileSystemDataset([fragment], dataset.schema, fragment.format, fragment.filesystem)
-                added += _moved(lake, table, stays.scanner(filter=condition.is_null() | ~condition).to_reader(), f"{folder}/{len(removed)}")
+                rows_left = stays.scanner(filter=condition.is_null() | ~condition).to_reader()
+                writing = SETTLED if action["partition.day"] in settled else WRITING
+                added += _moved(lake, table, rows_left, f"{folder}/{len(removed)}", writing)
         if removed:
             _commit(lake, table, removed, added)
     return rows
@@ -120,12 +124,18 @@ def _remove_action(action: dict[str, Any]) -> RemoveAction:
     return RemoveAction(action["path"], data_change=True, deletion_timestamp=_now_ms(), size=action["size_bytes"], partition_values=day)
 
 
-def _moved(lake: Lake, table: str, rows: pa.RecordBatchReader, folder: str) -> list[AddAction]:
+def _moved(lake: Lake, table: str, rows: pa.RecordBatchReader, folder: str, writing: WriterProperties) -> list[AddAction]:
     """Rows as files of the table that nobody knows of yet."""
     files, root = lake.filesystem()
     options = lake.options()
     write_deltalake(
-        f"{lake.uri_of(table)}/{folder}", rows, mode="append", partition_by=["day"], writer_properties=WRITING, storage_options=options
+        f"{lake.uri_of(table)}/{folder}",
+        rows,
+        mode="append",
+        partition_by=["day"],
+        target_file_size=ONE_FILE,
+        writer_properties=writing,
+        storage_options=options,
     )
     with files.open_input_stream(f"{root}/{table}/{folder}/_delta_log/{0:020}.json") as log:
         said = [msgspec.json.decode(line) for line in log.read().splitlines()]

@@ -23,7 +23,7 @@ from storage.writing import HOOKS
 
 log = structlog.get_logger()
 
-ORDER = ("bodies", "dead_letters", "feedback", "amendments", "calls")
+ORDER = ("bodies", "dead_letters", "feedback", "superseded", "amendments", "calls")
 """Bodies go before their calls: a request without a call would be taken for one that never ended."""
 OF_BODIES = frozenset({"bodies", "dead_letters"})
 """Tables that hold what was said. A dead letter holds its event."""

@@ -27,6 +27,7 @@ from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
 from storage.retention import Removed, expire
+from storage.settling import days_due, settle_all
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Done(msgspec.Struct, frozen=True):
     merges: list[Merge]
     abandoned: int = 0
     booked: int = 0
+    settled: int = 0
     expired: list[Removed] = []
 
 
@@ -96,8 +98,8 @@ async def run_upkeep(
         late = tuple(each for each in erasures() if each.until > at) if sweeps else ()
         order = Order(lake.config, at.date(), tidies, window, expiry.wanted(lifetimes(), now), late)
         try:
-            due: list[Merge] = await asyncio.to_thread(work_of, lake, order.today)
-            if due or order.tidy or looks or order.lifetimes is not None or order.erasures:
+            asked = order.tidy or looks or order.lifetimes is not None or bool(order.erasures)
+            if asked or await asyncio.to_thread(_has_work, lake, order.today, at):
                 await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
@@ -111,6 +113,10 @@ async def run_upkeep(
         if order.abandoned is not None:
             watch.looked(order.abandoned)
             last_look = now
+
+
+def _has_work(lake: Lake, today: date, now: datetime) -> bool:
+    return bool(work_of(lake, today) or days_due(lake, today, now))
 
 
 class Expiry:
@@ -158,6 +164,7 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
         telemetry.COMPACTIONS.labels(work.table).inc()
     telemetry.ABANDONED.inc(done.abandoned)
     telemetry.JOB_ROWS.inc(done.booked)
+    telemetry.SETTLED_DAYS.inc(done.settled)
     for removed in done.expired:
         telemetry.EXPIRED_ROWS.labels(removed.table).inc(removed.rows)
 
@@ -171,16 +178,16 @@ def main(given: bytes) -> Done:
     """What the process does: an order in, what was done out."""
     order = msgspec.json.decode(given, type=Order)
     lake = Lake(order.config)
+    now = datetime.fromtimestamp(time.time(), UTC)
     expired = [] if order.lifetimes is None else expire(lake, order.lifetimes, order.today)
     for erasure in order.erasures:
         sweep(lake, erasure)
     merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
-    if order.abandoned is None:
-        return Done(merges, expired=expired)
-    booked = book_jobs(lake, order.today, datetime.fromtimestamp(time.time(), UTC))
-    return Done(merges, write_abandoned(lake, order.abandoned), booked, expired)
+    looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
+    settled = settle_all(lake, days_due(lake, order.today, now))
+    return Done(merges, *looked, settled=len(settled), expired=expired)
 
 
 if __name__ == "__main__":

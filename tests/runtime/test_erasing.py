@@ -246,7 +246,14 @@ def test_what_came_in_spite_of_it_is_swept(tmp_path: Path) -> None:
             "feedback", {"feedback_id": user, "request_id": f"{user}-late", "organization": "acme", "given_at": "2026-03-01T00:00:00Z"}
         )
     assert sweep(made.lake, about) == 5
-    assert users_in(made.lake) == {"calls": {BOB}, "amendments": {BOB}, "bodies": {BOB}, "feedback": {BOB}, "dead_letters": set()}
+    assert users_in(made.lake) == {
+        "calls": {BOB},
+        "amendments": {BOB},
+        "bodies": {BOB},
+        "feedback": {BOB},
+        "superseded": set(),
+        "dead_letters": set(),
+    }
     assert sweep(made.lake, about) == 0
 
 

@@ -2,17 +2,28 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 
+from eventlog.erasure import About, erasure
+from eventlog.events import Organization
+from storage import settling
+from storage.erasing import Subject, erase, find
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, merge
 from storage.marks import position_id
 from storage.removing import SCRATCH, FilesMoved, forget_scratches, remove
+from storage.settling import days_due, settle, settled_days
+from storage.writing import append
+from tests.fakes.facts import BEGAN
 from tests.fakes.memory_log import MemoryLog
 from tests.fakes.small_lake import SmallLake, calls
 from tests.storage.test_maintenance import TODAY, lake_of_small_files, put
@@ -85,3 +96,40 @@ def patient(lake: Lake, condition: pc.Expression) -> None:
         remove(lake, "calls", condition)
     except FilesMoved:
         pytest.fail("merges were always faster")
+
+
+def test_a_day_that_is_settled_stays_so(tmp_path: Path) -> None:
+    """And the figures of before, which settling keeps apart, go with their call."""
+    lake, _ = lake_of_small_files(tmp_path, files=6, day=-30)
+    (day,) = settled_before = [TODAY - timedelta(days=30)]
+    rows = lake.table("calls").to_pyarrow_table()
+    amended = rows.slice(0, 2).set_column(
+        rows.schema.get_field_index("revision"), rows.schema.field("revision"), pa.array([1, 1], pa.int32())
+    )
+    append(lake.table("amendments"), amended, CommitProperties())
+    assert settle(lake, day)
+    assert lake.table("superseded").to_pyarrow_table().num_rows == 2
+    call = amended.column("call_id")[0].as_py()
+    about = erasure(About.REQUEST, Organization("default"), [call], before=BEGAN, until=BEGAN)
+    subject = Subject(about, call)
+    found = find(lake, subject)
+    assert (found.rows["calls"], found.rows["superseded"]) == (1, 1)
+    erase(lake, subject, found, lambda _table, _rows: None)
+    assert not find(lake, subject, found).any
+    assert len(lake.files("calls")) == 1
+    assert settled_days(lake.table("calls")) == frozenset(settled_before)
+    assert days_due(lake, TODAY, BEGAN + timedelta(days=3650)) == []
+    assert call_ids(lake).total() == 5
+
+
+def test_settling_that_began_before_brings_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, _ = lake_of_small_files(tmp_path, files=3, day=-30)
+    real = settling.write_deltalake
+
+    def late(*given: Any, **more: Any) -> None:
+        remove(lake, "calls", pc.field("call_id") == "call-000001")
+        real(*given, **more)
+
+    monkeypatch.setattr(settling, "write_deltalake", late)
+    assert not settle(lake, TODAY - timedelta(days=30))
+    assert call_ids(lake) == names([0, 2])
