@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -90,22 +91,25 @@ def test_nearly_every_listed_model_is_compared() -> None:
     assert len(MODELS) > 0.98 * sum(len(provider.models) for provider in providers)
 
 
+RARE = {name for name, usage in USAGES.items() if usage.audio_seconds is not None or usage.web_searches or usage.file_searches}
+
+
 @pytest.mark.filterwarnings("ignore")  # the price list warns of what it does not know
-@pytest.mark.parametrize("usage", USAGES.values(), ids=USAGES)
-def test_the_same_as_the_price_list_itself(usage: Usage) -> None:
-    """Every model it knows, at several times and in several contexts where they matter."""
-    compared, said_to_them = 0, theirs(usage)
+def test_the_same_as_the_price_list_itself() -> None:
+    """Every model it knows, with every usage, at several times and in several contexts where they matter."""
+    compared: Counter[str] = Counter()
+    said_to_them = {name: theirs(usage) for name, usage in USAGES.items()}
     for provider, model, name in MODELS:
         times = TIMES if isinstance(model.prices, list) or model.price_variants else TIMES[:1]
         contexts = CONTEXTS if model.price_variants else CONTEXTS[:1]
-        for at, context in itertools.product(times, contexts):
+        for at, context, (kind, usage) in itertools.product(times, contexts, USAGES.items()):
             ours = RATES.price(usage, provider=provider.id, model=name, at=at, context=context)
             if any(reason in ours.source for reason in OUR_REASONS):
                 continue
-            assert ours.cost == listed_cost(provider, model, said_to_them, at, context), (provider.id, name, at, context, ours.source)
-            compared += 1
-    rare = usage.audio_seconds is not None or usage.web_searches or usage.file_searches
-    assert compared > (20 if rare else 2_000)
+            cost = listed_cost(provider, model, said_to_them[kind], at, context)
+            assert ours.cost == cost, (kind, provider.id, name, at, context, ours.source)
+            compared[kind] += 1
+    assert all(compared[kind] > (20 if kind in RARE else 2_000) for kind in USAGES), compared
 
 
 COSTS = {
