@@ -140,7 +140,7 @@ class Expiry:
 async def _round(order: Order, stop: asyncio.Event) -> None:
     """One round, given up when `stop` comes: a merge that was not committed has changed nothing, and its files are removed later."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "storage.upkeep"),
+        *(sys.executable, "-m", "storage.lean", "storage.upkeep"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
