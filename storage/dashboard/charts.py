@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import accumulate
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from storage.dashboard.scales import full, labelled, places, short, ticks
 from storage.dashboard.units import FORMATS, Number
@@ -29,6 +30,8 @@ class Line(Struct, frozen=True, kw_only=True):
     tone: int = 1
     href: str | None = None
     """Where its name leads."""
+    dashed: bool = False
+    """It is there to compare with."""
 
 
 class Tick(Struct, frozen=True):
@@ -45,6 +48,7 @@ class Bar(Struct, frozen=True):
     height: float
     tone: int
     piece: int
+    unfinished: bool = False
 
 
 class Drawn(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,9 @@ class Drawn(Struct, frozen=True, kw_only=True):
     tone: int
     line: str = ""
     area: str = ""
+    tail: str = ""
+    """To the last piece, which has not ended."""
+    dashed: bool = False
 
 
 class Legend(Struct, frozen=True, kw_only=True):
@@ -92,22 +99,28 @@ def lines(name: str, title: str, series: Sequence[Line], bucket: Bucket, until: 
     """Lines over time. With `area`, filled down to 0."""
     known = [float(each) for line in series for each in line.values if each is not None]
     scale = ticks(max(known, default=0), unit)
-    paths = tuple(_path(line, scale[-1], area=area) for line in series)
+    open_end = bucket.unfinished(until)
+    paths = tuple(_path(line, scale[-1], area=area and not line.dashed, open_end=open_end) for line in series)
     return _over_time(name, title, series, bucket, until, unit, scale, paths=paths)
 
 
-def stacked(name: str, title: str, series: Sequence[Line], bucket: Bucket, until: datetime, *, unit: str) -> Chart:
-    """Bars over time, one series upon another. Not for what cannot be added up."""
+def stacked(
+    name: str, title: str, series: Sequence[Line], bucket: Bucket, until: datetime, *, unit: str, over: Sequence[Line] = ()
+) -> Chart:
+    """Bars over time, one series upon another, and lines over them. Not for what cannot be added up."""
     heights = [[float(each or 0) for each in line.values] for line in series]
     tops = [list(accumulate(column)) for column in zip(*heights, strict=True)] if heights else []
-    scale = ticks(max((column[-1] for column in tops), default=0), unit)
+    above = [float(each or 0) for line in over for each in line.values]
+    scale = ticks(max([*(column[-1] for column in tops), *above], default=0), unit)
+    open_end = bucket.unfinished(until)
     bars = tuple(
-        bar
+        replace(bar, unfinished=open_end and piece == len(tops) - 1)
         for piece, column in enumerate(tops)
         for number, top in enumerate(column)
         if (bar := _bar(piece, len(tops), column[number - 1] if number else 0.0, top, scale[-1], series[number].tone)) is not None
     )
-    return _over_time(name, title, series, bucket, until, unit, scale, bars=bars)
+    paths = tuple(_path(line, scale[-1], area=False, open_end=open_end) for line in over)
+    return _over_time(name, title, [*series, *over], bucket, until, unit, scale, bars=bars, paths=paths)
 
 
 def histogram(name: str, title: str, line: Line, pieces: Sequence[str], *, unit: str = "count", labels: int = 7) -> Chart:
@@ -131,8 +144,9 @@ def histogram(name: str, title: str, line: Line, pieces: Sequence[str], *, unit:
     )
 
 
-def sparkline(values: Sequence[Number]) -> Drawn | None:
-    """A small line without axes, in a field of 1000 by 32; None where there is nothing to draw."""
+def sparkline(values: Sequence[Number], *, open_end: bool = False) -> Drawn | None:
+    """A small line without axes, in a field of 1000 by 32; None where there is nothing to draw. What has not ended is left out."""
+    values = values[:-1] if open_end else values
     known = [float(each) for each in values if each is not None]
     if len(known) < 2:
         return None
@@ -154,6 +168,8 @@ def _over_time(
     starts, step, zone = bucket.cuts, bucket.step, bucket.zone
     ends = [*starts[1:], max(until, starts[-1])]
     pieces = tuple(full(at, end, step, zone) for at, end in zip(starts, ends, strict=True))
+    if bucket.unfinished(until):
+        pieces = (*pieces[:-1], f"{pieces[-1]}, until now")
     return Chart(
         name=name,
         title=title,
@@ -185,7 +201,12 @@ def _summary(series: Sequence[Line], pieces: Sequence[str], unit: str) -> str:
 
 
 def _rows(scale: Sequence[float], unit: str) -> tuple[Tick, ...]:
-    return tuple(Tick(_y(each, scale[-1], HEIGHT, TOP), FORMATS[unit](each)) for each in scale)
+    return tuple(Tick(_y(each, scale[-1], HEIGHT, TOP), _round(FORMATS[unit](each))) for each in scale)
+
+
+def _round(text: str) -> str:
+    """Of a step of a scale, without noughts that say nothing: $0.2, not $0.200."""
+    return text.rstrip("0").rstrip(".") if "." in text and text[-1] == "0" else text
 
 
 def _cells(series: Sequence[Line], unit: str) -> tuple[tuple[str, ...], ...]:
@@ -211,8 +232,11 @@ def _bar(piece: int, count: int, low: float, high: float, largest: float, tone: 
     return Bar(round(piece * share + gap / 2, 3), round(share - gap, 3), y, height, tone, piece)
 
 
-def _path(line: Line, largest: float, *, area: bool, height: float = HEIGHT, top: float = TOP) -> Drawn:
-    """Runs of known values, each a line; a value alone is a line of no length, which round ends make a dot."""
+def _path(line: Line, largest: float, *, area: bool, height: float = HEIGHT, top: float = TOP, open_end: bool = False) -> Drawn:
+    """Runs of known values, each a line; a value alone is a line of no length, which round ends make a dot.
+
+    With `open_end` the way to the last value is a path of its own.
+    """
     count = max(len(line.values), 1)
     runs: list[list[tuple[float, float]]] = [[]]
     for place, each in enumerate(line.values):
@@ -221,9 +245,13 @@ def _path(line: Line, largest: float, *, area: bool, height: float = HEIGHT, top
         else:
             runs[-1].append((round((place + 0.5) / count * WIDE, 1), _y(float(each), largest, height, top)))
     runs = [run for run in runs if run]
+    tail = ""
+    if open_end and runs and len(runs[-1]) > 1 and line.values[-1] is not None:
+        tail = f"M{_points(runs[-1][-2:])}"
+        runs[-1] = runs[-1][:-1]
     drawn = "".join(f"M{_points(run)}{'h0' if len(run) == 1 else ''}" for run in runs)
     filled = "".join(f"M{run[0][0]:g} {height:g}L{_points(run)}L{run[-1][0]:g} {height:g}Z" for run in runs if len(run) > 1) if area else ""
-    return Drawn(name=line.name, tone=line.tone, line=drawn, area=filled)
+    return Drawn(name=line.name, tone=line.tone, line=drawn, area=filled, tail=tail, dashed=line.dashed)
 
 
 def _points(run: Sequence[tuple[float, float]]) -> str:

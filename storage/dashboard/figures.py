@@ -12,12 +12,14 @@ from storage.dashboard.zones import Bucket, Period, instant
 from storage.rest.sql import Sql, all_of, value
 
 ERROR = "coalesce(outcome NOT IN ('completed', 'interrupted_by_client'), true)"
-UNPRICED = "cost_usd IS NULL"
+UNPRICED = f"cost_usd IS NULL AND NOT {ERROR}"
+"""Something was answered, and nobody knows what it cost."""
 
 SUMS = f"""count(*) AS calls,
     count(*) FILTER ({ERROR}) AS errors,
     sum(cost_usd) AS cost_usd,
     count(*) FILTER ({UNPRICED}) AS unpriced,
+    count(cost_usd) AS priced,
     sum(prompt_tokens) AS prompt_tokens,
     sum(completion_tokens) AS completion_tokens,
     sum(cache_read_tokens) AS cache_read_tokens,
@@ -117,6 +119,16 @@ def unpriced(view: View, period: Period, *, limit: int = 5) -> Sql:
 
 RECENT = 4000
 """Calls that are looked at for the names of properties."""
+
+
+def latencies(view: View, period: Period) -> Sql:
+    """How many calls took how long: `half` counts halves of a doubling, from 1 ms on; what took less is in the first."""
+    half = "CAST(floor(2 * log2(greatest(latency_ms, 1))) AS INTEGER)"
+    return (
+        f"SELECT {half} AS half, count(*) AS calls FROM calls WHERE "
+        + all_of([within(view, period), Sql("latency_ms IS NOT NULL")])
+        + " GROUP BY 1 ORDER BY 1"
+    )
 
 
 def property_names(view: View, period: Period, *, limit: int = 50) -> Sql:

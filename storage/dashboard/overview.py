@@ -1,10 +1,5 @@
 """The overview: what calls cost, how many there were, how they went and how fast, over time and by whom."""
 
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any
-
-from msgspec import Struct
 from msgspec.structs import replace
 
 from storage.dashboard import charts, figures, units
@@ -13,45 +8,36 @@ from storage.dashboard.config import DashboardConfig
 from storage.dashboard.figures import RANKED_BY
 from storage.dashboard.filters import PROPERTY
 from storage.dashboard.first_call import snippets
+from storage.dashboard.overview_figures import cards, drawn, placed, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
 from storage.dashboard.ranked import ranked
 from storage.dashboard.span import Span
-from storage.dashboard.units import Delta, Number
-from storage.rest.sql import Row, Sql
-
-P50, P95, P99 = 0, 1, 2
-
-
-class Card(Struct, frozen=True, kw_only=True):
-    """A number, how it moved, and its course."""
-
-    name: str
-    value: str
-    title: str = ""
-    """All digits."""
-    note: str = ""
-    delta: Delta | None = None
-    spark: charts.Drawn | None = None
-    tone: int = 1
+from storage.dashboard.zones import bucket_of
+from storage.rest.sql import Sql
 
 
 async def _figures(asking: Asking) -> Shown:
     view, period, bucket = asking.view, asking.period, asking.bucket
     questions = [figures.series(view, period, bucket)]
     if view.compare:
-        questions.append(figures.totals(view, period.before()))
+        before = period.before()
+        earlier = bucket_of(before, asking.zone, bucket.step)
+        questions.append(figures.series(view, before, earlier))
     found = await asking.all_rows(*questions)
-    total = next(row for row in found[0] if row["piece"] is None) if found[0] else None
+    total = whole(found[0])
     if total is None or not total["calls"]:
         return await _nothing(asking)
-    pieces = placed(found[0], asking)
-    before = found[1][0] if view.compare and found[1][0]["calls"] else None
+    pieces = placed(found[0], bucket)
+    old, old_pieces = None, None
+    if view.compare and (old := whole(found[1])) is not None and old["calls"]:
+        old_pieces = placed(found[1], earlier)
     unpriced = await asking.rows(figures.unpriced(view, period)) if total["unpriced"] else []
     return {
-        "cards": cards(total, before, pieces),
-        "charts": drawn(pieces, asking),
+        "cards": cards(total, old, pieces, open_end=bucket.unfinished(period.until)),
+        "charts": drawn(pieces, old_pieces, asking),
         "unpriced": unpriced,
         "unpriced_calls": total["unpriced"],
+        "silent": total["calls"] - total["priced"] - total["unpriced"],
         "calls": total["calls"],
         "newest": None,
     }
@@ -71,163 +57,15 @@ async def _nothing(asking: Asking) -> Shown:
     }
 
 
-def placed(rows: Sequence[Row], asking: Asking) -> list[Row | None]:
-    """For each piece of time its row; None where there are no calls."""
-    pieces: list[Row | None] = [None] * len(asking.bucket.cuts)
-    for row in rows:
-        place = None if row["piece"] is None else asking.bucket.place(row["piece"])
-        if place is not None:
-            pieces[place] = row
-    return pieces
-
-
-def share(part: Number, whole: Number) -> float | None:
-    return None if part is None or not whole else float(part) / float(whole)
-
-
-def spread(row: Row | None, name: str, which: int) -> Number:
-    """One of the quantiles of a row."""
-    found: Sequence[Number] | None = None if row is None else row[name]
-    return None if found is None else found[which]
-
-
-def cards(total: Row, before: Row | None, pieces: Sequence[Row | None]) -> list[Card]:
-    old = before or {}
-
-    def delta(now: Number, was: Number, rising: str, form: Any) -> Delta | None:
-        return units.delta(now, was, rising=rising, form=form) if before is not None else None
-
-    def course(of: Any) -> charts.Drawn | None:
-        return charts.sparkline([of(row) if row is not None else None for row in pieces])
-
-    def counted(name: str) -> charts.Drawn | None:
-        return charts.sparkline([row[name] or 0 if row is not None else 0 for row in pieces])
-
-    unpriced = f"{units.count(total['unpriced'])} unpriced, not in the sum" if total["unpriced"] else ""
-    uncounted = f"{units.count(total['uncounted'])} calls without counts" if total["uncounted"] else ""
-    errors, errors_before = share(total["errors"], total["calls"]), share(old.get("errors"), old.get("calls"))
-    hits, hits_before = share(total["hits"], total["calls"]), share(old.get("hits"), old.get("calls"))
-    saved = total["saved_usd"] or Decimal(0)
-    priced = total["calls"] - total["unpriced"]
-    per_call = share(total["cost_usd"], priced)
-    per_call_before = share(old["cost_usd"], old["calls"] - old["unpriced"]) if old else None
-    return [
-        Card(
-            name="Cost",
-            value=units.money(total["cost_usd"]),
-            title=f"{total['cost_usd']} USD" if total["cost_usd"] is not None else "Not known",
-            note=unpriced,
-            delta=delta(total["cost_usd"], old.get("cost_usd"), "neutral", units.money),
-            spark=counted("cost_usd"),
-        ),
-        Card(
-            name="Calls",
-            value=units.count(total["calls"]),
-            title=f"{total['calls']:,} calls",
-            delta=delta(total["calls"], old.get("calls"), "neutral", units.count),
-            spark=counted("calls"),
-        ),
-        Card(
-            name="Cost per call",
-            value=units.money(per_call),
-            title="Of calls whose cost is known",
-            note=f"{units.count(priced)} priced",
-            delta=delta(per_call, per_call_before, "neutral", units.money),
-            spark=course(lambda row: share(row["cost_usd"], row["calls"] - row["unpriced"])),
-        ),
-        Card(
-            name="Tokens",
-            value=units.count(total["total_tokens"]),
-            title=f"{total['total_tokens']:,} tokens" if total["total_tokens"] is not None else "Not known",
-            note=uncounted or f"{units.count(total['prompt_tokens'])} in, {units.count(total['completion_tokens'])} out",
-            delta=delta(total["total_tokens"], old.get("total_tokens"), "neutral", units.count),
-            spark=counted("total_tokens"),
-        ),
-        Card(
-            name="Errors",
-            value=units.percent(errors),
-            title=f"{total['errors']:,} of {total['calls']:,} calls",
-            note=f"{units.count(total['errors'])} calls",
-            delta=delta(errors, errors_before, "bad", units.percent),
-            spark=course(lambda row: share(row["errors"], row["calls"])),
-            tone=6,
-        ),
-        Card(
-            name="Latency p95",
-            value=units.duration(spread(total, "latency", P95)),
-            note=f"median {units.duration(spread(total, 'latency', P50))}",
-            delta=delta(spread(total, "latency", P95), spread(before, "latency", P95), "bad", units.duration),
-            spark=course(lambda row: spread(row, "latency", P95)),
-            tone=3,
-        ),
-        Card(
-            name="First token p50",
-            value=units.duration(spread(total, "ttft", P50)),
-            note=f"p95 {units.duration(spread(total, 'ttft', P95))}",
-            delta=delta(spread(total, "ttft", P50), spread(before, "ttft", P50), "bad", units.duration),
-            spark=course(lambda row: spread(row, "ttft", P50)),
-            tone=3,
-        ),
-        Card(
-            name="Saved by cache",
-            value=units.money(saved),
-            title=f"{saved} USD",
-            note=f"{units.percent(hits)} of calls from the cache",
-            delta=delta(saved, (old.get("saved_usd") or 0) if old else None, "good", units.money)
-            or delta(hits, hits_before, "good", units.percent),
-            spark=counted("saved_usd"),
-            tone=2,
-        ),
-    ]
-
-
-def drawn(pieces: Sequence[Row | None], asking: Asking) -> list[charts.Chart]:
-    bucket, until = asking.bucket, asking.period.until
-
-    def counted(name: str) -> list[Number]:
-        return [0 if row is None else row[name] or 0 for row in pieces]
-
-    def known(name: str) -> list[Number]:
-        """Of a sum: nothing where there are no calls, and not known where there are some and none was."""
-        return [0 if row is None else row[name] for row in pieces]
-
-    def spreads(name: str) -> list[Line]:
-        return [
-            Line(name=told, values=[spread(row, name, which) for row in pieces], tone=tone)
-            for told, which, tone in (("p50", P50, 1), ("p95", P95, 3), ("p99", P99, 6))
-        ]
-
-    fine = [0 if row is None else row["calls"] - row["errors"] for row in pieces]
-    return [
-        charts.lines("cost", "Cost", [Line(name="Cost", values=known("cost_usd"))], bucket, until, unit="money", area=True),
-        charts.stacked(
-            "calls",
-            "Calls",
-            [Line(name="Without error", values=fine), Line(name="Errors", values=counted("errors"), tone=6)],
-            bucket,
-            until,
-            unit="count",
-        ),
-        charts.lines("latency", "Latency", spreads("latency"), bucket, until, unit="duration"),
-        charts.lines("ttft", "Time to first token", spreads("ttft"), bucket, until, unit="duration"),
-        charts.stacked(
-            "tokens",
-            "Tokens",
-            [Line(name="Prompt", values=counted("prompt_tokens")), Line(name="Completion", values=counted("completion_tokens"), tone=2)],
-            bucket,
-            until,
-            unit="count",
-        ),
-        charts.stacked("saved", "Saved by cache", [Line(name="Saved", values=counted("saved_usd"), tone=2)], bucket, until, unit="money"),
-    ]
-
-
 RANK, KEY = "rank", "key"
 
 
 def rank_of(asking: Asking) -> str:
     said = asking.view.get(RANK, "cost")
     return said if said in RANKED_BY else "cost"
+
+
+_LEADS = {"model": "models", "user": "users"}
 
 
 def _ranking(field: str) -> Panel:
@@ -241,7 +79,15 @@ def _ranking(field: str) -> Panel:
     def csv(asking: Asking) -> Sql:
         return figures.ranking(asking.view, asking.period, field, by=rank_of(asking), limit=10_000)
 
-    return Panel(name=f"by-{field}", title=titles[field], template="overview_ranking.html", draw=draw, size="half", csv=csv)
+    return Panel(
+        name=f"by-{field}",
+        title=titles[field],
+        template="overview_ranking.html",
+        draw=draw,
+        size="half",
+        csv=csv,
+        leads=_LEADS.get(field, ""),
+    )
 
 
 async def _by_property(asking: Asking) -> Shown:
@@ -250,6 +96,21 @@ async def _by_property(asking: Asking) -> Shown:
     by = rank_of(asking)
     rows = await asking.rows(figures.ranking(asking.view, asking.period, PROPERTY, key, by=by)) if key else []
     return {"ranked": ranked(rows, PROPERTY, key, by=by), "by": by, "keys": names, "key": key, "field": PROPERTY}
+
+
+async def _latencies(asking: Asking) -> Shown:
+    rows = await asking.rows(figures.latencies(asking.view, asking.period))
+    counts = {int(row["half"]): row["calls"] for row in rows}
+    halves = range(min(counts, default=0), max(counts, default=0) + 1)
+    pieces = [f"{units.duration(_ms(half))}" for half in halves]
+    line = Line(name="Calls", values=[counts.get(half, 0) for half in halves], tone=3)
+    return {"chart_drawn": charts.histogram("latencies", "Calls by how long they took", line, pieces) if rows else None}
+
+
+def _ms(half: int) -> float:
+    """The shortest latency that is counted there."""
+    exact: float = 2 ** (half / 2)
+    return float(f"{exact:.2g}")
 
 
 def _property_csv(asking: Asking) -> Sql:
@@ -270,9 +131,18 @@ PAGE = Page(
     panels=(
         Panel(name="figures", title="Figures", template="overview_figures.html", draw=_figures, height="l", csv=_series_csv),
         _ranking("model"),
-        _ranking("provider"),
         _ranking("user"),
-        Panel(name="by-property", title="Properties", template="overview_ranking.html", draw=_by_property, size="half", csv=_property_csv),
+        Panel(
+            name="by-property",
+            title="Properties",
+            template="overview_ranking.html",
+            draw=_by_property,
+            size="half",
+            csv=_property_csv,
+            leads="properties",
+        ),
+        _ranking("provider"),
         _ranking("outcome"),
+        Panel(name="latencies", title="How long calls took", template="overview_latencies.html", draw=_latencies, size="half"),
     ),
 )

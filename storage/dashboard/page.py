@@ -101,6 +101,8 @@ class Panel(Struct, frozen=True, kw_only=True):
     """Of its place while it is empty: `s`, `m`, `l`."""
     csv: Callable[[Asking], Sql] | None = None
     """The question whose rows are the file that people save."""
+    leads: str = ""
+    """The page that tells more, if there is one by this name."""
     live: bool = True
     """Whether it is fetched anew when calls arrive, while the page is live."""
 

@@ -133,6 +133,10 @@ class Bucket(Struct, frozen=True):
         local = "created_at + to_seconds(" + offset_sql(self.cuts[0], self.cuts[-1] + timedelta(days=32), self.zone) + ")"
         return f"CAST(date_trunc('{self.step.calendar}', " + local + ") AS DATE)"
 
+    def unfinished(self, until: datetime) -> bool:
+        """Whether the last piece goes on after `until`."""
+        return _next(self.cuts[-1], self.step, self.zone) > until
+
     def place(self, name: int | str) -> int | None:
         """The place of a piece by what SQL calls it; None for one outside."""
         if not self.step.calendar:
@@ -145,8 +149,8 @@ def _places(starts: tuple[datetime, ...], zone: str) -> dict[str, int]:
     return {at.astimezone(ZoneInfo(zone)).date().isoformat(): number for number, at in enumerate(starts)}
 
 
-def bucket_of(period: Period, zone: ZoneInfo) -> Bucket:
-    step = step_for(period.length)
+def bucket_of(period: Period, zone: ZoneInfo, step: Step | None = None) -> Bucket:
+    step = step or step_for(period.length)
     return Bucket(tuple(cuts(period, step, zone)), step, zone)
 
 
