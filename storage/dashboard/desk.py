@@ -26,6 +26,7 @@ from storage.dashboard.zones import UTC_ZONE, zone_of
 from storage.formats import Format
 from storage.refusal import Refusal, Refused
 from storage.rest.envelope import OURS
+from storage.rest.sql import Row
 from storage.whose import whose
 
 log = structlog.get_logger()
@@ -105,6 +106,8 @@ class Desk:
         except SignInNeeded as needed:
             raise Refused(Refusal(code="sign_in", message=str(needed), fix="Sign in.", status=401)) from None
         view, field = asking.view, asking.view.get("field")
+        if field == "organizations":
+            return _json(await self._organizations(asking))
         if field == "properties":
             rows = await asking.rows(figures.property_names(view, asking.period))
             return _json([{"value": row["name"], "calls": row["calls"]} for row in rows])
@@ -117,6 +120,13 @@ class Desk:
         except KeyError:
             return _json([])
         return _json(await asking.rows(question))
+
+    async def _organizations(self, asking: Asking) -> list[Row]:
+        """Those there are, for whoever may choose one."""
+        if not asking.request.app.state.admission.sees_all(asking.caller):
+            return []
+        asking.organization = None
+        return await asking.rows(figures.organizations(asking.period))
 
     async def live(self, request: Request) -> Response:
         page = Page(name="live", title="")

@@ -65,7 +65,7 @@ def series(view: View, period: Period, bucket: Bucket) -> Sql:
 def series_file(view: View, period: Period, bucket: Bucket) -> Sql:
     """The series for a file: a row for each piece that has calls, named by when it begins in the viewer's zone."""
     begins = (
-        "strftime(CAST(" + instant(bucket.cuts[0]) + f" AS TIMESTAMP) + to_seconds({bucket.step.seconds} * piece), '%Y-%m-%dT%H:%M:%SZ')"
+        "strftime(" + instant(bucket.cuts[0]) + f" + to_seconds({bucket.step.seconds} * piece), '%Y-%m-%dT%H:%M:%SZ')"
         if bucket.step.seconds
         else Sql("CAST(piece AS VARCHAR)")
     )
@@ -150,6 +150,13 @@ def values_of(view: View, period: Period, field: str, key: str = "", *, like: st
         + all_of(matching)
         + " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT "
         + value(limit)
+    )
+
+
+def organizations(period: Period) -> Sql:
+    """Whose calls there are, most first."""
+    return (
+        "SELECT organization AS value, count(*) AS calls FROM calls WHERE " + period.contains() + " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 200"
     )
 
 

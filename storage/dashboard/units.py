@@ -52,7 +52,7 @@ def duration(ms: Number) -> str:
         return f"{_digits(ms / 1000, 3)}{THIN}s"
     minutes, seconds = divmod(round(ms / 1000), 60)
     if minutes < 60:
-        return f"{minutes}{THIN}min {seconds:02}{THIN}s"
+        return f"{minutes}{THIN}min {seconds:02}{THIN}s" if seconds else f"{minutes}{THIN}min"
     return f"{minutes // 60:,}{THIN}h {minutes % 60:02}{THIN}min"
 
 

@@ -35,6 +35,9 @@ if (form) {
   });
 }
 
+const organization = document.querySelector("input[name=organization][list]");
+organization?.addEventListener("focus", () => suggest(organization.list, "organizations"), { once: true });
+
 // A sheet closes when something else is clicked.
 document.addEventListener("click", (event) => {
   document.querySelectorAll("details.drop[open]").forEach((drop) => { if (!drop.contains(event.target)) drop.open = false; });

@@ -2,11 +2,11 @@
 import { loadAll } from "./panels.js";
 
 const help = document.querySelector("dialog.help");
-let going = 0;
+let going = -Infinity;
 
 const press = (selector) => document.querySelector(selector)?.click();
 const ACTIONS = {
-  "/": () => document.querySelector(".search input")?.focus(),
+  "/": () => document.querySelector(".search input[type=search]")?.focus(),
   "?": () => help.showModal(),
   f: () => press(".add-filter > summary"),
   l: () => press("[data-live-toggle]"),
@@ -21,7 +21,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, [contenteditable]") || help.open) return;
   if (performance.now() - going < 1200) {
-    going = 0;
+    going = -Infinity;
     const page = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
     if (page) { event.preventDefault(); page.click(); }
     return;

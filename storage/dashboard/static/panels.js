@@ -47,7 +47,7 @@ async function fetched(panel, control) {
     const answer = await fetch(panel.dataset.src, { signal: control.signal, headers: { accept: "text/html" } });
     const text = await answer.text();
     if (answer.status === 401) { location.reload(); return; }
-    if (!(answer.headers.get("content-type") || "").startsWith("text/html")) throw new Error(`HTTP ${answer.status}`);
+    if (!(answer.headers.get("content-type") || "").startsWith("text/html")) { said(body, `The server failed to answer (HTTP ${answer.status}); its log says why.`); return; }
     body.innerHTML = text;
     panel.dispatchEvent(new CustomEvent("panel", { bubbles: true, detail: { ok: answer.ok } }));
   } catch (error) {

@@ -1,7 +1,9 @@
 """The dashboard over HTTP: its headers, signing in, what each may see, and figures that are those of SQL."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from ingress.secrets import presented
 from storage.api import create_api
 from storage.dashboard.access import TOKEN
 from storage.dashboard.config import DashboardConfig
+from storage.dashboard.page import Page
+from storage.dashboard.pages import PAGES
 from storage.dashboard.routes import install_dashboard
 from tests.fakes.keyring import READER, STRANGER, WRITER, key, keyring
 from tests.fakes.small_lake import SmallLake, calls
@@ -29,9 +33,10 @@ class World:
         self.lake = SmallLake(folder / "lake")
         self.keys: Keys = {}
 
-    async def serve(self) -> AsyncIterator[httpx.AsyncClient]:
+    @asynccontextmanager
+    async def serve(self, pages: Sequence[Page] = PAGES) -> AsyncIterator[httpx.AsyncClient]:
         app = create_api(self.lake.config, admission=Admission(known=lambda: self.keys), presented=presented)
-        install_dashboard(app, DashboardConfig(), lambda: NOW)
+        install_dashboard(app, DashboardConfig(), lambda: NOW, pages)
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost") as client,
@@ -46,7 +51,7 @@ def world(tmp_path: Path) -> World:
 
 @pytest.fixture
 async def web(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async for client in world.serve():
+    async with world.serve() as client:
         yield client
 
 
@@ -86,7 +91,7 @@ class TestPages:
 
     async def test_figures_are_those_of_the_calls(self, world: World, web: httpx.AsyncClient) -> None:
         world.lake.add("calls", *calls(3, created_at=AT, cost_usd="0.000004", total_tokens=7))
-        world.lake.add("calls", {"call_id": "x", "created_at": AT, "outcome": "timed_out", "model": "<b>m</b>"})
+        world.lake.add("calls", {"call_id": "x", "created_at": AT, "model": "<b>m</b>"})
         shown = (await web.get("/dashboard/panels/overview/figures")).text
         assert 'title="0.000012 USD">$0.000012<' in shown
         assert 'title="4 calls">4<' in shown
@@ -195,3 +200,26 @@ class TestAccess:
     async def test_the_cookie_is_nothing_to_the_api(self, web: httpx.AsyncClient) -> None:
         await sign_in(web, READER)
         assert (await web.post("/v1/query", json={"sql": "SELECT 1"})).status_code == 401
+
+    async def test_what_a_page_sends_goes_on_in_the_callers_name(self, world: World) -> None:
+        sending = Page(name="sql", title="SQL", path="sql", sends=("POST /v1/query", "GET /v1/calls/{id}"))
+        async with world.serve([sending]) as web:
+            await sign_in(web, READER)
+            token = token_in(await web.get("/dashboard/sql"))
+            asked = {"sql": "SELECT call_id FROM calls"}
+            sent = partial(web.post, "/dashboard/send/v1/query", json=asked)
+            assert (await sent()).status_code == 403
+            assert (await sent(headers=token)).json()["rows"] == [["acme"]]
+            assert (await web.get("/dashboard/send/v1/calls/other", headers=token)).json()["error"]["code"] == "call_not_found"
+            for path in ("/v1/tables", "/v1/calls/a/b", "/v1/queryx", "/dashboard/send/v1/query", "//v1/query", "/v1/calls/a%2Fb"):
+                assert (await web.post(f"/dashboard/send{path}", json=asked, headers=token)).status_code == 404, path
+            with_key = token | {"authorization": f"Bearer {STRANGER}", "helicone-auth": f"Bearer {STRANGER}"}
+            assert (await sent(headers=with_key)).status_code == 401
+
+    async def test_organizations_are_told_to_whoever_may_choose_one(self, world: World, web: httpx.AsyncClient) -> None:
+        assert (await web.get("/dashboard/values?field=organizations")).status_code == 401
+        await sign_in(web, READER)
+        assert (await web.get("/dashboard/values?field=organizations")).json() == []
+        world.keys = keyring(key(READER, Scope.ADMIN))
+        listed = (await web.get("/dashboard/values?field=organizations")).json()
+        assert {each["value"] for each in listed} == {"acme", "other"}
