@@ -6,8 +6,7 @@ curl {base}/v1/chat/completions \\
   -H "Authorization: Bearer $OPENAI_API_KEY" \\{curl_auth}
   -d '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'"""
 _PYTHON = """\
-import os
-from openai import OpenAI  # pip install openai
+{python_os}from openai import OpenAI  # pip install openai
 
 client = OpenAI(
     base_url="{base}/v1",{python_auth}
@@ -36,6 +35,7 @@ def snippets(host: str, port: int, *, by_key: bool) -> list[tuple[str, str]]:
         "base": f"http://{f'[{host}]' if ':' in host else host}:{port}",
         "curl_auth": '\n  -H "Helicone-Auth: Bearer $HELIOGRAPH_KEY" \\' if by_key else "",
         "python_auth": _AUTH_PYTHON if by_key else "",
+        "python_os": "import os\n" if by_key else "",
         "typescript_auth": _AUTH_TYPESCRIPT if by_key else "",
     }
     return [("curl", _CURL.format(**said)), ("Python", _PYTHON.format(**said)), ("TypeScript", _TYPESCRIPT.format(**said))]

@@ -20,9 +20,8 @@ async def _figures(asking: Asking) -> Shown:
     view, period, bucket = asking.view, asking.period, asking.bucket
     questions = [figures.series(view, period, bucket)]
     if view.compare:
-        before = period.before()
-        earlier = bucket_of(before, asking.zone, bucket.step)
-        questions.append(figures.series(view, before, earlier))
+        earlier = bucket_of(asking.before, asking.zone, bucket.step)
+        questions.append(figures.series(view, asking.before, earlier))
     found = await asking.all_rows(*questions)
     total = whole(found[0])
     if total is None or not total["calls"]:

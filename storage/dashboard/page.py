@@ -48,6 +48,11 @@ class Asking:
         return self.view.span.period(self.now, self.zone)
 
     @cached_property
+    def before(self) -> Period:
+        """What the period is compared with."""
+        return self.view.span.before(self.now, self.zone)
+
+    @cached_property
     def bucket(self) -> Bucket:
         """How the period is cut into pieces."""
         return bucket_of(self.period, self.zone)

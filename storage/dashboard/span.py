@@ -38,6 +38,20 @@ class Span(Struct, frozen=True, kw_only=True):
         length = PRESETS[self.preset][0]
         return Period(floored(now - length, step_for(length), zone), now)
 
+    def before(self, now: datetime, zone: ZoneInfo) -> Period:
+        """What its period is compared with: as long, and earlier by the preset, so that hours of the day lie upon each other.
+
+        Whole days are counted by the clock of the zone. Two times that were written out are compared with what lies directly before.
+        """
+        period = self.period(now, zone)
+        if self.since is not None:
+            return period.before()
+        length = PRESETS[self.preset][0]
+        if length % timedelta(days=1):
+            return Period(period.since - length, period.until - length)
+        earlier = [(at.astimezone(zone) - length).astimezone(UTC) for at in (period.since, period.until)]
+        return Period(earlier[0], earlier[1])
+
     def pairs(self) -> list[tuple[str, str]]:
         """As a link has it; the default is left out."""
         if self.since is None:

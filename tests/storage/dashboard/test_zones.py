@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.dashboard.span import Span
 from storage.dashboard.zones import Bucket, Period, Step, bucket_of, cuts, offsets, step_for, zone_of
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns")
@@ -59,3 +60,15 @@ def test_no_zone(name: str | None) -> None:
 def test_a_range_is_cut_into_pieces_that_can_be_drawn(length: timedelta) -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     assert 1 <= len(cuts(Period(since, since + length), step_for(length), ZoneInfo("UTC"))) <= 131
+
+
+def test_a_preset_is_compared_with_the_same_hours_of_earlier_days() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    now = datetime(2026, 3, 31, 10, 20, tzinfo=berlin)  # two days after clocks were set
+    week = Span(preset="7d")
+    since, until = week.period(now, berlin).since.astimezone(berlin), week.before(now, berlin).until.astimezone(berlin)
+    assert (since.isoformat(), until.isoformat()) == ("2026-03-24T10:00:00+01:00", "2026-03-24T10:20:00+01:00")
+    hour = Span(preset="1h")
+    assert hour.before(now, berlin).until == now - timedelta(hours=1)
+    written = Span(since=now - timedelta(hours=5), until=now)
+    assert written.before(now, berlin) == Period(now - timedelta(hours=10), now - timedelta(hours=5))
