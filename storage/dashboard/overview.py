@@ -18,21 +18,19 @@ from storage.rest.sql import Sql
 
 async def _figures(asking: Asking) -> Shown:
     view, period, bucket = asking.view, asking.period, asking.bucket
-    questions = [figures.series(view, period, bucket)]
+    earlier = bucket_of(asking.before, asking.zone, bucket.step)
+    questions = [figures.series(view, period, bucket), figures.unpriced(view, period)]
     if view.compare:
-        earlier = bucket_of(asking.before, asking.zone, bucket.step)
         questions.append(figures.series(view, asking.before, earlier))
-    found = await asking.all_rows(*questions)
-    total = whole(found[0])
+    now, unpriced, *before = await asking.all_rows(*questions)
+    total = whole(now)
     if total is None or not total["calls"]:
         return await _nothing(asking)
-    pieces = placed(found[0], bucket)
-    old, old_pieces = None, None
-    if view.compare and (old := whole(found[1])) is not None and old["calls"]:
-        old_pieces = placed(found[1], earlier)
-    unpriced = await asking.rows(figures.unpriced(view, period)) if total["unpriced"] else []
+    pieces, old, old_pieces = placed(now, bucket), None, None
+    if before and (old := whole(before[0])) is not None and old["calls"]:
+        old_pieces = placed(before[0], earlier)
     return {
-        "cards": cards(total, old, pieces, open_end=bucket.unfinished(period.until)),
+        "cards": cards(total, old if old_pieces else None, pieces, open_end=bucket.unfinished(period.until)),
         "charts": drawn(pieces, old_pieces, asking),
         "unpriced": unpriced,
         "unpriced_calls": total["unpriced"],

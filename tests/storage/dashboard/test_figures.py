@@ -106,7 +106,7 @@ def holds(call: Call, wanted: Filter) -> bool:
 def test_sums_series_and_rankings_are_those_of_the_calls(world: tuple[SmallLake, list[Call]]) -> None:
     lake, calls = world
     ask = partial(asked, lake)
-    for seed in range(16):
+    for seed in range(8):
         chance = random.Random(seed)
         view = View(filters=drawn(chance))
         since = BEGAN + timedelta(minutes=chance.randrange(5000))

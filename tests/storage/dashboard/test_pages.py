@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from eventlog.admission import Admission
 from eventlog.keys import Keys, Scope
@@ -32,16 +33,25 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.lake = SmallLake(folder / "lake")
         self.keys: Keys = {}
+        self._admission = Admission(known=lambda: self.keys)
 
     @asynccontextmanager
     async def serve(self, pages: Sequence[Page] = PAGES) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_api(self.lake.config, admission=Admission(known=lambda: self.keys), presented=presented)
-        install_dashboard(app, DashboardConfig(), lambda: NOW, pages)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost") as client,
-        ):
+        app = self._app(pages)
+        async with app.router.lifespan_context(app), self.bare(app) as client:
             yield client
+
+    def bare(self, app: FastAPI | None = None) -> httpx.AsyncClient:
+        """Of an app that has not started: it cannot ask the lake, and need not where only shells are looked at."""
+        if app is None:
+            app = self._app(PAGES)
+            app.state.admission, app.state.presented = self._admission, presented
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://localhost")
+
+    def _app(self, pages: Sequence[Page]) -> FastAPI:
+        app = create_api(self.lake.config, admission=self._admission, presented=presented)
+        install_dashboard(app, DashboardConfig(), lambda: NOW, pages)
+        return app
 
 
 @pytest.fixture
@@ -52,6 +62,12 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 async def web(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async with world.serve() as client:
+        yield client
+
+
+@pytest.fixture
+async def shell(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with world.bare() as client:
         yield client
 
 
@@ -67,10 +83,10 @@ async def sign_in(web: httpx.AsyncClient, said: str, **more: Any) -> httpx.Respo
 
 
 class TestPages:
-    async def test_the_shell_comes_with_its_policy_and_asks_nothing(self, web: httpx.AsyncClient) -> None:
-        root = await web.get("/")
+    async def test_the_shell_comes_with_its_policy_and_asks_nothing(self, shell: httpx.AsyncClient) -> None:
+        root = await shell.get("/")
         assert root.headers["location"] == "/dashboard"
-        page = await web.get("/dashboard")
+        page = await shell.get("/dashboard")
         assert page.status_code == 200
         policy = page.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
@@ -79,15 +95,15 @@ class TestPages:
         assert not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=|<style", page.text)
         assert not re.findall(r'(?:src|href)="(?:https?:)?//', page.text)
 
-    async def test_files_are_kept_for_ever_under_their_digest(self, web: httpx.AsyncClient) -> None:
-        page = await web.get("/dashboard")
+    async def test_files_are_kept_for_ever_under_their_digest(self, shell: httpx.AsyncClient) -> None:
+        page = await shell.get("/dashboard")
         for address in re.findall(r'"(/dashboard/static/[^"]+)"', page.text):
-            found = await web.get(address)
+            found = await shell.get(address)
             assert found.status_code == 200
             assert "immutable" in found.headers["cache-control"]
-        old = await web.get("/dashboard/static/0/dashboard.css")
+        old = await shell.get("/dashboard/static/0/dashboard.css")
         assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")
-        assert (await web.get("/dashboard/static/0/..%2fpage.py")).status_code == 404
+        assert (await shell.get("/dashboard/static/0/..%2fpage.py")).status_code == 404
 
     async def test_figures_are_those_of_the_calls(self, world: World, web: httpx.AsyncClient) -> None:
         world.lake.add("calls", *calls(3, created_at=AT, cost_usd="0.000004", total_tokens=7))
@@ -111,19 +127,19 @@ class TestPages:
         assert "User is ada" in page
         assert "/dashboard/panels/overview/figures?range=7d&amp;user=ada" in page
 
-    async def test_a_form_leads_to_the_address_of_what_it_says(self, web: httpx.AsyncClient) -> None:
-        answer = await web.get("/dashboard?range=7d&model=a&add.field=status&add.key=&add.how=is&add.value=5xx&search=")
+    async def test_a_form_leads_to_the_address_of_what_it_says(self, shell: httpx.AsyncClient) -> None:
+        answer = await shell.get("/dashboard?range=7d&model=a&add.field=status&add.key=&add.how=is&add.value=5xx&search=")
         assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard?range=7d&model=a&status=5xx")
 
-    async def test_what_cannot_be_meant_is_told_on_the_page(self, web: httpx.AsyncClient) -> None:
-        page = await web.get("/dashboard?since=0001-01-01T00:00&colour=%3Cscript%3E")
+    async def test_what_cannot_be_meant_is_told_on_the_page(self, shell: httpx.AsyncClient) -> None:
+        page = await shell.get("/dashboard?since=0001-01-01T00:00&colour=%3Cscript%3E")
         assert page.status_code == 200
         assert "The range lies outside the years 1990 to 2200." in page.text
         assert "<script>" not in page.text
 
-    async def test_times_are_in_the_viewers_zone(self, web: httpx.AsyncClient) -> None:
-        web.cookies.set("heliograph-zone", "Asia%2FKathmandu")
-        page = await web.get("/dashboard")
+    async def test_times_are_in_the_viewers_zone(self, shell: httpx.AsyncClient) -> None:
+        shell.cookies.set("heliograph-zone", "Asia%2FKathmandu")
+        page = await shell.get("/dashboard")
         assert "3 Jan, 06:11" in page.text
         assert "Asia/Kathmandu" in page.text
 
@@ -150,11 +166,11 @@ class TestAccess:
         for organization in ("acme", "other"):
             world.lake.add("calls", {"call_id": organization, "created_at": AT, "organization": organization, "model": f"m-{organization}"})
 
-    async def test_nobody_comes_in_without_a_key(self, web: httpx.AsyncClient) -> None:
-        page = await web.get("/dashboard?model=a")
+    async def test_nobody_comes_in_without_a_key(self, shell: httpx.AsyncClient) -> None:
+        page = await shell.get("/dashboard?model=a")
         assert (page.status_code, page.headers["location"]) == (303, "/dashboard/sign-in?next=%2Fdashboard%3Fmodel%3Da")
         for path in ("panels/overview/figures", "values?field=model", "live"):
-            assert (await web.get(f"/dashboard/{path}")).status_code == 401
+            assert (await shell.get(f"/dashboard/{path}")).status_code == 401
 
     async def test_a_session_sees_its_organization_and_ends_with_its_key(self, world: World, web: httpx.AsyncClient) -> None:
         answer = await sign_in(web, f" {READER} ", next="/dashboard?model=a")
@@ -180,26 +196,26 @@ class TestAccess:
         assert "m-acme" in both
 
     @pytest.mark.parametrize(("said", "status"), [(STRANGER, 401), (WRITER, 403), ("", 400), ("é" * 9, 400), ("x" * 501, 400)])
-    async def test_keys_that_may_not(self, web: httpx.AsyncClient, said: str, status: int) -> None:
-        answer = await sign_in(web, said)
+    async def test_keys_that_may_not(self, shell: httpx.AsyncClient, said: str, status: int) -> None:
+        answer = await sign_in(shell, said)
         assert answer.status_code == status
         assert "set-cookie" not in answer.headers
         assert answer.json()["error"]["fix"]
 
-    async def test_a_write_without_a_pages_token_is_refused(self, web: httpx.AsyncClient) -> None:
-        assert (await web.post("/dashboard/sign-in", json={"key": READER})).status_code == 403
-        await sign_in(web, READER)
-        page = await web.get("/dashboard")
-        assert (await web.post("/dashboard/sign-out", json={})).status_code == 403
+    async def test_a_write_without_a_pages_token_is_refused(self, shell: httpx.AsyncClient) -> None:
+        assert (await shell.post("/dashboard/sign-in", json={"key": READER})).status_code == 403
+        await sign_in(shell, READER)
+        page = await shell.get("/dashboard")
+        assert (await shell.post("/dashboard/sign-out", json={})).status_code == 403
         foreign = token_in(page) | {"origin": "http://localhost:9999"}
-        assert (await web.post("/dashboard/sign-out", json={}, headers=foreign)).status_code == 403
-        out = await web.post("/dashboard/sign-out", json={}, headers=token_in(page))
+        assert (await shell.post("/dashboard/sign-out", json={}, headers=foreign)).status_code == 403
+        out = await shell.post("/dashboard/sign-out", json={}, headers=token_in(page))
         assert out.status_code == 200
-        assert (await web.get("/dashboard")).status_code == 303
+        assert (await shell.get("/dashboard")).status_code == 303
 
-    async def test_the_cookie_is_nothing_to_the_api(self, web: httpx.AsyncClient) -> None:
-        await sign_in(web, READER)
-        assert (await web.post("/v1/query", json={"sql": "SELECT 1"})).status_code == 401
+    async def test_the_cookie_is_nothing_to_the_api(self, shell: httpx.AsyncClient) -> None:
+        await sign_in(shell, READER)
+        assert (await shell.post("/v1/query", json={"sql": "SELECT 1"})).status_code == 401
 
     async def test_what_a_page_sends_goes_on_in_the_callers_name(self, world: World) -> None:
         sending = Page(name="sql", title="SQL", path="sql", sends=("POST /v1/query", "GET /v1/calls/{id}"))
