@@ -21,8 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.needs("chromium"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """No longer than a module: while it is driven, an event loop runs in this thread, and no test of another folder could have its own."""
     if missing():
         pytest.skip("chromium is missing")  # the mark tells of it before
     with browser.chromium() as made:
