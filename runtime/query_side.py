@@ -29,6 +29,8 @@ from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from runtime.webhook_routes import webhook_routes
 from storage.api import create_api, end_questions
+from storage.dashboard.config import DashboardConfig
+from storage.dashboard.routes import install_dashboard
 from storage.rest.links import Links
 from storage.rest.prompt_writes import router as prompt_writes_router
 from storage.rest.prompts import router as prompts_router
@@ -93,4 +95,8 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(webhook_routes(chosen, control))
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
     app.include_router(kept_routes(control))
+    dashboard = DashboardConfig(
+        proxy_port=chosen.port, secret=None if secret is None else secret.get_secret_value(), public_url=chosen.public_url
+    )
+    install_dashboard(app, dashboard, now)
     return app
