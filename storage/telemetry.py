@@ -14,6 +14,7 @@ HOLES = Counter("heliograph_sink_holes_total", "Offsets without a message that w
 FAILURES = Counter("heliograph_sink_failures_total", "Commits that the lake did not take; they are tried again.")
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
+ROLLUPS = Counter("heliograph_lake_rollups_total", "Days whose calls were added up by hour and day.")
 JOB_ROWS = Counter("heliograph_lake_job_rows_total", "Rows changed when work that is billed once, such as a batch, was booked.")
 SETTLED_DAYS = Counter(
     "heliograph_lake_settled_days_total", "Days whose calls were written anew in the order of users and sessions, once they were over."

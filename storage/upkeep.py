@@ -23,6 +23,7 @@ from storage.config import StorageConfig
 from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
+from storage.rollups.making import roll_up, rollups_due
 from storage.settling import days_due, settle_all
 
 log = structlog.get_logger()
@@ -50,6 +51,8 @@ class Done(msgspec.Struct, frozen=True):
     abandoned: int = 0
     booked: int = 0
     settled: int = 0
+    rolled_up: int = 0
+    """Days."""
 
 
 class UpkeepFailed(Exception):
@@ -64,7 +67,7 @@ async def run_upkeep(
     behind: Callable[[], timedelta],
     ours: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Merges, tidies and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
+    """Merges, tidies, rolls up and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
 
     `behind` is how far the slowest reader of the log is. A failure is logged and tried again later; nothing depends on it.
     """
@@ -91,7 +94,7 @@ async def run_upkeep(
 
 
 def _has_work(lake: Lake, today: date, now: datetime) -> bool:
-    return bool(work_of(lake, today) or days_due(lake, today, now))
+    return bool(work_of(lake, today) or days_due(lake, today, now) or rollups_due(lake, today))
 
 
 async def _round(order: Order, stop: asyncio.Event) -> None:
@@ -122,6 +125,7 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
     telemetry.ABANDONED.inc(done.abandoned)
     telemetry.JOB_ROWS.inc(done.booked)
     telemetry.SETTLED_DAYS.inc(done.settled)
+    telemetry.ROLLUPS.inc(done.rolled_up)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -139,7 +143,7 @@ def main(given: bytes) -> Done:
         tidy(lake)
     looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
     settled = settle_all(lake, days_due(lake, order.today, now))
-    return Done(merges, *looked, settled=len(settled))
+    return Done(merges, *looked, settled=len(settled), rolled_up=len(roll_up(lake, order.today)))
 
 
 if __name__ == "__main__":
