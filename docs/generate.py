@@ -105,8 +105,8 @@ def tables_page() -> str:
 ON_DISK = """## The files on disk
 
 In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `superseded`, `bodies`, `feedback`, `dead_letters`
-and `rollups` are Delta tables. Rows are appended; what upkeep, `heliograph compact`, [retention and erasure](erasing.md) rewrite is a commit
-of its own.
+and `rollups` are Delta tables. Rows are appended; what upkeep, `heliograph compact`, [retention and erasure](erasing.md) rewrite is a
+commit of its own.
 `heliograph lake files TABLE` prints the live Parquet files of one; other files in its folder are old.
 
 The table `calls` is not the view `calls`: a row of it may have been replaced. What replaces it is a whole row in `amendments`, with

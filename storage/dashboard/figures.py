@@ -1,36 +1,23 @@
 """Every figure of the dashboard that is counted over calls, as questions: the one place where panels' SQL over `calls` is made.
 
-A question is one grouped SELECT. `None` in a row is not known. Errors are calls that failed for another reason than that their client
-gave up. Latencies are of all calls that have one, those answered from the cache included.
+A question is one SELECT. `None` in a row is not known. What is counted by model, provider, outcome and status alone is taken from what
+upkeep added up by hour and day (`storage/rollups/asking.py`), with sums to the last digit and quantiles within 1 %; the rest from calls.
+Errors are calls that failed for another reason than that their client gave up. Latencies are of all calls that have one, those answered
+from the cache included.
 """
 
 # ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
 
-from storage.dashboard.filters import expression
+from storage.dashboard.filters import FIELDS, expression
 from storage.dashboard.state import View
 from storage.dashboard.zones import Bucket, Period, instant
 from storage.rest.sql import Sql, all_of, value
+from storage.rollups.asking import Counted, asked
 
 ERROR = "coalesce(outcome NOT IN ('completed', 'interrupted_by_client'), true)"
 UNPRICED = f"cost_usd IS NULL AND NOT {ERROR}"
 """Something was answered, and nobody knows what it cost."""
 
-SUMS = f"""count(*) AS calls,
-    count(*) FILTER ({ERROR}) AS errors,
-    sum(cost_usd) AS cost_usd,
-    count(*) FILTER ({UNPRICED}) AS unpriced,
-    count(cost_usd) AS priced,
-    sum(prompt_tokens) AS prompt_tokens,
-    sum(completion_tokens) AS completion_tokens,
-    sum(cache_read_tokens) AS cache_read_tokens,
-    sum(total_tokens) AS total_tokens,
-    count(*) FILTER (total_tokens IS NULL) AS uncounted,
-    count(*) FILTER (cache_hit) AS hits,
-    sum(cost_saved_usd) AS saved_usd"""
-"""Additive: sums and counts of parts make those of the whole."""
-SPREADS = """quantile_cont(latency_ms, [0.5, 0.95, 0.99]) AS latency,
-    quantile_cont(ttft_ms, [0.5, 0.95, 0.99]) AS ttft"""
-"""Quantiles; NULL where there is none to take them of."""
 RANKED_BY = {
     "cost": "cost_usd DESC NULLS LAST",
     "calls": "calls DESC",
@@ -45,21 +32,49 @@ def within(view: View, period: Period) -> Sql:
     return all_of([period.contains(), view.condition()])
 
 
+def added(
+    view: View,
+    period: Period,
+    *,
+    by: tuple[str, str] | None = None,
+    bucket: Bucket | None = None,
+    quantiles: tuple[float, ...] = (),
+    whole: bool = False,
+) -> Sql:
+    """What the view's calls come to, for each value of a field (and its key) and each piece of time."""
+    fields = {each.field for each in view.filters} | ({by[0]} if by else set())
+    reads = {FIELDS[field].column or field for field in fields} | ({"error"} if view.search else set())
+    counted = Counted(
+        since=period.since,
+        before=period.until,
+        where=view.condition(),
+        reads=reads,
+        by={} if by is None else {"value": expression(*by)},
+        piece=None if bucket is None else bucket.sql,
+        cuts=() if bucket is None else [cut for cut in bucket.cuts if period.since <= cut < period.until] or [period.since],
+        whole=whole,
+        quantiles=quantiles,
+    )
+    keys = ("piece, " if bucket else "") + ("value, " if by else "") + ("latency, ttft, " if quantiles else "")
+    return f"SELECT {keys}{_AS_SUMS}, newest_at AS latest FROM (" + asked(counted) + ")"
+
+
+_AS_SUMS = """calls, errors, cost_usd, unpriced_answers AS unpriced, calls - unpriced AS priced,
+    prompt_tokens, completion_tokens, cache_read_tokens, total_tokens, uncounted, cache_hits AS hits, cost_saved_usd AS saved_usd"""
+_COUNTS = ("calls", "errors", "unpriced", "priced", "uncounted", "hits")
+QUANTILES = (0.5, 0.95, 0.99)
+
+
 def totals(view: View, period: Period) -> Sql:
     """One row: everything together."""
-    return f"SELECT {SUMS}, {SPREADS} FROM calls WHERE " + within(view, period)
+    none = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _COUNTS)
+    sums = added(view, period, quantiles=QUANTILES)
+    return f"SELECT * REPLACE ({none}) FROM (SELECT 1) LEFT JOIN (" + sums + ") ON true"
 
 
 def series(view: View, period: Period, bucket: Bucket) -> Sql:
-    """A row for each piece that has calls, and one of all together, whose `piece` is NULL."""
-    inner = (
-        "SELECT "
-        + bucket.sql
-        + " AS piece, outcome, cost_usd, prompt_tokens, completion_tokens, cache_read_tokens, total_tokens, cache_hit, "
-        + "cost_saved_usd, latency_ms, ttft_ms FROM calls WHERE "
-        + within(view, period)
-    )
-    return f"SELECT piece, {SUMS}, {SPREADS} FROM (" + inner + ") GROUP BY GROUPING SETS ((piece), ())"
+    """A row for each piece that has calls, and one of all together, whose `piece` is NULL; none where there are no calls."""
+    return added(view, period, bucket=bucket, quantiles=QUANTILES, whole=True)
 
 
 def series_file(view: View, period: Period, bucket: Bucket) -> Sql:
@@ -75,7 +90,7 @@ def series_file(view: View, period: Period, bucket: Bucket) -> Sql:
     return (
         "SELECT "
         + begins
-        + f" AS begins, * EXCLUDE (piece, latency, ttft), {spreads} FROM ("
+        + f" AS begins, * EXCLUDE (piece, latency, ttft, latest), {spreads} FROM ("
         + series(view, period, bucket)
         + ") WHERE piece IS NOT NULL ORDER BY piece"
     )
@@ -83,26 +98,16 @@ def series_file(view: View, period: Period, bucket: Bucket) -> Sql:
 
 def series_by(view: View, period: Period, bucket: Bucket, field: str, key: str = "") -> Sql:
     """A row for each piece and value of a field: calls, errors, cost and tokens."""
-    return (
-        "SELECT "
-        + bucket.sql
-        + " AS piece, "
-        + expression(field, key)
-        + f" AS value, {SUMS} FROM calls WHERE "
-        + within(view, period)
-        + " GROUP BY 1, 2"
-    )
+    return added(view, period, by=(field, key), bucket=bucket)
 
 
 def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = "cost", limit: int = 8) -> Sql:
     """The first values of a field, in an order of `RANKED_BY`, with how many values there are (`found`)."""
+    sums = added(view, period, by=(field, key), quantiles=(0.95,))
     return (
-        "SELECT "
-        + expression(field, key)
-        + f" AS value, {SUMS}, quantile_cont(latency_ms, 0.95) AS p95_ms, max(created_at) AS latest, count(*) OVER () AS found"
-        + " FROM calls WHERE "
-        + within(view, period)
-        + f" GROUP BY 1 ORDER BY {RANKED_BY[by]}, calls DESC, value LIMIT "
+        "SELECT * EXCLUDE (latency, ttft), latency[1] AS p95_ms, count(*) OVER () AS found FROM ("
+        + sums
+        + f") ORDER BY {RANKED_BY[by].replace('p95_ms', 'latency[1]')}, calls DESC, value LIMIT "
         + value(limit)
     )
 

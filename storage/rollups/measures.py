@@ -72,6 +72,7 @@ MEASURES: Mapping[str, Measure] = {
     "calls": _count("count(*)", "How many calls."),
     "errors": _count(f"count(*) FILTER ({ERROR})", "How many failed, for another reason than that their clients gave up."),
     "unpriced": _count("count(*) FILTER (cost_usd IS NULL)", "How many of them have no known cost."),
+    "unpriced_answers": _count(f"count(*) FILTER (cost_usd IS NULL AND NOT {ERROR})", "How many of these were answered all the same."),
     "cost_usd": _usd("cost_usd", "What the others cost, exact; NULL when there are none."),
     "cost_saved_usd": _usd("cost_saved_usd", "What answers from the cache would have cost."),
     "uncounted": _count("count(*) FILTER (total_tokens IS NULL)", "How many calls have no known tokens."),
@@ -85,6 +86,9 @@ MEASURES: Mapping[str, Measure] = {
     "streams": _count("count(*) FILTER (stream)", "How many asked for a stream."),
     "rate_limited": _count("count(*) FILTER (rate_limited)", "How many a rate limit of Heliograph's refused."),
     "attempts": _count("sum(attempts)", "How often providers were asked."),
+    "newest_at": Measure(
+        over_calls="max(created_at)", merges_by="max", kind=pa.timestamp("us"), type="TIMESTAMP", description="When the newest began. UTC."
+    ),
     "latency_calls": _count("count(latency_ms)", "How many calls have a known latency."),
     "latency_sum_ms": _total_ms("latency_ms", "The sum of latencies, each to a microsecond."),
     "latency_min_ms": _extreme("min", "The shortest latency."),
@@ -94,11 +98,11 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 ADDED = (
-    *("outcome", "cost_usd", "cost_saved_usd", "cache_hit", "stream", "rate_limited", "attempts", "latency_ms", "ttft_ms"),
+    *("created_at", "outcome", "cost_usd", "cost_saved_usd", "cache_hit", "stream", "rate_limited", "attempts", "latency_ms", "ttft_ms"),
     *(f"{kind}_tokens" for kind in ("prompt", "completion", "cache_read", "cache_write", "reasoning", "total")),
 )
 """The columns of calls that are added up."""
-READ = frozenset({"call_id", "revision", "amended_at", "created_at", *KEYS, *ADDED})
+READ = frozenset({"call_id", "revision", "amended_at", *KEYS, *ADDED})
 """With those that rows are kept apart by, and those that say which row of a call stands."""
 
 SKETCH = pa.map_(pa.int32(), pa.int64())
