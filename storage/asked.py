@@ -41,6 +41,7 @@ class Kind(IntEnum):
     LOGGED = 5
     """What the asker is to log in the answerer's name."""
     PIECE = 6
+    """Of an answer. Of a form that is streamed it may come before the rest is found, and a refusal after it."""
     ANSWERED = 7
     """The last of an answer: `Told`."""
     REFUSED = 8
