@@ -1,18 +1,15 @@
 """Questions in, bytes out: whatever can be asked, answered over a lake and written in the form asked for."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pyarrow as pa
 
-from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Told
+from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Take, Told
 from storage.call_page import call_page
 from storage.formats import STREAMED, Format, json_rows, rendered, streamed
 from storage.query import Found, Limits, QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
-
-Take = Callable[[bytes], object]
-"""Where the pieces of an answer go, in order."""
 
 
 def answer(questions: Questions, asked: Asked) -> Answer:

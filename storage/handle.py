@@ -12,8 +12,7 @@ import msgspec
 import structlog
 
 from storage.answerer import Begin
-from storage.answers import Take
-from storage.asked import NUMBER, Kind, Told
+from storage.asked import NUMBER, Kind, Take, Told
 from storage.engine import OUT_OF_MEMORY
 from storage.line import HungUp, Line
 from storage.refusal import Refusal, Refused

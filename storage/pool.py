@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from storage.answerer import Begin
-from storage.answers import Take
-from storage.asked import Answer, Asked, Told, encoded
+from storage.asked import Answer, Asked, Take, Told, encoded
 from storage.config import StorageConfig
 from storage.engine import OUT_OF_MEMORY, timed_out
 from storage.handle import STOPPING, Answerer
