@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -131,26 +132,21 @@ class Shell:
         """In a thread, so that Ctrl-C is heard at once. Raises Cancelled for it."""
         width = Console().width if self._terminal and self.state.output is None else None
         wish = Wish(sql=sql, form=self.state.form, width=width, **self._same())
-        ended: list[Told | BaseException] = []
+        outcome: Future[Told] = Future()
 
         def work() -> None:
             try:
                 with self._asking:
-                    ended.append(self._conversation.ask(wish, take))
+                    outcome.set_result(self._conversation.ask(wish, take))
             except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-                ended.append(error)
+                outcome.set_exception(error)
 
-        working = threading.Thread(target=work)
-        working.start()
-        while working.is_alive():
+        threading.Thread(target=work, daemon=True).start()
+        while True:  # a thread that is joined would count as ended after Ctrl-C (Python 3.11)
             try:
-                working.join()
+                return outcome.result()
             except KeyboardInterrupt:
                 self._conversation.cancel()
-        [outcome] = ended
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
 
     def _same(self) -> dict[str, Any]:
         return {"organization": self._wish.organization, "here": self._wish.here, "there": self._wish.there}
