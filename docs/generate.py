@@ -102,9 +102,9 @@ def tables_page() -> str:
 
 ON_DISK = """## The files on disk
 
-In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `bodies`, `feedback` and `dead_letters` are Delta
-tables, to which rows are only appended. `heliograph lake files TABLE` prints the live Parquet files of one; other files in its
-folder are old.
+In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `superseded`, `bodies`, `feedback` and `dead_letters`
+are Delta tables. Rows are appended; what upkeep, `heliograph compact`, retention and erasure rewrite is a commit of its own.
+`heliograph lake files TABLE` prints the live Parquet files of one; other files in its folder are old.
 
 The table `calls` is not the view `calls`: a row of it may have been replaced. What replaces it is a whole row in `amendments`, with
 the same `call_id` and columns:
@@ -112,8 +112,12 @@ the same `call_id` and columns:
 | `revision` | in | what it is |
 | --- | --- | --- |
 | 0 | `calls` | the live row, as the call was understood when it ended |
-| 1, 2, … | `amendments` | what `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once) made of it; the highest stands |
-| -1 | `amendments` | a call that began and never ended (`abandoned`); stands only where there is no other row |
+| 1, 2, … | `amendments`, then `calls` | what `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once) made; the highest stands |
+| -1 | `amendments`, then `calls` | a call that began and never ended (`abandoned`); stands only where there is no other row |
+
+Once a day and the next are over, the day is settled: its calls are written anew into one file, sorted by organization, user, session and
+time, with Bloom filters for `call_id`, `request_id` and `session_id`. The rows of `amendments` are folded in, with the revision they have,
+and what they replaced goes to `superseded`, from which `cost_history` is told.
 
 So of each call the row with the highest `revision` stands. Who reads `calls` alone has stale rows then, and no abandoned calls.
 

@@ -21,7 +21,9 @@ from runtime.asking import Wish, ask_into, existing_lake, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
+from runtime.compact_cli import compact
 from runtime.demo import serve
+from runtime.history.command import demo_history
 from runtime.import_cli import import_
 from runtime.keys_cli import ALL
 from runtime.keys_cli import app as keys_app
@@ -73,6 +75,8 @@ app.command("lag")(lag)
 app.command("tail")(tail)
 app.command("reprice")(reprice)
 app.command("import")(import_)
+app.command()(compact)
+demo_app.command("history")(demo_history)
 
 DEMO_PORT = 9010
 FLUSH = "HELIOGRAPH_SINK__FLUSH_SECONDS"

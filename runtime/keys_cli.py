@@ -53,6 +53,14 @@ ALL = "all"
 Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
 
 
+def check_organization(name: str) -> None:
+    """Raises Misconfigured for what no organization can be called."""
+    if not name.strip():
+        raise Misconfigured("--organization: it needs a name that is not empty.")
+    if name.strip() in {EVERY, ALL}:
+        raise Misconfigured(f"--organization {name}: questions mean all of them by that. Choose another name.")
+
+
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What people call it.", show_default=False)],
@@ -68,8 +76,7 @@ def create(
     """Make a key and print it. It is shown this once."""
     if not name.strip() or not organization.strip():
         raise Misconfigured("A key needs a name and an organization that are not empty.")
-    if organization.strip() in {EVERY, ALL}:
-        raise Misconfigured(f"--organization {organization}: questions mean all of them by that. Choose another name.")
+    check_organization(organization)
     now = _now()
     ends = None if expires_days is None else now + timedelta(days=expires_days)
     text, key = made(name, Organization(organization), tuple(scope), now, ends)

@@ -5,6 +5,7 @@ because it lay in a spill, replaces it by being there.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -71,14 +72,18 @@ def write_abandoned(lake: Lake, window: Window) -> int:
     if not found:
         return 0
     now = datetime.fromtimestamp(time.time(), UTC)
-    table = calls_table([_row(facts) for facts in found], revision=REVISION, unknown=UNKNOWN, amended_at=now)
     try:
-        append(amendments, table, CommitProperties(max_commit_retries=0))
+        append(amendments, abandoned_table(found, now), CommitProperties(max_commit_retries=0))
     except CommitFailedError as error:
         log.info("abandoned_calls_left_for_later", error=str(error))
         return 0
     log.warning("calls_abandoned", calls=len(found))
     return len(found)
+
+
+def abandoned_table(found: Sequence[CallFacts], now: datetime) -> pa.Table:
+    """The rows of such calls, found at the time `now`."""
+    return calls_table([_row(facts) for facts in found], revision=REVISION, unknown=UNKNOWN, amended_at=now)
 
 
 def abandoned(lake: Lake, window: Window) -> list[CallFacts]:

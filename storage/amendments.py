@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
 
@@ -76,7 +76,11 @@ def amendments_table(rows: Iterable[tuple[int, CallPriced]], amended_at: datetim
 
 
 def newest_revision(lake: Lake) -> int:
-    """The highest there is; 0 where nothing was ever replaced. Blocks."""
-    actions = lake.table(TABLE).get_add_actions(flatten=True)
+    """The highest there is, also where it was folded into the calls; 0 where nothing was ever replaced. Blocks."""
+    return max(0, *(_newest(lake.table(name)) for name in (TABLE, "calls")))
+
+
+def _newest(table: DeltaTable) -> int:
+    actions = table.get_add_actions(flatten=True)
     known: list[Any] = list(actions.column("max.revision").to_pylist()) if "max.revision" in actions.schema.names else []
     return max([0, *(int(each) for each in known if each is not None)])

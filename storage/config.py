@@ -60,3 +60,5 @@ class StorageConfig(Struct, frozen=True, kw_only=True):
     small_files: int = 24
     """A day with more small files than this is compacted."""
     target_file_bytes: int = 64 << 20
+    settle_quiet: timedelta = timedelta(minutes=2)
+    """A day that is over is settled once nothing was written to it for so long."""

@@ -45,14 +45,14 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
 class Engine:
     """A locked DuckDB in memory. Its connections may be used in any thread, one thread at a time each."""
 
-    def __init__(self, directories: Sequence[str], limits: EngineLimits, remote: fs.FileSystem | None = None) -> None:
-        """`remote` reads the directories that are `s3://…`."""
+    def __init__(self, directories: Sequence[str], limits: EngineLimits, remote: fs.FileSystem | None = None, *, spill: str = "") -> None:
+        """`remote` reads the directories that are `s3://…`. `spill`: a folder for what memory does not hold."""
         self.limits = limits
         self._open: set[duckdb.DuckDBPyConnection] = set()
         self._root = duckdb.connect(":memory:", config=dict(_SETTINGS))
         if remote is not None:
             self._root.register_filesystem(_Remote(remote))
-        for statement in _lock(directories, limits):
+        for statement in _lock(directories, limits, spill):
             self._root.execute(statement)
 
     def open(self) -> duckdb.DuckDBPyConnection:
@@ -91,7 +91,7 @@ class _Remote(ArrowFSWrapper):
     protocol = SCHEME
 
 
-def _lock(directories: Sequence[str], limits: EngineLimits) -> Iterator[str]:
+def _lock(directories: Sequence[str], limits: EngineLimits, spill: str) -> Iterator[str]:
     allowed = ", ".join(literal(directory) for directory in directories)
     yield "SET GLOBAL TimeZone = 'UTC'"
     yield "SET GLOBAL errors_as_json = true"
@@ -99,7 +99,7 @@ def _lock(directories: Sequence[str], limits: EngineLimits) -> Iterator[str]:
     yield f"SET GLOBAL memory_limit = '{limits.memory_bytes}B'"
     yield f"SET GLOBAL threads = {limits.threads}"
     yield f"SET GLOBAL max_execution_time = {int((limits.timeout_s + _TIMEOUT_GRACE_S) * 1000)}"
-    yield "SET GLOBAL temp_directory = ''"
+    yield f"SET GLOBAL temp_directory = {literal(spill)}"
     yield f"SET GLOBAL allowed_directories = [{allowed}]"
     yield "SET GLOBAL enable_external_access = false"
     yield from (f"CREATE MACRO {name}() AS {_NOW}" for name in _MACROS)

@@ -5,7 +5,7 @@ the same tables, as long as none of them has a newer commit.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 
@@ -13,29 +13,29 @@ import duckdb
 
 from eventlog.events import Organization
 from storage.engine import Engine, deadline
-from storage.views import VIEWS, Source
+from storage.views import VIEWS, Source, view_sql
 
 KEPT = 8
 """Connections that wait for another question."""
 
-Sources = Callable[[Iterable[str]], Mapping[str, Source]]
-Laid = tuple[Organization | None, frozenset[str], tuple[tuple[str, int | None], ...]]
-"""Whose rows, which tables, and of which commits."""
+Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None], ...]]
+"""Whose rows, which tables, what of feedback is in them, and of which commits."""
 
 
 class LaidOut:
     """May be used by several threads; a connection is one question's at a time."""
 
-    def __init__(self, engine: Engine, sources: Sources) -> None:
-        self._engine, self._sources = engine, sources
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._idle: OrderedDict[Laid, duckdb.DuckDBPyConnection] = OrderedDict()
         self._lock = Lock()
 
     @contextmanager
-    def connection(self, names: frozenset[str], organization: Organization | None, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """One that has the views `names` of the newest snapshots, for at most so long. Raises Refused. After an error it is not kept."""
-        sources = self._sources({table for name in names for table in VIEWS[name].reads})
-        laid = (organization, names, tuple(sorted((table, source.version) for table, source in sources.items())))
+    def connection(
+        self, sources: Mapping[str, Source], names: frozenset[str], organization: Organization | None, needs: frozenset[str], seconds: float
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One that has the views `names` of these snapshots, for at most so long. Raises Refused. After an error it is not kept."""
+        laid = (organization, names, needs, tuple(sorted((table, source.version) for table, source in sources.items())))
         with self._lock:
             kept = self._idle.pop(laid, None)
         connection = kept or self._engine.open()
@@ -43,7 +43,7 @@ class LaidOut:
             with deadline(connection, seconds):
                 if kept is None:
                     for name in names:
-                        connection.execute(f"CREATE TEMP VIEW {name} AS {VIEWS[name].sql(sources, organization)}")
+                        connection.execute(f"CREATE TEMP VIEW {name} AS {view_sql(VIEWS[name], sources, organization, needs)}")
                 yield connection
         except BaseException:
             self._engine.end(connection)

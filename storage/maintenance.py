@@ -15,6 +15,7 @@ from msgspec import Struct
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.schema import SORTED_BY, TABLES
+from storage.settling import is_old, settled_days
 from storage.writing import WRITING
 
 log = structlog.get_logger()
@@ -40,13 +41,16 @@ class Merge(Struct, frozen=True):
     """The day is over: its rows are put in order once and for all."""
 
 
-def plan(table: str, files: Sequence[SizedFile], config: StorageConfig, today: date) -> list[Merge]:
-    """The days worth merging: an open one when its small files are many, a closed one when it is not yet as few files as it could be."""
+def plan(table: str, files: Sequence[SizedFile], config: StorageConfig, today: date, settled: frozenset[date] = frozenset()) -> list[Merge]:
+    """The days worth merging: an open one when its small files are many, a closed one when it is not yet as few files as it could be.
+
+    Days that are `settled` are left to `storage/settling.py`, and so is the order of those that will be.
+    """
     merges = []
-    for day in sorted({file.day for file in files}):
+    for day in sorted({file.day for file in files} - settled):
         small = [file for file in files if file.day == day and file.size < config.target_file_bytes // 2]
         total = sum(file.size for file in small)
-        closed = day < today
+        closed = day < today and not (table == "calls" and is_old(day, today))
         if len(small) > (1 if closed else config.small_files):
             merges.append(Merge(table, day, len(small), sort=closed and total <= SORT_LIMIT_BYTES and table != "bodies"))
     return merges
@@ -71,22 +75,26 @@ def merge(snapshot: DeltaTable, work: Merge, config: StorageConfig) -> None:
 
 def work_of(lake: Lake, today: date) -> list[Merge]:
     """What is worth merging now. Blocks."""
-    return [work for table in TABLES for work in plan(table, live_files(lake.table(table)), lake.config, today)]
+    return [work for table in TABLES for work in _plan(table, lake.table(table), lake.config, today)]
+
+
+def _plan(table: str, snapshot: DeltaTable, config: StorageConfig, today: date) -> list[Merge]:
+    return plan(table, live_files(snapshot), config, today, settled_days(snapshot) if table == "calls" else frozenset())
 
 
 def maintain(lake: Lake, today: date) -> list[Merge]:
     """Merges whatever is worth merging. Blocks. Answers what was done."""
-    done = []
-    for table in TABLES:
-        snapshot = lake.table(table)
-        for work in plan(table, live_files(snapshot), lake.config, today):
-            try:
-                merge(snapshot, work, lake.config)
-            except CommitFailedError as error:
-                log.info("merge_lost", table=table, day=str(work.day), error=str(error))
-                continue
-            done.append(work)
-    return done
+    return [work for work in work_of(lake, today) if merged(lake, work)]
+
+
+def merged(lake: Lake, work: Merge) -> bool:
+    """Carries out one merge; False where another process was faster. Blocks."""
+    try:
+        merge(lake.table(work.table), work, lake.config)
+    except CommitFailedError as error:
+        log.info("merge_lost", table=work.table, day=str(work.day), error=str(error))
+        return False
+    return True
 
 
 def tidy(lake: Lake) -> None:

@@ -8,7 +8,7 @@ asked, and costs no more than its scan. Both answer in this process, where a few
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
 from threading import Lock
@@ -25,12 +25,15 @@ from msgspec import Struct
 from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
+from storage.few import TABLE, finding
+from storage.found import aggregates, found
 from storage.laid_out import LaidOut
 from storage.lake import Lake
+from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.sandbox import checked
 from storage.schema import TABLES
-from storage.views import VIEWS, LiveFile, Source
+from storage.views import VIEWS, LiveFile, Source, few_calls_sql
 
 Value = str | int | float | bool | datetime | None
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -161,31 +164,32 @@ def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
     """The files of a snapshot of the table in `folder`, oldest day first. Blocks."""
     added = pa.table(snapshot.get_add_actions())
     paths, giving = added.column("path").to_pylist(), _may_give_properties(added)
-    return tuple(sorted(map(partial(live_file, folder), paths, giving), key=lambda file: file.path))
+    abandoned = [lowest is not None and lowest < 0 for lowest in _statistics(added, "min", "revision")]
+    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned), key=lambda file: file.path))
 
 
 def _may_give_properties(added: pa.Table) -> list[bool]:
     """Of each file: not, where Delta's log says that all its rows count 0 of them. Of the maps themselves it says nothing."""
-    lacking, most = (_statistics(added, kind) for kind in ("null_count", "max"))
+    lacking, most = (_statistics(added, kind, COUNTS_PROPERTIES) for kind in ("null_count", "max"))
     return [not (nulls == 0 and count == 0) for nulls, count in zip(lacking, most, strict=True)]
 
 
-def _statistics(added: pa.Table, kind: str) -> list[int | None]:
-    """Of each file, about the column that counts properties."""
+def _statistics(added: pa.Table, kind: str, column: str) -> list[int | None]:
+    """Of each file, about a column that is a number."""
     told = added.column(kind).combine_chunks() if kind in added.schema.names else None
-    if told is None or told.type.get_field_index(COUNTS_PROPERTIES) < 0:
+    if told is None or told.type.get_field_index(column) < 0:
         return [None] * added.num_rows
-    found: list[int | None] = told.field(COUNTS_PROPERTIES).to_pylist()
+    found: list[int | None] = told.field(column).to_pylist()
     return found
 
 
-def live_file(folder: str, path: str, may_give_properties: bool = True) -> LiveFile:
+def live_file(folder: str, path: str, may_give_properties: bool = True, holds_abandoned: bool = False) -> LiveFile:
     """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
 
     Not by the URI that delta-rs makes of both: that encodes the folder too, and a folder with a space in its name is then not found.
     """
     day = _DAY.match(path)
-    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None, may_give_properties)
+    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None, may_give_properties, holds_abandoned)
 
 
 class Questions:
@@ -196,16 +200,16 @@ class Questions:
         self.snapshots = Snapshots(lake)
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
         self._engine = Engine([lake.directory()], engine, None if lake.local else lake.filesystem()[0])
-        self._laid_out = LaidOut(self._engine, self.snapshots.sources)
+        self._laid_out = LaidOut(self._engine)
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
         started = time.perf_counter()
 
-        def whole(found: Found) -> QueryResult:
-            table = pa.Table.from_batches(found.batches, found.schema)
+        def whole(answer: Found) -> QueryResult:
+            table = pa.Table.from_batches(answer.batches, answer.schema)
             took = (time.perf_counter() - started) * 1000
-            return QueryResult(table=table, types=found.types, truncated=found.batches.truncated, elapsed_ms=took)
+            return QueryResult(table=table, types=answer.types, truncated=answer.batches.truncated, elapsed_ms=took)
 
         return self.pass_on(sql, whole, organization=organization, parameters=parameters)
 
@@ -223,13 +227,11 @@ class Questions:
         Where the lake moved meanwhile it is called a second time, unless `again` says no.
         """
         try:
-            with self._asking(sql, organization, parameters) as found:
-                return take(found)
+            return self._pass_on(sql, take, organization, parameters, again)
         except Refused as refused:
             if refused.refusal is not LAKE_MOVED or not again():
                 raise
-        with self._asking(sql, organization, parameters) as found:
-            return take(found)
+        return self._pass_on(sql, take, organization, parameters, again)
 
     def interrupt(self) -> None:
         """Stops what is being answered now: it ends as if its time were over."""
@@ -239,22 +241,47 @@ class Questions:
         self._laid_out.close()
         self._engine.close()
 
-    @contextmanager
-    def _asking(self, sql: str, organization: Organization | None, parameters: Parameters) -> Iterator[Found]:
+    def _pass_on(
+        self, sql: str, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters, again: Callable[[], bool]
+    ) -> T:
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
-        with self._laid_out.connection(statement.tables, organization, self.limits.timeout_s) as connection:
-            relation = _bound(connection, statement.sql, parameters)
-            types, names = tuple(str(kind) for kind in relation.types), relation.columns
-            if columns := projection(relation.types):
-                relation = relation.project(columns)
-            reader = relation.to_arrow_reader(_BATCH_ROWS)
-            schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
-            yield Found(schema=schema, types=types, batches=Cut(_renamed(reader, schema), self.limits))
+        sources = self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
+        judged = _judged(sources)
+        needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
+        few = finding(statement.tree, judged, aggregates()) if needs and statement.tree else None
+        if few is not None:
+            with self._laid_out.connection(sources, statement.tables, organization, frozenset(), seconds) as connection:
+                calls = found(connection, few, parameters)
+                if calls is not None:
+                    sql = f"WITH {TABLE} AS ({few_calls_sql(sources, organization, calls)}) {statement.sql}"
+                    try:
+                        return take(self._found(connection, sql, parameters))
+                    except (duckdb.BinderException, duckdb.ConversionException):
+                        if not again():
+                            raise
+        with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
+            return take(self._found(connection, statement.sql, parameters))
+
+    def _found(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> Found:
+        relation = _bound(connection, sql, parameters)
+        types, names = tuple(str(kind) for kind in relation.types), relation.columns
+        if columns := projection(relation.types):
+            relation = relation.project(columns)
+        reader = relation.to_arrow_reader(_BATCH_ROWS)
+        schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
+        return Found(schema=schema, types=types, batches=Cut(_renamed(reader, schema), self.limits))
 
 
 def _renamed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     return (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
+
+
+def _judged(sources: Mapping[str, Source]) -> frozenset[str]:
+    """The columns of calls that are gathered from feedback, of what there is."""
+    files = sources["feedback"].files if "feedback" in sources else ()
+    giving = any(file.may_give_properties for file in files)
+    return JUDGED if giving else RATED if files else frozenset()
 
 
 LAKE_UNREADABLE = Refusal(

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from storage.refusal import Refusal, Refused
+from storage.syntax import Tree, nodes
 
 MAX_SQL_CHARACTERS = 100_000
 
@@ -60,6 +61,8 @@ class Statement(Struct, frozen=True, kw_only=True):
     sql: str
     tables: frozenset[str]
     """The views it reads, lower-case; all of them when it asks which there are."""
+    tree: Tree | None = None
+    """Its syntax tree; None where it is to be explained."""
 
 
 def checked(sql: str, connection: duckdb.DuckDBPyConnection, *, views: Set[str], explain: bool = True) -> Statement:
@@ -83,7 +86,7 @@ def checked(sql: str, connection: duckdb.DuckDBPyConnection, *, views: Set[str],
     tree = _tree_of(sql[offset:], connection, offset)
     walk = _Walk(views=views, offset=offset)
     walk.check(tree)
-    return Statement(sql=sql, tables=frozenset(walk.read))
+    return Statement(sql=sql, tables=frozenset(walk.read), tree=None if prefix else tree)
 
 
 def _tree_of(sql: str, connection: duckdb.DuckDBPyConnection, offset: int) -> dict[str, Any]:
@@ -149,9 +152,9 @@ class _Walk:
         self.named: set[str] = set()
 
     def check(self, tree: dict[str, Any]) -> None:
-        nodes = list(_nodes(tree))
-        self.named = {_plain(name) for node in nodes for name in _names_given(node)}
-        for node in nodes:
+        every = list(nodes(tree))
+        self.named = {_plain(name) for node in every for name in _names_given(node)}
+        for node in every:
             self._node(node)
 
     def _node(self, node: dict[str, Any]) -> None:
@@ -225,18 +228,6 @@ class _Walk:
 
     def _views_text(self) -> str:
         return ", ".join(sorted(self.views))
-
-
-def _nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, however deep."""
-    rest: list[Any] = [tree]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, dict):
-            yield item
-            rest.extend(item.values())
-        elif isinstance(item, list):
-            rest.extend(item)
 
 
 def _names_given(node: dict[str, Any]) -> Iterator[str]:

@@ -159,12 +159,41 @@ DEAD_LETTERS = pa.schema(
     ]
 )
 
-TABLES: dict[str, pa.Schema] = {"calls": CALLS, "amendments": CALLS, "bodies": BODIES, "feedback": FEEDBACK, "dead_letters": DEAD_LETTERS}
+SUPERSEDED = pa.schema(
+    [
+        ("call_id", TEXT),
+        ("organization", TEXT),
+        ("created_at", TIME),
+        ("provider", TEXT),
+        ("model", TEXT),
+        ("revision", pa.int32()),
+        ("cost_usd", MONEY),
+        ("cost_saved_usd", MONEY),
+        ("price_source", TEXT),
+        ("price_basis", TEXT),
+        ("rates", PROPERTIES),
+        ("booked_at", TIME),
+        ("day", pa.date32()),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "calls": CALLS,
+    "amendments": CALLS,
+    "superseded": SUPERSEDED,
+    "bodies": BODIES,
+    "feedback": FEEDBACK,
+    "dead_letters": DEAD_LETTERS,
+}
 
 SORTED_BY: dict[str, tuple[str, ...]] = {
     "calls": ("organization", "created_at"),
     "amendments": ("organization", "created_at"),
+    "superseded": ("organization", "created_at"),
     "bodies": ("organization", "created_at"),
     "feedback": ("organization", "given_at"),
     "dead_letters": ("at",),
 }
+
+SETTLED_BY = ("organization", "user_id", "session_id", "created_at")
+"""The order of `calls` in days that are settled."""

@@ -15,6 +15,9 @@ FAILURES = Counter("heliograph_sink_failures_total", "Commits that the lake did 
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
 JOB_ROWS = Counter("heliograph_lake_job_rows_total", "Rows changed when work that is billed once, such as a batch, was booked.")
+SETTLED_DAYS = Counter(
+    "heliograph_lake_settled_days_total", "Days whose calls were written anew in the order of users and sessions, once they were over."
+)
 ABANDONED = Counter("heliograph_lake_abandoned_calls_total", "Calls of which only the beginning was heard, written down as abandoned.")
 
 

@@ -23,6 +23,7 @@ from storage.config import StorageConfig
 from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
+from storage.settling import days_due, settle_all
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ class Done(msgspec.Struct, frozen=True):
     merges: list[Merge]
     abandoned: int = 0
     booked: int = 0
+    settled: int = 0
 
 
 class UpkeepFailed(Exception):
@@ -76,8 +78,7 @@ async def run_upkeep(
         looks = now - last_look >= min(LOOK_SECONDS, deadline.total_seconds() / 4)
         order = Order(lake.config, at.date(), now - last_tidy >= VACUUM_SECONDS, watch.window(at, behind()) if looks else None)
         try:
-            due: list[Merge] = await asyncio.to_thread(work_of, lake, order.today)
-            if due or order.tidy or looks:
+            if order.tidy or looks or await asyncio.to_thread(_has_work, lake, order.today, at):
                 await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
@@ -87,6 +88,10 @@ async def run_upkeep(
         if order.abandoned is not None:
             watch.looked(order.abandoned)
             last_look = now
+
+
+def _has_work(lake: Lake, today: date, now: datetime) -> bool:
+    return bool(work_of(lake, today) or days_due(lake, today, now))
 
 
 async def _round(order: Order, stop: asyncio.Event) -> None:
@@ -116,6 +121,7 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
         telemetry.COMPACTIONS.labels(work.table).inc()
     telemetry.ABANDONED.inc(done.abandoned)
     telemetry.JOB_ROWS.inc(done.booked)
+    telemetry.SETTLED_DAYS.inc(done.settled)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -127,12 +133,13 @@ def main(given: bytes) -> Done:
     """What the process does: an order in, what was done out."""
     order = msgspec.json.decode(given, type=Order)
     lake = Lake(order.config)
+    now = datetime.fromtimestamp(time.time(), UTC)
     merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
-    if order.abandoned is None:
-        return Done(merges)
-    return Done(merges, write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, datetime.fromtimestamp(time.time(), UTC)))
+    looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
+    settled = settle_all(lake, days_due(lake, order.today, now))
+    return Done(merges, *looked, settled=len(settled))
 
 
 if __name__ == "__main__":

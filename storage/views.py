@@ -7,8 +7,9 @@ days without amendments it is a plain scan, and the optimizer drops the joins th
 
 # ruff: noqa: S608 SQL is what this file makes; every text that goes into it passes `literal`
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 from msgspec import Struct, structs
@@ -17,6 +18,8 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from storage import columns, helicone_view
 from storage.carried import quoted
 from storage.engine import literal
+from storage.few import Found
+from storage.needed import JUDGED, PROPERTIES, RATED
 from storage.schema import TABLES
 
 
@@ -28,6 +31,8 @@ class LiveFile(Struct, frozen=True):
     """The day that all its rows are of."""
     may_give_properties: bool = True
     """Of feedback: whether a row of it gives any, as far as Delta's log tells."""
+    holds_abandoned: bool = False
+    """Of calls: whether rows of abandoned calls were folded into it."""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -40,7 +45,7 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 Sources = Mapping[str, Source]
-"""By the name of the lake's table: calls, amendments, feedback, bodies, dead_letters."""
+"""By the name of the lake's table: calls, amendments, superseded, feedback, bodies, dead_letters."""
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -62,6 +67,8 @@ class View(Struct, frozen=True, kw_only=True):
     """The tables of the lake it is made of."""
     sql: Callable[[Sources, Organization | None], str]
     """The SELECT that it is. Given an organization, only its rows are in it."""
+    lean: Callable[[Sources, Organization | None, Set[str]], str] | None = None
+    """The same for a question that needs only some of the columns gathered from feedback: the others are NULL."""
 
 
 def duckdb_type(kind: pa.DataType) -> str:
@@ -136,48 +143,90 @@ def _dead_letters_sql(sources: Sources, organization: Organization | None) -> st
     return f"{own} UNION ALL BY NAME {scan_sql(source, source.files, None)} WHERE organization IS NULL"
 
 
-def _calls_sql(sources: Sources, organization: Organization | None) -> str:
+def view_sql(view: View, sources: Sources, organization: Organization | None, needs: Set[str]) -> str:
+    """The SELECT that a view is, for a question that needs no more than that of what is gathered from feedback."""
+    return view.sql(sources, organization) if view.lean is None else view.lean(sources, organization, needs)
+
+
+def _calls_sql(sources: Sources, organization: Organization | None, needs: Set[str] = JUDGED) -> str:
     current = current_calls_sql(sources["calls"], sources["amendments"], organization)
-    feedback = sources["feedback"]
-    if not feedback.files:
-        return f"SELECT *, MAP {{}}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating FROM ({current})"
+    return _with_feedback_sql(current, sources["feedback"], organization, needs=needs)
+
+
+def few_calls_sql(sources: Sources, organization: Organization | None, found: Found) -> str:
+    """`calls`, of a few calls alone."""
+    calls, amendments = (_of_days(sources[name], found.days) for name in ("calls", "amendments"))
+    those = "false"
+    if found.first is not None and found.last is not None:
+        those = f"call_id IN ({_listed(found.call_ids)}) AND created_at BETWEEN {_timestamp(found.first)} AND {_timestamp(found.last)}"
+    current = f"SELECT * FROM ({current_calls_sql(calls, amendments, organization)}) WHERE {those}"
+    return _with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN ({_listed(found.request_ids)})")
+
+
+def _of_days(source: Source, days: Set[date]) -> Source:
+    return structs.replace(source, files=tuple(file for file in source.files if file.day is None or file.day in days))
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(map(literal, texts)) or "NULL"
+
+
+def _timestamp(at: datetime) -> str:
+    return f"TIMESTAMP {literal(at.isoformat(sep=' '))}"
+
+
+def _with_feedback_sql(
+    current: str, feedback: Source, organization: Organization | None, *, about: str = "true", needs: Set[str] = JUDGED
+) -> str:
+    """Calls with what was said of them: one join for ratings and scores, one for properties, each only where it is needed."""
     keys = ("organization", "request_id") if organization is None else ("request_id",)
-    giving = any(file.may_give_properties for file in feedback.files)
-    judged = judged_sql(_given_sql(feedback, organization), keys, properties=giving)
-    return f"""
-        SELECT c.* {_LAID_OVER if giving else ""}, coalesce(f.scores, MAP {{}}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating
-        FROM ({current}) c
-        LEFT JOIN ({judged}) f ON {" AND ".join(f"f.{key} = c.{key}" for key in keys)}"""
+    joins, laid_over, rated = "", "", "MAP {}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating"
+    if feedback.files and needs & RATED:
+        judged = judged_sql(_given_sql(feedback, feedback.files, organization, about), keys)
+        joins = f"LEFT JOIN ({judged}) f ON {_same('f', keys)}"
+        rated = "coalesce(f.scores, MAP {}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating"
+    giving = [file for file in feedback.files if file.may_give_properties]
+    if giving and PROPERTIES in needs:
+        given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE cardinality(properties) > 0"
+        joins += f" LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
+        laid_over = "REPLACE (if(p.properties IS NULL, c.properties, map_concat(c.properties, p.properties)) AS properties)"
+    return f"SELECT c.* {laid_over}, {rated} FROM ({current}) c {joins}"
 
 
-_LAID_OVER = "REPLACE (if(f.properties IS NULL, c.properties, map_concat(c.properties, f.properties)) AS properties)"
-"""Left out where no file gives any: then a question about properties needs no join."""
+def _same(side: str, keys: Sequence[str]) -> str:
+    return " AND ".join(f"{side}.{key} = c.{key}" for key in keys)
 
 
-def _given_sql(feedback: Source, organization: Organization | None) -> str:
+def _given_sql(feedback: Source, files: Sequence[LiveFile], organization: Organization | None, about: str) -> str:
     """The feedback of one organization, or all. A filter would keep the join above from being dropped; a join with a single name does not.
 
     That calls of one organization find only ratings of their own is not enough: what a question asks of a rating is asked before they are
     joined, and its error would tell of others.
     """
-    given = scan_sql(feedback, feedback.files, None)
+    given = scan_sql(feedback, files, None)
+    if about != "true":
+        given = f"SELECT * FROM ({given}) WHERE {about}"
     if organization is None:
         return given
     return f"SELECT * FROM ({given}) SEMI JOIN (VALUES ({literal(organization)})) own(organization) USING (organization)"
 
 
-def judged_sql(given: str, keys: Sequence[str], *, properties: bool) -> str:
-    """Of each request the newest rating, and the newest value of each score and property: later maps laid over earlier ones.
+def judged_sql(given: str, keys: Sequence[str]) -> str:
+    """Of each request the newest rating, and the newest value of each score: later maps laid over earlier ones.
 
     What takes a rating back is the newest as well; a score that is NULL was taken back.
     One join, grouped by exactly what it is joined on: so the optimizer drops it where neither is asked for.
     """
-    more = f", {_laid_over_sql('properties')} AS properties" if properties else ""
     return f"""
         SELECT {", ".join(keys)},
             arg_max_null(rating, {{given: given_at, id: feedback_id}}) FILTER (rating IS NOT NULL OR rating_retracted) AS rating,
-            map_from_entries(list_filter(map_entries({_laid_over_sql("scores")}), lambda score: score.value IS NOT NULL)) AS scores{more}
+            map_from_entries(list_filter(map_entries({_laid_over_sql("scores")}), lambda score: score.value IS NOT NULL)) AS scores
         FROM ({given}) GROUP BY {", ".join(keys)}"""
+
+
+def given_properties_sql(given: str, keys: Sequence[str]) -> str:
+    """Of each request the newest value of each property that was given afterwards."""
+    return f"SELECT {', '.join(keys)}, {_laid_over_sql('properties')} AS properties FROM ({given}) GROUP BY {', '.join(keys)}"
 
 
 def _laid_over_sql(column: str) -> str:
@@ -188,10 +237,11 @@ def _laid_over_sql(column: str) -> str:
 
 def current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:
     """Live rows, and in the days that have amendments those in the place of the rows they replace."""
-    if not amendments.files:
+    changed = _changed(calls, amendments)
+    if not changed:
         return scan_sql(calls, calls.files, organization)
-    days = sorted({file.day for file in amendments.files if file.day is not None})
-    if len(days) < len({file.day for file in amendments.files}):
+    days = sorted(day for day in changed if day is not None)
+    if len(days) < len(changed):
         return _amended_sql(calls, calls.files, amendments, organization)
     touched = [file for file in calls.files if file.day is None or file.day in days]
     clean = [file for file in calls.files if file.day is not None and file.day not in days]
@@ -199,17 +249,27 @@ def current_calls_sql(calls: Source, amendments: Source, organization: Organizat
     return f"{scan_sql(calls, clean, organization)} UNION ALL BY NAME SELECT * FROM ({amended}) WHERE {_span_sql(days)}"
 
 
+def _changed(calls: Source, amendments: Source) -> set[date | None]:
+    """The days in which rows may stand for others: those of amendments, and those to which calls came after they were given up."""
+    files = Counter(file.day for file in calls.files)
+    return {file.day for file in amendments.files} | {file.day for file in calls.files if file.holds_abandoned and files[file.day] > 1}
+
+
 def _cost_history_sql(sources: Sources, organization: Organization | None) -> str:
     """Of each call whose figures were replaced: what was written first, and what took its place."""
-    calls, amendments = sources["calls"], sources["amendments"]
-    days = {file.day for file in amendments.files}
+    calls, amendments, superseded = sources["calls"], sources["amendments"], sources["superseded"]
+    days = {file.day for file in (*amendments.files, *superseded.files)}
     touched = calls.files if None in days else [file for file in calls.files if file.day is None or file.day in days]
     replaced = f"SELECT * FROM ({scan_sql(amendments, amendments.files, organization)}) WHERE revision > 0"
+    before = scan_sql(superseded, superseded.files, organization)
     return f"""
-        SELECT {", ".join(_BOOKED)}, coalesce(amended_at, completed_at) AS booked_at FROM (
-            SELECT * FROM ({scan_sql(calls, touched, organization)}) SEMI JOIN ({replaced}) replaced USING (call_id)
-            UNION ALL BY NAME {replaced}
-        )"""
+        SELECT * FROM (
+            SELECT {", ".join(BOOKED)}, coalesce(amended_at, completed_at) AS booked_at FROM (
+                SELECT * FROM ({scan_sql(calls, touched, organization)})
+                SEMI JOIN (SELECT call_id FROM ({replaced}) UNION ALL SELECT call_id FROM ({before})) replaced USING (call_id)
+                UNION ALL BY NAME {replaced}
+            ) UNION ALL BY NAME SELECT {", ".join(BOOKED)}, booked_at FROM ({before})
+        ) QUALIFY row_number() OVER (PARTITION BY call_id, revision) = 1"""
 
 
 def _span_sql(days: Sequence[date]) -> str:
@@ -220,9 +280,12 @@ def _span_sql(days: Sequence[date]) -> str:
 
 def _amended_sql(calls: Source, files: Sequence[LiveFile], amendments: Source, organization: Organization | None) -> str:
     """Of each call the row that stands: the amendment of the highest revision, above 0; else the live row; else an abandoned call's."""
-    live = scan_sql(calls, files, organization)
+    live, instead = scan_sql(calls, files, organization), scan_sql(amendments, amendments.files, organization)
+    if given_up := [file for file in files if file.holds_abandoned]:
+        instead = f"{instead} UNION ALL BY NAME SELECT * FROM ({scan_sql(calls, given_up, organization)}) WHERE revision < 0"
+        live = f"SELECT * FROM ({live}) WHERE revision >= 0"
     newest = f"""
-        SELECT * FROM ({scan_sql(amendments, amendments.files, organization)})
+        SELECT * FROM ({instead})
         QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC, amended_at DESC) = 1"""
     return f"""
         SELECT * FROM ({live}) live ANTI JOIN (SELECT call_id FROM ({newest}) WHERE revision > 0) replaced USING (call_id)
@@ -244,10 +307,10 @@ def _view(name: str, description: str, docs: Mapping[str, str], **more: str) -> 
 
 def _calls_view() -> View:
     plain = _view("calls", "One row per call: who asked what of whom, how it ended, its tokens and its cost.", columns.CALLS, **_RATED)
-    return structs.replace(plain, reads=("calls", "amendments", "feedback"), sql=_calls_sql)
+    return structs.replace(plain, reads=("calls", "amendments", "feedback"), sql=_calls_sql, lean=_calls_sql)
 
 
-_BOOKED = (
+BOOKED = (
     *("call_id", "organization", "created_at", "provider", "model", "revision"),
     *("cost_usd", "cost_saved_usd", "price_source", "price_basis", "rates"),
 )
@@ -255,13 +318,13 @@ _BOOKED = (
 
 def _cost_history_view() -> View:
     types = {field.name: duckdb_type(field.type) for field in TABLES["calls"]}
-    kept = {name: types[name] for name in _BOOKED} | {"booked_at": "TIMESTAMP"}
+    kept = {name: types[name] for name in BOOKED} | {"booked_at": "TIMESTAMP"}
     docs = {**columns.CALLS, **columns.COST_HISTORY}
     return View(
         name="cost_history",
         description="What was booked before, of calls whose figures were replaced: one row for each figure, the standing one too.",
         columns=tuple(Column(name=name, type=kind, description=docs[name]) for name, kind in kept.items()),
-        reads=("calls", "amendments"),
+        reads=("calls", "amendments", "superseded"),
         sql=_cost_history_sql,
     )
 

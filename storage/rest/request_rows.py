@@ -43,7 +43,7 @@ def _plain(iso: str) -> str:
 def judgements_of(page: Sequence[Row]) -> Sql:
     """Of the page's requests what was said of each, latest of all, and which rating that is."""
     given = Sql("SELECT * FROM feedback WHERE request_id IN ") + values(dict.fromkeys(row["request_id"] for row in page))
-    judged = judged_sql("given", ["request_id"], properties=False)
+    judged = judged_sql("given", ["request_id"])
     return (
         "WITH given AS MATERIALIZED ("
         + given

@@ -13,7 +13,14 @@ from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.schema import TABLES
 
-TIME = {"calls": "created_at", "amendments": "created_at", "bodies": "created_at", "feedback": "given_at", "dead_letters": "at"}
+TIME = {
+    "superseded": "created_at",
+    "calls": "created_at",
+    "amendments": "created_at",
+    "bodies": "created_at",
+    "feedback": "given_at",
+    "dead_letters": "at",
+}
 
 CALL = {
     "revision": 0,

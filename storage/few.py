@@ -1,0 +1,122 @@
+"""Questions that show a few calls: the calls are found first, and only what they need is joined and read.
+
+What was said of a call afterwards, its ratings and scores, is gathered from all feedback there is: for a question such as
+`SELECT * FROM calls WHERE user_id = … ORDER BY created_at DESC LIMIT 50` that would be a hundred times the work of finding the fifty.
+So a question of that shape is asked twice, on the same snapshots: once for the ids alone, from columns that need no feedback; then as
+it stands, over a view that holds nothing but those calls and the feedback about them. The answer is the same: the calls that the second
+finds are those that the first found.
+
+Here it is decided, from the syntax tree, whether a question has that shape: one scan of `calls`, every row of its answer a call, and
+nothing of what is judged in its conditions or its order.
+"""
+
+from collections.abc import Iterator, Set
+from datetime import date, datetime
+
+from msgspec import Struct
+
+from storage.syntax import Tree, nodes
+
+TABLE = "calls"
+MOST = 5_000
+"""Calls that are still few. A question that shows more is asked once, over everything."""
+_NEEDED = ("call_id", "request_id", "created_at")
+VOLATILE = frozenset({"gen_random_uuid", "random", "uuid", "uuidv4", "uuidv7", "error"})
+"""Functions that answer differently the second time, or are asked for what they do."""
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """The question for the ids alone."""
+
+    tree: Tree
+    parameters: frozenset[str]
+    """The identifiers of those it still has."""
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """The calls that a question is about."""
+
+    call_ids: tuple[str, ...]
+    request_ids: tuple[str, ...]
+    days: frozenset[date]
+    first: datetime | None
+    last: datetime | None
+    """When they were made, UTC without a zone; None where there are none."""
+
+
+def finding(tree: Tree, judged: Set[str], aggregates: Set[str]) -> Finding | None:
+    """How to ask for the calls that a question shows; None where it has another shape.
+
+    `judged`: the columns that are gathered from feedback. `aggregates`: functions whose answer is of many rows.
+    """
+    if not (_is_plain(tree) and _shows_calls(tree["select_list"], aggregates) and _bounded(tree)):
+        return None
+    given_names = {item["alias"].lower() for item in tree["select_list"] if item.get("alias")}
+    decides = [tree["where_clause"], *_orders(tree)]
+    if any(not _decidable(node, judged | given_names, aggregates) for node in nodes(decides)):
+        return None
+    asked = {**tree, "select_list": [_column(name) for name in _NEEDED], "modifiers": _modifiers(tree)}
+    return Finding(tree=asked, parameters=frozenset(node["identifier"] for node in nodes(asked) if node.get("class") == "PARAMETER"))
+
+
+def _is_plain(tree: Tree) -> bool:
+    """One scan of the table, nothing grouped, nothing sampled."""
+    table = tree.get("from_table") or {}
+    nothing = ("group_expressions", "group_sets", "having", "qualify", "sample")
+    return (
+        tree.get("type") == "SELECT_NODE"
+        and not tree["cte_map"]["map"]
+        and table.get("type") == "BASE_TABLE"
+        and [part.lower() for part in table["qualified_name"]["path"]] == [TABLE]
+        and not (table.get("sample") or table.get("column_name_alias") or table.get("at_clause"))
+        and not any(tree[name] for name in nothing)
+        and tree["aggregate_handling"] == "STANDARD_HANDLING"
+        and all(modifier["type"] in {"ORDER_MODIFIER", "LIMIT_MODIFIER"} for modifier in tree["modifiers"])
+    )
+
+
+def _bounded(tree: Tree) -> bool:
+    """It has a condition or a limit: what shows all calls does not show a few."""
+    return tree["where_clause"] is not None or any(modifier["type"] == "LIMIT_MODIFIER" for modifier in tree["modifiers"])
+
+
+def _shows_calls(select_list: list[Tree], aggregates: Set[str]) -> bool:
+    """Each row of the answer is one of the table's."""
+    every = list(nodes(select_list))
+    return not any(node.get("class") in {"WINDOW", "SUBQUERY"} or _function(node) in aggregates | _MANY for node in every)
+
+
+_MANY = VOLATILE | {"unnest", "unlist"}
+
+
+def _decidable(node: Tree, beyond: Set[str], aggregates: Set[str]) -> bool:
+    """Whether this part of a condition or an order means the same without what is `beyond` it."""
+    if node.get("class") in {"WINDOW", "SUBQUERY", "STAR", "POSITIONAL_REFERENCE", "LAMBDA", "LAMBDA_REF"}:
+        return False
+    return not _names(node) & beyond and _function(node) not in aggregates | _MANY
+
+
+def _orders(tree: Tree) -> Iterator[Tree]:
+    for modifier in tree["modifiers"]:
+        for order in modifier.get("orders", ()):
+            expression = order["expression"]
+            # a bare number, or ALL, names columns by their place in the answer
+            yield {"class": "STAR"} if expression.get("class") in {"CONSTANT", "STAR"} else expression
+
+
+def _modifiers(tree: Tree) -> list[Tree]:
+    """As they stand; without a limit, where it passes over rows first: those are passed over by the second question."""
+    return [modifier for modifier in tree["modifiers"] if modifier["type"] != "LIMIT_MODIFIER" or modifier.get("offset") is None]
+
+
+def _names(node: Tree) -> frozenset[str]:
+    """Of a column: its own, and those of its table or its field."""
+    return frozenset(name.lower() for name in node["column_names"]) if node.get("class") == "COLUMN_REF" else frozenset()
+
+
+def _function(node: Tree) -> str | None:
+    return node["function_name"].lower() if "function_name" in node else None
+
+
+def _column(name: str) -> Tree:
+    return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "query_location": 0, "column_names": [name]}

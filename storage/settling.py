@@ -1,0 +1,188 @@
+"""Days that are over are settled: what stands of each call is written once, in an order in which people look for old calls.
+
+A day is read newest first while it is young, so its files stay in order of time until the day after the next. Then all its rows are
+written anew into one file, sorted by organization, user, session and time: a user's calls of a month are in one row group a day, and Bloom
+filters find the row group of a call, a request or a session. The rows that amendments put in the place of others are folded in; the figures
+that stood there before go to `superseded`, from which `cost_history` is told.
+
+Three commits, each of which leaves the views as they were: figures of before, the day, the amendments that are no longer needed. Whoever is
+killed in between is followed by another who does the same again.
+"""
+
+# ruff: noqa: S608 the names are those of declared columns, the texts pass `literal`
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import structlog
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
+from msgspec import Struct
+
+from storage import schema
+from storage.engine import Engine, EngineLimits
+from storage.lake import Lake
+from storage.replacing import source_of
+from storage.views import BOOKED, Source, current_calls_sql, scan_sql
+from storage.writing import HOOKS, SETTLED, SETTLED_ROWS, append
+
+log = structlog.get_logger()
+
+KEPT_BY_TIME = 2
+"""Days, today among them, whose files stay in the order of time."""
+LATE_FILES = 8
+"""More files than this that came to a settled day later are worth writing it anew."""
+ONE_FILE = 1 << 40
+"""Bytes: a settled day is one file."""
+LIMITS = EngineLimits(memory_bytes=512 << 20, threads=1, timeout_s=timedelta(days=1).total_seconds())
+
+
+class DayFiles(Struct, frozen=True):
+    """What a table's snapshot holds of a day."""
+
+    files: int
+    newest: datetime
+    """When the last of them was written. UTC."""
+
+
+def due(
+    calls: dict[date, DayFiles], amendments: dict[date, DayFiles], settled: frozenset[date], today: date, now: datetime, quiet: timedelta
+) -> list[date]:
+    """The days to settle: over, not yet settled or changed since, and left alone for as long as `quiet`. The newest come first."""
+    found = []
+    for day, held in calls.items():
+        changed = day not in settled or held.files > 1 + LATE_FILES or day in amendments
+        newest = max(each.newest for each in (held, amendments.get(day, held)))
+        if changed and is_old(day, today) and now - newest >= quiet:
+            found.append(day)
+    return sorted(found, reverse=True)
+
+
+def is_old(day: date, today: date) -> bool:
+    """Whether a day's calls belong into the order of settled days."""
+    return day <= today - timedelta(days=KEPT_BY_TIME)
+
+
+def days_due(lake: Lake, today: date, now: datetime, *, quiet: timedelta | None = None) -> list[date]:
+    """What is to be settled now, after the lake's own `quiet` or another. Blocks."""
+    calls, least = lake.table("calls"), lake.config.settle_quiet if quiet is None else quiet
+    return due(days_of(calls), days_of(lake.table("amendments")), settled_days(calls), today, now, least)
+
+
+def settled_days(calls: DeltaTable) -> frozenset[date]:
+    """Those that were settled once; rows may have come to them since."""
+    return frozenset(day for day in days_of(calls) if calls.transaction_version(app_id(day)) is not None)
+
+
+def app_id(day: date) -> str:
+    """The Delta application whose transaction says that a day was settled."""
+    return f"settled/{day.isoformat()}"
+
+
+def days_of(snapshot: DeltaTable) -> dict[date, DayFiles]:
+    actions = snapshot.get_add_actions(flatten=True)
+    found: dict[date, DayFiles] = {}
+    for day, written in zip(*(actions.column(name).to_pylist() for name in ("partition.day", "modification_time")), strict=True):
+        at, before = _aware(written), found.get(day)
+        found[day] = DayFiles(1, at) if before is None else DayFiles(before.files + 1, max(before.newest, at))
+    return found
+
+
+def _aware(written: datetime | int) -> datetime:
+    if isinstance(written, int):
+        return datetime.fromtimestamp(written / 1000, UTC)
+    return written if written.tzinfo else written.replace(tzinfo=UTC)
+
+
+def settle(lake: Lake, day: date) -> bool:
+    """Settles one day; False where others changed it meanwhile, and it is left for the next time. Blocks."""
+    calls, amendments = lake.table("calls"), lake.table("amendments")
+    with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
+        engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0], spill=folder)
+        try:
+            return _Day(lake, day, calls, amendments, engine).settle()
+        except CommitFailedError as error:
+            log.info("settling_lost", day=str(day), error=str(error))
+            return False
+        finally:
+            engine.close()
+
+
+class _Day:
+    """One day, as two snapshots have it."""
+
+    def __init__(self, lake: Lake, day: date, calls: DeltaTable, amendments: DeltaTable, engine: Engine) -> None:
+        self._lake, self._day, self._engine = lake, day, engine
+        self._calls, self._amendments = calls, amendments
+        self._live, self._amended = of_day(source_of(lake, "calls", calls), day), of_day(source_of(lake, "amendments", amendments), day)
+
+    def settle(self) -> bool:
+        if not self._live.files and not self._amended.files:
+            return False
+        if self._amended.files:
+            self._keep_history()
+        self._write()
+        if self._amended.files:
+            self._forget_amendments()
+        return True
+
+    def _keep_history(self) -> None:
+        live, amended = (scan_sql(each, each.files, None) for each in (self._live, self._amended))
+        rows = f"SELECT * FROM ({amended}) WHERE revision > 0"
+        sql = f"""
+            SELECT {", ".join(BOOKED)}, coalesce(amended_at, completed_at) AS booked_at, {_day_sql(self._day)} FROM (
+                SELECT * FROM ({live}) SEMI JOIN ({rows}) replaced USING (call_id) UNION ALL BY NAME {rows}
+            ) QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC, amended_at DESC) > 1"""
+        with self._engine.connection() as connection:
+            found = connection.sql(sql).to_arrow_table()
+        if found.num_rows:
+            append(self._lake.table("superseded"), shaped(found, schema.SUPERSEDED), CommitProperties(max_commit_retries=5))
+
+    def _write(self) -> None:
+        columns = ", ".join(f'"{field.name}"' for field in schema.CALLS if field.name != "day")
+        sql = f"""
+            SELECT {columns}, {_day_sql(self._day)} FROM ({current_calls_sql(self._live, self._amended, None)})
+            ORDER BY {", ".join(schema.SETTLED_BY)}"""
+        with self._engine.connection() as connection:
+            batches = connection.sql(sql).to_arrow_reader(SETTLED_ROWS)
+            rows = pa.RecordBatchReader.from_batches(schema.CALLS, (_cast(batch) for batch in batches))
+            write_deltalake(
+                self._calls,
+                rows,
+                mode="overwrite",
+                predicate=f"day = '{self._day.isoformat()}'",
+                target_file_size=ONE_FILE,
+                writer_properties=SETTLED,
+                post_commithook_properties=HOOKS,
+                commit_properties=CommitProperties(app_transactions=[Transaction(app_id(self._day), 1)], max_commit_retries=5),
+            )
+
+    def _forget_amendments(self) -> None:
+        """Those that were read, as whole files."""
+        self._amendments.delete(f"day = '{self._day.isoformat()}'", post_commithook_properties=HOOKS)
+
+
+def of_day(source: Source, day: date) -> Source:
+    """What a table has of one day."""
+    return Source(schema=source.schema, files=tuple(file for file in source.files if file.day == day), version=source.version)
+
+
+def shaped(found: pa.Table, declared: pa.Schema) -> pa.Table:
+    """In the declared order and types."""
+    return pa.Table.from_arrays([found.column(field.name).cast(field.type) for field in declared], schema=declared)
+
+
+def _cast(batch: pa.RecordBatch) -> pa.RecordBatch:
+    [made] = shaped(pa.Table.from_batches([batch]), schema.CALLS).combine_chunks().to_batches() or [batch.slice(0, 0)]
+    return made
+
+
+def _day_sql(day: date) -> str:
+    return f"DATE '{day.isoformat()}' AS day"
+
+
+def settle_all(lake: Lake, days: Sequence[date]) -> list[date]:
+    """Those that were settled. Blocks."""
+    return [day for day in days if settle(lake, day)]

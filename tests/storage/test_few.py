@@ -1,0 +1,206 @@
+"""Questions that show few calls: which are asked in two steps, and that the answer is the same."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pytest
+
+import storage.query
+from eventlog.events import Organization
+from storage.few import finding
+from storage.found import aggregates
+from storage.needed import JUDGED, RATED, needed
+from storage.query import Questions
+from storage.refusal import Refused
+from tests.fakes.small_lake import SmallLake
+
+TWICE = [
+    "SELECT * FROM calls WHERE user_id = 'u1'",
+    "SELECT * FROM calls ORDER BY created_at DESC, call_id LIMIT 5",
+    "SELECT call_id, rating FROM calls c WHERE c.cost_usd > 0.001 ORDER BY c.call_id",
+    "SELECT call_id, scores['quality'] AS q FROM calls WHERE session_id IN ('s1', 's2') ORDER BY call_id",
+    "SELECT * FROM calls WHERE properties['feature'] = 'f1' ORDER BY call_id LIMIT 7",
+    "SELECT * EXCLUDE (latency_ms) FROM calls WHERE created_at >= TIMESTAMP '2026-03-02' ORDER BY call_id LIMIT 4 OFFSET 3",
+    "SELECT upper(call_id), coalesce(rating, false) FROM calls WHERE user_id = 'nobody'",
+    "SELECT * FROM calls WHERE call_id = 'c-03' AND status = 200",
+]
+ONCE = [
+    "SELECT * FROM main.calls WHERE user_id = 'u1' ORDER BY call_id",
+    "SELECT * FROM calls",
+    "SELECT call_id FROM calls WHERE user_id = 'u1' ORDER BY 1",
+    "SELECT count(*), avg(rating::INT) FROM calls WHERE user_id = 'u1'",
+    "SELECT * FROM calls WHERE rating ORDER BY call_id",
+    "SELECT call_id, rating AS status FROM calls WHERE status ORDER BY call_id",
+    "SELECT * FROM calls WHERE user_id = 'u1' ORDER BY rating, call_id LIMIT 3",
+    "SELECT * FROM calls ORDER BY ALL LIMIT 3",
+    "SELECT call_id, rating FROM calls WHERE user_id = 'u1' ORDER BY 2, 1 LIMIT 3",
+    "SELECT DISTINCT rating FROM calls WHERE user_id = 'u1' ORDER BY 1",
+    "SELECT call_id, rating, row_number() OVER (ORDER BY call_id) FROM calls WHERE user_id = 'u1' ORDER BY call_id",
+    "SELECT * FROM calls WHERE call_id IN (SELECT call_id FROM calls WHERE rating) ORDER BY call_id",
+    "SELECT a.*, b.rating FROM calls a JOIN calls b USING (call_id) WHERE a.user_id = 'u1' ORDER BY call_id",
+    "WITH calls AS (SELECT 1 AS rating) SELECT * FROM calls WHERE rating = 1",
+    "SELECT rating, count(*) FROM calls WHERE user_id = 'u1' GROUP BY ALL ORDER BY ALL",
+    "SELECT call_id, max(rating::INT) OVER () FROM calls WHERE user_id = 'u1' ORDER BY call_id",
+    "SELECT unnest(map_keys(scores)) FROM calls WHERE user_id = 'u1' ORDER BY 1",
+    "SELECT * FROM calls WHERE random() < 2 ORDER BY call_id LIMIT 3",
+    "SELECT * FROM calls WHERE COLUMNS(['call_id']) > 'c' ORDER BY call_id LIMIT 3",
+]
+
+
+def tree_of(sql: str) -> dict[str, Any]:
+    [[text]] = duckdb.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    node: dict[str, Any] = json.loads(text)["statements"][0]["node"]
+    return node
+
+
+@pytest.mark.parametrize("sql", TWICE)
+def test_questions_that_are_asked_in_two_steps(sql: str) -> None:
+    assert needed(tree_of(sql)) & RATED
+    assert finding(tree_of(sql), RATED, aggregates()) is not None
+
+
+@pytest.mark.parametrize("sql", ONCE)
+def test_questions_that_are_asked_once(sql: str) -> None:
+    tree = tree_of(sql)
+    assert not needed(tree) & RATED or finding(tree, RATED, aggregates()) is None
+
+
+def test_where_properties_are_given_they_decide_nothing_beforehand() -> None:
+    sql = "SELECT * FROM calls WHERE properties['feature'] = 'f1'"
+    assert finding(tree_of(sql), JUDGED, aggregates()) is None
+
+
+@pytest.fixture(scope="module")
+def lakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Questions]]:
+    """The same lake: asked as it is, and without ever looking for few."""
+    lake = SmallLake(tmp_path_factory.mktemp("few") / "lake")
+    fill(lake)
+    plain, single = Questions(lake.lake), Questions(lake.lake)
+    single.ask = asked_once(single)  # type: ignore[method-assign]
+    yield [plain, single]
+    plain.close()
+    single.close()
+
+
+def asked_once(questions: Questions) -> Any:
+    """As it would be without looking at its shape: over the whole view, with all that is gathered from feedback."""
+    real = questions.ask
+
+    def ask(*given: Any, **named: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("storage.query.needed", lambda _: JUDGED)
+            patch.setattr("storage.query.finding", lambda *_: None)
+            return real(*given, **named)
+
+    return ask
+
+
+def fill(lake: SmallLake) -> None:
+    for day in (1, 2, 3):
+        at = f"2026-03-0{day}"
+        calls = [
+            {
+                "call_id": f"c-{number:02}",
+                "request_id": f"r-{number % 9}",  # some are of two calls
+                "created_at": f"{at}T{number:02}:00:00",
+                "day": at,
+                "user_id": f"u{number % 4}",
+                "session_id": f"s{number % 5}",
+                "cost_usd": f"0.00{number % 10}",
+                "properties": {"feature": f"f{number % 3}"},
+                "organization": "other" if number % 7 == 0 else "acme",
+            }
+            for number in range(day * 6, day * 6 + 6)
+        ]
+        lake.add("calls", *calls)
+    lake.add(
+        "amendments", {"call_id": "c-07", "request_id": "r-7", "revision": 1, "created_at": "2026-03-01T07:00:00", "organization": "other"}
+    )
+    given = [("r-1", True, {"quality": 0.5}), ("r-1", None, {"quality": 0.9}), ("r-3", False, {}), ("r-7", True, {"tone": 1.0})]
+    for number, (request, rating, scores) in enumerate(given):
+        at = f"2026-03-04T0{number}:00:00"
+        for organization in ("acme", "other"):
+            lake.add(
+                "feedback",
+                {
+                    "feedback_id": f"f{number}",
+                    "request_id": request,
+                    "organization": organization,
+                    "given_at": at,
+                    "rating": rating if organization == "acme" else None,
+                    "scores": scores,
+                    "property_count": 0,
+                },
+            )
+
+
+@pytest.mark.parametrize("organization", ["acme", "other", None])
+@pytest.mark.parametrize("sql", TWICE + ONCE)
+def test_the_answer_is_the_same(lakes: list[Questions], sql: str, organization: str | None) -> None:
+    whose = None if organization is None else Organization(organization)
+    answers = []
+    for questions in lakes:
+        try:
+            answers.append(sorted(map(str, questions.ask(sql, organization=whose).table.to_pylist())))
+        except Refused as refused:
+            answers.append([refused.refusal.code])
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(("sql", "parameters"), [
+    ("SELECT * FROM calls WHERE user_id = ? AND status = ? ORDER BY call_id", ["u1", 200]),
+    ("SELECT call_id, rating, ? AS said FROM calls WHERE user_id = ? ORDER BY call_id", ["x", "u1"]),
+    ("SELECT call_id, rating FROM calls WHERE user_id = $user ORDER BY call_id LIMIT $n", {"user": "u1", "n": 2}),
+    ("SELECT call_id, rating FROM calls WHERE user_id = $user", {}),
+])  # fmt: skip
+def test_parameters_reach_both(lakes: list[Questions], sql: str, parameters: Any) -> None:
+    answers = []
+    for questions in lakes:
+        try:
+            answers.append(str(questions.ask(sql, parameters=parameters).table.to_pylist()))
+        except Refused as refused:
+            answers.append(refused.refusal.code)
+    assert answers[0] == answers[1]
+
+
+def test_more_than_a_few_are_asked_once(lakes: list[Questions], monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = "SELECT * FROM calls WHERE status = 200 ORDER BY call_id"
+    before = lakes[0].ask(sql).table
+    monkeypatch.setattr("storage.found.MOST", 3)
+    assert lakes[0].ask(sql).table == before
+
+
+def test_feedback_is_gathered_for_the_few_alone(lakes: list[Questions], monkeypatch: pytest.MonkeyPatch) -> None:
+    views = []
+    real = storage.query.few_calls_sql
+    monkeypatch.setattr("storage.query.few_calls_sql", lambda *given: views.append(real(*given)) or views[-1])
+    lakes[0].ask("SELECT * FROM calls WHERE call_id = 'c-08'", organization=Organization("acme"))
+    [view] = views
+    assert "request_id IN ('r-8')" in view
+
+
+NEEDED = {
+    "SELECT count(*) FROM calls": set(),
+    "SELECT model, sum(cost_usd) AS usd FROM calls c WHERE c.user_id = 'u' GROUP BY 1 ORDER BY usd": set(),
+    "SELECT avg(rating::INT) FROM calls": {"rating"},
+    "SELECT properties['x'] FROM calls": {"properties"},
+    "SELECT * FROM calls": set(JUDGED),
+    "SELECT calls FROM calls": set(JUDGED),
+    "SELECT c FROM calls AS c": set(JUDGED),
+    "SELECT COLUMNS('rat.*') FROM calls": set(JUDGED),
+    "SELECT #3 FROM calls": set(JUDGED),
+    "SELECT a FROM calls AS c(a, b)": set(JUDGED),
+    "SELECT call_id FROM calls NATURAL JOIN (SELECT true AS rating)": set(JUDGED),
+    "SELECT call_id FROM calls JOIN (SELECT true AS rating) USING (rating)": {"rating"},
+    "WITH x AS (FROM calls) SELECT count(*) FROM x": set(JUDGED),
+    "SUMMARIZE calls": set(JUDGED),
+    "SELECT count(*) FROM calls WHERE EXISTS (SELECT * FROM bodies)": set(JUDGED),
+    "SELECT Calls.Rating FROM calls": {"rating"},
+}
+
+
+@pytest.mark.parametrize(("sql", "columns"), NEEDED.items())
+def test_what_is_needed_of_feedback(sql: str, columns: set[str]) -> None:
+    assert needed(tree_of(sql)) == columns

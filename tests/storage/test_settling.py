@@ -1,0 +1,203 @@
+"""Days that are over: every question has the same answer before, between and after each of the commits that settle them."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from storage.amendments import newest_revision
+from storage.maintenance import maintain
+from storage.query import run_query
+from storage.settling import LATE_FILES, DayFiles, days_due, due, settle, settled_days
+from tests.fakes.small_lake import SmallLake
+
+DAY, TODAY = date(2026, 1, 2), date(2026, 1, 20)
+NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
+QUIET = timedelta(minutes=2)
+LONG_AGO = NOW - timedelta(hours=1)
+
+ASKED = {
+    "calls": "SELECT * EXCLUDE (scores) FROM calls ORDER BY call_id",
+    "costs": "SELECT organization, sum(cost_usd), count(*) FROM calls GROUP BY 1 ORDER BY 1",
+    "history": "SELECT call_id, revision, cost_usd, booked_at FROM cost_history ORDER BY call_id, revision",
+}
+
+
+def answers(lake: SmallLake) -> dict[str, list[dict[str, Any]]]:
+    return {name: run_query(lake.lake, sql).table.to_pylist() for name, sql in ASKED.items()}
+
+
+def call(number: int, **more: Any) -> dict[str, Any]:
+    at = f"2026-01-02T{number % 24:02}:00:00"
+    return {"call_id": f"c-{number:03}", "request_id": f"r-{number}", "created_at": at, "completed_at": at, "day": "2026-01-02"} | more
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> SmallLake:
+    made = SmallLake(tmp_path)
+    made.add("calls", *(call(n, user_id=f"u-{n % 3}", session_id=f"s-{n % 7}", cost_usd="0.5") for n in range(20)))
+    made.add("calls", *(call(n, organization="other", cost_usd="0.25") for n in range(20, 30)))
+    return made
+
+
+def amended(lake: SmallLake) -> None:
+    lake.add("amendments", call(3, revision=1, cost_usd="0.7", amended_at="2026-01-03T00:00:00"))
+    lake.add("amendments", call(3, revision=2, cost_usd="0.9", amended_at="2026-01-04T00:00:00"))
+    lake.add("amendments", call(4, revision=1, amended_at="2026-01-03T00:00:00"))
+    lake.add("amendments", call(90, revision=-1, outcome="abandoned"), call(5, revision=-1, outcome="abandoned"))
+
+
+@pytest.mark.parametrize("with_amendments", [False, True], ids=["as written", "amended"])
+def test_a_settled_day_answers_as_before(lake: SmallLake, with_amendments: bool) -> None:
+    if with_amendments:
+        amended(lake)
+    before = answers(lake)
+    assert settle(lake.lake, DAY)
+    assert answers(lake) == before
+    assert len(lake.lake.files("calls")) == 1
+    assert lake.lake.files("amendments") == []
+    assert settled_days(lake.lake.table("calls")) == {DAY}
+    assert newest_revision(lake.lake) == (2 if with_amendments else 0)
+
+
+def test_it_is_in_the_order_of_users_and_has_bloom_filters(lake: SmallLake) -> None:
+    settle(lake.lake, DAY)
+    [path] = lake.lake.files("calls")
+    file = pq.ParquetFile(path)
+    rows = [(row["organization"], row["user_id"] or "~", row["session_id"] or "~") for row in file.read().to_pylist()]
+    assert rows == sorted(rows)
+    with_bloom = {
+        row["path_in_schema"]
+        for row in run_on_file(path, "SELECT path_in_schema FROM parquet_metadata('{}') WHERE bloom_filter_offset IS NOT NULL")
+    }
+    assert with_bloom == {"call_id", "request_id", "session_id"}
+
+
+def run_on_file(path: str, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = duckdb.sql(sql.format(path)).to_arrow_table().to_pylist()
+    return found
+
+
+class Halted(Exception):
+    """The process is killed here."""
+
+
+def halting(steps: int) -> Iterator[None]:
+    """Lets so many commits through."""
+    for _ in range(steps):
+        yield
+    raise Halted  # and to whoever asks again, StopIteration
+
+
+@pytest.mark.parametrize("through", [0, 1, 2])
+def test_killed_after_any_commit_it_answers_the_same_and_is_done_again(
+    lake: SmallLake, through: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amended(lake)
+    before, gate = answers(lake), halting(through)
+    with monkeypatch.context() as patch:
+        for name in ("storage.settling.append", "storage.settling.write_deltalake"):
+            _gated(patch, name, gate)
+        patch.setattr("storage.settling._Day._forget_amendments", lambda _: next(gate))
+        with pytest.raises((Halted, RuntimeError)):
+            settle(lake.lake, DAY)
+    assert answers(lake) == before
+    assert days_due(lake.lake, TODAY, NOW.replace(year=2100)) == [DAY]
+    assert settle(lake.lake, DAY)
+    assert answers(lake) == before
+    assert lake.lake.files("amendments") == []
+
+
+def _gated(patch: pytest.MonkeyPatch, name: str, gate: Iterator[None]) -> None:
+    module, _, attribute = name.rpartition(".")
+    real = getattr(__import__(module, fromlist=[attribute]), attribute)
+
+    def once(*given: Any, **named: Any) -> Any:
+        next(gate)
+        return real(*given, **named)
+
+    patch.setattr(name, once)
+
+
+def test_what_comes_later_is_there_at_once_and_folded_in_later(lake: SmallLake) -> None:
+    amended(lake)
+    settle(lake.lake, DAY)
+    lake.add("calls", call(90, cost_usd="0.1"))  # the call that was given up had ended after all
+    lake.add("amendments", call(6, revision=3, cost_usd="0.2", amended_at="2026-01-05T00:00:00"))
+    before = answers(lake)
+    [found] = [row for row in before["calls"] if row["call_id"] == "c-090"]
+    assert found["revision"] == 0
+    assert len(before["calls"]) == 31
+    assert [row["revision"] for row in before["history"] if row["call_id"] == "c-006"] == [0, 3]
+    assert settle(lake.lake, DAY)
+    assert answers(lake) == before
+    assert len(lake.lake.files("calls")) == 1
+
+
+def test_rows_that_come_while_it_is_written_stay(lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = lake.lake.table
+
+    def late(name: str) -> DeltaTable:
+        snapshot = real(name)
+        if name == "amendments":  # the second of both that are read
+            lake.add("calls", call(70))
+        return snapshot
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake.lake, "table", late)
+        settle(lake.lake, DAY)
+    assert len(answers(lake)["calls"]) == 31
+
+
+def test_of_two_that_settle_a_day_at_once_one_gives_way(lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = {name: lake.lake.table(name) for name in ("calls", "amendments")}
+    before = answers(lake)
+    settle(lake.lake, DAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(lake.lake, "table", lambda name: stale[name])
+        assert not settle(lake.lake, DAY)
+    assert answers(lake) == before
+
+
+def test_merging_leaves_settled_days_alone(lake: SmallLake) -> None:
+    settle(lake.lake, DAY)
+    lake.add("calls", call(70))
+    assert maintain(lake.lake, TODAY) == []
+
+
+def days(files: int, *, newest: datetime = LONG_AGO) -> dict[date, DayFiles]:
+    return {DAY: DayFiles(files, newest)}
+
+
+DUE = {
+    "never settled": (days(1), {}, frozenset(), [DAY]),
+    "settled": (days(1), {}, frozenset({DAY}), []),
+    "settled, few came later": (days(1 + LATE_FILES), {}, frozenset({DAY}), []),
+    "settled, many came later": (days(2 + LATE_FILES), {}, frozenset({DAY}), [DAY]),
+    "settled and amended": (days(1), days(1), frozenset({DAY}), [DAY]),
+    "written to this minute": (days(1, newest=NOW), {}, frozenset(), []),
+    "amended this minute": (days(1), days(1, newest=NOW), frozenset({DAY}), []),
+    "of yesterday": ({date(2026, 1, 19): DayFiles(1, LONG_AGO)}, {}, frozenset(), []),
+    "of the day before": ({date(2026, 1, 18): DayFiles(1, LONG_AGO)}, {}, frozenset(), [date(2026, 1, 18)]),
+}
+
+
+@pytest.mark.parametrize(("calls", "amendments", "settled", "found"), DUE.values(), ids=DUE)
+def test_which_days_are_due(
+    calls: dict[date, DayFiles], amendments: dict[date, DayFiles], settled: frozenset[date], found: list[date]
+) -> None:
+    assert due(calls, amendments, settled, TODAY, NOW, QUIET) == found
+
+
+def test_another_commit_of_the_day_is_no_error(lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise CommitFailedError("others were faster")
+
+    monkeypatch.setattr("storage.settling.write_deltalake", refused)
+    assert not settle(lake.lake, DAY)
