@@ -25,6 +25,8 @@ from tests.fakes.keyring import READER, WRITER, key, keyring
 from tests.fakes.query_port import on_a_port
 from tests.fakes.small_lake import SmallLake
 
+pytestmark = pytest.mark.timeout(600)
+
 CASES = Path(__file__).parents[1] / "cases" / "sandbox"
 LIMITS = Limits(timeout_s=60, at_once=2, threads=1, memory_bytes=256 << 20)
 AT = "2026-03-01T12:00:00Z"
