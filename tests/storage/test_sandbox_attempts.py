@@ -204,9 +204,9 @@ async def test_nothing_takes_all_time_or_memory_and_others_are_answered_meanwhil
         attempting = asyncio.gather(*(attempt(name, sql) for name, sql in EXHAUSTING.items()))
         answered = 0
         while not attempting.done():
-            answer = await asked(port, "SELECT count(*) FROM feedback", by=THEIRS)
+            answer = await asked(port, "SELECT 42", by=THEIRS)
             if answer.status_code != 504:  # its time, too, is short, and this machine may be busy
-                assert answer.json().get("rows") == [[2]], answer.text
+                assert answer.json().get("rows") == [[42]], answer.text
                 answered += 1
             assert (await port.get("/healthz")).status_code == 200
             assert (await port.get("/readyz")).status_code in {200, 504}
