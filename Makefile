@@ -6,7 +6,9 @@ DEMO ?=
 MUTATIONS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up kafka test check clients fuzz bench soak parity docs lock clean
+# What is compiled is kept: tests start hundreds of processes, and each would compile all of our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+.PHONY: help setup up kafka test check check-style check-types check-docs clients fuzz bench soak parity docs lock clean
 
 help:  ## Say what there is
 	@echo "Heliograph: facts about LLM calls enter, are understood, come to rest, and are asked."
@@ -45,10 +47,17 @@ test: .venv/.dev  ## Run the tests; what a missing part leaves out is listed at 
 	$(BIN)/python -m tests.run
 
 check: .venv/.dev  ## Lint, format, types, the rule of the rooms, the docs' own tests
+	@$(MAKE) --no-print-directory --jobs --keep-going --output-sync=target check-style check-types check-docs
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-types:
+	$(BIN)/mypy
+
+check-docs:
 	$(BIN)/python -m pytest tests/docs
 
 clients/node/node_modules/.package-lock.json: clients/node/package-lock.json

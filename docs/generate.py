@@ -77,6 +77,8 @@ def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
     if inner is None:
         yield path, command
         return
+    if command.invoke_without_command and command.params and len(path) > 1:
+        yield path, command
     for name, each in inner.items():
         yield from commands(each, (*path, name))
 
@@ -103,7 +105,7 @@ def tables_page() -> str:
 ON_DISK = """## The files on disk
 
 In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `superseded`, `bodies`, `feedback` and `dead_letters`
-are Delta tables. Rows are appended; what upkeep, `heliograph compact`, retention and erasure rewrite is a commit of its own.
+are Delta tables. Rows are appended; what upkeep, `heliograph compact`, [retention and erasure](erasing.md) rewrite is a commit of its own.
 `heliograph lake files TABLE` prints the live Parquet files of one; other files in its folder are old.
 
 The table `calls` is not the view `calls`: a row of it may have been replaced. What replaces it is a whole row in `amendments`, with
@@ -112,7 +114,7 @@ the same `call_id` and columns:
 | `revision` | in | what it is |
 | --- | --- | --- |
 | 0 | `calls` | the live row, as the call was understood when it ended |
-| 1, 2, … | `amendments`, then `calls` | what `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once) made; the highest stands |
+| 1, 2, … | `amendments`, then `calls` | by `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once); the highest stands |
 | -1 | `amendments`, then `calls` | a call that began and never ended (`abandoned`); stands only where there is no other row |
 
 Once a day and the next are over, the day is settled: its calls are written anew into one file, sorted by organization, user, session and
@@ -137,7 +139,7 @@ print(frame.select("call_id", "revision", "outcome", "cost_usd").sort("call_id")
 ```
 
 Ratings, scores, properties given afterwards and what was said of sessions are in `feedback` alone; the view `calls` joins the newest of
-each that is about a call.
+each that is about a call. How other programs read all of it: [open-files.md](open-files.md).
 """
 
 

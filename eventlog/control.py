@@ -20,9 +20,11 @@ from msgspec.structs import replace
 
 from eventlog.alerts import Alert, AlertState
 from eventlog.codec import BatchId, Message, Record
+from eventlog.erasure import Erasure
 from eventlog.events import Organization
 from eventlog.kept import HiddenProperty, SavedQuery
 from eventlog.keys import ApiKey, KeyEnd, Keys, OrganizationDefaults, Revocation
+from eventlog.lifetimes import Retention
 from eventlog.own_prices import BadPrice, OwnPrice, checked_price
 from eventlog.port import Log
 from eventlog.redaction import Redaction
@@ -34,12 +36,14 @@ Decision = (
     Alert
     | AlertState
     | ApiKey
+    | Erasure
     | HiddenProperty
     | KeyEnd
     | OrganizationDefaults
     | OwnPrice
     | ProviderKey
     | Redaction
+    | Retention
     | Revocation
     | SavedQuery
     | Webhook
@@ -65,8 +69,8 @@ def key_of(decision: Decision) -> str:
             return f"alert-state/{id_}"
         case Webhook(id=id_):
             return f"webhook/{id_}"
-        case SavedQuery(id=id_):
-            return f"saved-query/{id_}"
+        case SavedQuery() | Erasure():
+            return f"{decision.__struct_config__.tag}/{decision.id}"
         case HiddenProperty(organization=organization, key=key):
             return f"hidden-property/{quote(key, safe='')}/{organization}"
         case ApiKey(id=id_):
@@ -75,14 +79,12 @@ def key_of(decision: Decision) -> str:
             return f"provider-key/{provider}/{organization}"
         case OwnPrice():
             return f"own-price/{decision.key}"
-        case Redaction(organization=organization):
-            return f"redaction/{organization}"
         case Revocation(id=id_):
             return f"revocation/{id_}"
         case KeyEnd(id=id_):
             return f"key-end/{id_}"
-        case OrganizationDefaults(organization=organization):
-            return f"organization-defaults/{organization}"
+        case OrganizationDefaults() | Redaction() | Retention():
+            return f"{decision.__struct_config__.tag}/{decision.organization}"
 
 
 class Decided:
@@ -98,6 +100,8 @@ class Decided:
         self.provider_keys: Mapping[tuple[Organization, str], ProviderKey] = {}
         """By organization and provider."""
         self.redactions: Mapping[Organization, Redaction] = {}
+        self.retentions: Mapping[Organization, Retention] = {}
+        self.erasures: tuple[Erasure, ...] = ()
         self.own_prices: tuple[OwnPrice, ...] = ()
         self.webhooks: Mapping[str, Webhook] = {}
         self.alerts: Mapping[str, Alert] = {}
@@ -141,6 +145,8 @@ class Decided:
             self.provider_keys = {(each.organization, each.provider): each for each in kept}
             self.own_prices = tuple(each for each in known.values() if isinstance(each, OwnPrice))
             self.redactions = {each.organization: each for each in known.values() if isinstance(each, Redaction)}
+            self.retentions = {each.organization: each for each in known.values() if isinstance(each, Retention)}
+            self.erasures = tuple(each for each in known.values() if isinstance(each, Erasure))
             self.webhooks = {each.id: each for each in known.values() if isinstance(each, Webhook)}
             self.alerts = {each.id: each for each in known.values() if isinstance(each, Alert)}
             self.saved_queries = {each.id: each for each in known.values() if isinstance(each, SavedQuery)}

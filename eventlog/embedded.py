@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
+from eventlog import embedded_erasure as erasing
 from eventlog import embedded_retention as retention
 from eventlog import embedded_store as store
 from eventlog.codec import Message
@@ -25,6 +26,8 @@ P = ParamSpec("P")
 
 BREATHER_S = 0.002
 """Between two steps of retention, so that writers get their turn."""
+EMPTYING, EMPTYING_S = 20, 0.05
+"""How often the write-ahead log is emptied of what was struck, until it is."""
 
 
 class EmbeddedLog:
@@ -119,6 +122,23 @@ class EmbeddedLog:
             if await _repeat(steps, retention.give_back):
                 await steps.checkpoint()
             return dropped
+
+    async def strike(self, found: Mapping[Place, Sequence[erasing.Struck]], progress: Callable[[int], None]) -> int:
+        """Lines of messages are taken out, and overwritten. Answers of how many messages. Raises LogUnavailable."""
+        async with self._retaining:
+            if self._retention is None:
+                self._retention = await OwnedFile.open(self._opening)
+            struck = 0
+            for place, messages in erasing.steps(found):
+                struck += await self._retention.write(erasing.strike, place, messages)
+                progress(struck)
+                await asyncio.sleep(BREATHER_S)
+            for _ in range(EMPTYING if struck else 0):  # a reader may keep it from being emptied for a moment
+                await self._retention.checkpoint()
+                if not await self._retention.run(LogFile.wal_bytes):
+                    break
+                await asyncio.sleep(EMPTYING_S)
+        return struck
 
     async def close(self) -> None:
         """Appends under way are finished first. Closing again does nothing."""

@@ -53,6 +53,8 @@ class Stored(Struct, frozen=True, kw_only=True, array_like=True):
     """How long that call took."""
     fallback_index: int | None = None
     """Which of several targets answered it."""
+    organization: str | None = None
+    """Whose call that was; None where an earlier version kept it."""
 
 
 class Hit(Struct, frozen=True):
@@ -83,6 +85,9 @@ class CacheStore(Protocol):
 
     async def clear(self) -> int:
         """Forgets all answers; how many there were."""
+
+    async def forget(self, erased: Callable[[Stored], bool], *, dry: bool = False) -> int:
+        """Forgets those that are `erased`, or only counts them; how many there were. Those that cannot be read go too."""
 
     async def stats(self) -> CacheStats: ...
 
@@ -136,6 +141,9 @@ class SharedCache:
         except lmdb.Error as error:
             raise CacheUnavailable(str(error)) from error
         return entries
+
+    async def forget(self, erased: Callable[[Stored], bool], *, dry: bool = False) -> int:
+        return await asyncio.to_thread(self._forget_erased, erased, dry)
 
     async def stats(self) -> CacheStats:
         try:
@@ -240,6 +248,20 @@ class SharedCache:
         except lmdb.Error as error:
             raise CacheUnavailable(str(error)) from error
 
+    def _forget_erased(self, erased: Callable[[Stored], bool], dry: bool) -> int:
+        try:
+            with self._env.begin(buffers=True) as txn:
+                places = [bytes(place) for place, value in txn.cursor(db=self._entries) if _is_erased(bytes(value), erased)]
+            for at in range(0, 0 if dry else len(places), EVICTED_AT_ONCE):
+                with self._env.begin(write=True) as txn:
+                    for place in places[at : at + EVICTED_AT_ONCE]:
+                        value = txn.get(place, db=self._entries)
+                        if value is not None and _is_erased(value, erased):  # another may have taken its place
+                            self._remove(txn, place)
+        except lmdb.Error as error:
+            raise CacheUnavailable(str(error)) from error
+        return len(places)
+
     def _count(self, txn: lmdb.Transaction, entries: int, size: int) -> None:
         txn.put(_ENTRIES, _COUNT.pack(self._counted(txn, _ENTRIES) + entries), db=self._counts)
         txn.put(_BYTES, _COUNT.pack(self._counted(txn, _BYTES) + size), db=self._counts)
@@ -272,6 +294,11 @@ def decoded(content: bytes) -> Stored | None:
         return msgspec.msgpack.decode(content, type=Stored)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+def _is_erased(value: bytes, erased: Callable[[Stored], bool]) -> bool:
+    stored = _undamaged(value)
+    return stored is None or erased(stored)
 
 
 def _check(content: bytes) -> bytes:

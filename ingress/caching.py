@@ -83,6 +83,7 @@ class Cache:
             sized=recording.announced is not None,
             latency_ms=latency_ms,
             fallback_index=recording.fallback_index,
+            organization=recording.organization,
         )
         try:
             await self._store.put(saving.key, saving.wish.slots, stored, saving.ttl_s, replaces=saving.wish.replaces)

@@ -56,6 +56,21 @@ class RedisCache:
             cleared += count
         return cleared
 
+    async def forget(self, erased: Callable[[Stored], bool], *, dry: bool = False) -> int:
+        found, cursor = set[str](), "0"
+        while True:
+            cursor, places = _texts(await self._run("places", cursor, REMOVED_AT_ONCE))
+            for place in places:
+                key, _, slot = place.rpartition(":")
+                value = await self._run("value", key, slot)
+                stored = None if value is None else await asyncio.to_thread(decoded, value)
+                if value is not None and (stored is None or erased(stored)):
+                    found.add(place)
+                    if not dry:
+                        await self._run("forget", key, slot)
+            if cursor == "0":
+                return len(found)
+
     async def stats(self) -> CacheStats:
         entries, size = await self._run("stats")
         return CacheStats(entries=entries, bytes=int(size or 0), limit_bytes=self._limit)
@@ -68,3 +83,9 @@ class RedisCache:
 
     def _now(self) -> Word:
         return "" if self._clock is None else int(self._clock())
+
+
+def _texts(answer: Any) -> tuple[str, list[str]]:
+    """A cursor, and the places that came with it."""
+    cursor, places = answer
+    return cursor.decode(), [place.decode() for place in places]

@@ -38,6 +38,8 @@ SCRIPTS = {
     "put": ("answers", "put"),
     "clear": ("answers", "clear"),
     "forget": ("answers", "forget"),
+    "places": ("answers", "places"),
+    "value": ("answers", "value"),
     "stats": ("answers", "stats"),
 }
 """Files in `lua`, one after the other."""

@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from ingress.cache_store import CacheStore, CacheUnavailable, SharedCache
-from ingress.redis_cache import RedisCache
-from ingress.redis_link import RedisLink
 from runtime.settings import Misconfigured, Settings, settings_by
 
 app = typer.Typer(help="Answers that are kept to be given again.", no_args_is_help=True)
@@ -41,7 +39,7 @@ def _with_cache(data_dir: Path | None, work: Callable[[CacheStore], Awaitable[T]
     chosen = settings_by(data_dir=data_dir)
 
     async def working() -> T:
-        async with _cache(chosen) as cache:
+        async with opened_cache(chosen) as cache:
             return await work(cache)
 
     try:
@@ -51,9 +49,13 @@ def _with_cache(data_dir: Path | None, work: Callable[[CacheStore], Awaitable[T]
 
 
 @asynccontextmanager
-async def _cache(chosen: Settings) -> AsyncIterator[CacheStore]:
+async def opened_cache(chosen: Settings) -> AsyncIterator[CacheStore]:
+    """The one that the settings name. Raises Misconfigured where there is none."""
     shared_state = chosen.shared_state()
     if shared_state is not None:
+        from ingress.redis_cache import RedisCache  # noqa: PLC0415 - its client takes as long to load as all commands that never ask it
+        from ingress.redis_link import RedisLink  # noqa: PLC0415
+
         link = RedisLink(shared_state)
         try:
             yield RedisCache(link, limit_bytes=chosen.cache.bytes)

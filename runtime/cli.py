@@ -17,23 +17,27 @@ from rich.table import Table
 
 from runtime import letters_cli, logs
 from runtime.alerts_cli import app as alerts_app
-from runtime.asking import Wish, ask_into, existing_lake, told_of_cut
+from runtime.asking import Wish, ask_into, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
 from runtime.compact_cli import compact
 from runtime.demo import serve
+from runtime.erase_cli import erase
+from runtime.export_cli import export
 from runtime.history.command import demo_history
 from runtime.import_cli import import_
 from runtime.keys_cli import ALL
 from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
+from runtime.lake_cli import app as lake_app
 from runtime.outlet import Outlet
 from runtime.prices_cli import app as prices_app
 from runtime.provider_keys_cli import app as provider_keys_app
 from runtime.redaction_cli import app as redaction_app
 from runtime.replaying import Selection
 from runtime.repricing import reprice
+from runtime.retention_cli import app as retention_app
 from runtime.roles import leave
 from runtime.saved import SavedQueries
 from runtime.saved_cli import app as saved_app
@@ -48,7 +52,6 @@ from storage.formats import BINARY, Format
 from storage.lake import LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.refusal import Refused
-from storage.schema import TABLES
 from storage.whose import EVERY
 
 app = typer.Typer(
@@ -59,13 +62,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 demo_app = typer.Typer(help="Things to try Heliograph with.", no_args_is_help=True)
-lake_app = typer.Typer(help="The lake's files.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(lake_app, name="lake")
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
 app.add_typer(provider_keys_app, name="provider-keys")
 app.add_typer(redaction_app, name="redaction")
+app.add_typer(retention_app, name="retention")
 app.add_typer(cache_app, name="cache")
 app.add_typer(prices_app, name="prices")
 app.add_typer(webhooks_app, name="webhooks")
@@ -77,6 +80,8 @@ app.command("reprice")(reprice)
 app.command("import")(import_)
 app.command()(compact)
 demo_app.command("history")(demo_history)
+app.command("export")(export)
+app.command("erase")(erase)
 
 DEMO_PORT = 9010
 FLUSH = "HELIOGRAPH_SINK__FLUSH_SECONDS"
@@ -338,18 +343,6 @@ def demo_provider(
 ) -> None:
     """Run a small provider that speaks OpenAI's and Anthropic's dialects, for trying things without a key."""
     uvloop.run(serve(listen("127.0.0.1", port, setting="--port"), faults=faults))
-
-
-@lake_app.command("files")
-def lake_files(
-    table: Annotated[str, typer.Argument(help="calls, bodies, feedback, amendments or dead_letters.")], data_dir: DataDir = None
-) -> None:
-    """Print the live Parquet files of a table, one a line: what a reader of Parquet needs."""
-    found = settings_by(data_dir=data_dir)
-    if table not in TABLES:
-        fail(f"no table is named {table}; there are {', '.join(TABLES)}.")
-    for path in existing_lake(found).files(table):
-        typer.echo(path)
 
 
 def _shown(value: Any) -> str:

@@ -6,14 +6,9 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
-from fastapi import FastAPI, Response
 
 from eventlog.outages import Outage
 from eventlog.port import Place
-from ingress.app import EXPOSITION
-from ingress.telemetry import exposition
-from runtime.guard import Guard, GuardedApp
-from runtime.serving import serve_asgi
 from runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -43,35 +38,16 @@ class Membership:
         return "ready" if self._places is not None else "waiting for Kafka to hand out partitions"
 
 
-def health_app(readiness: Callable[[], str]) -> FastAPI:
-    """`readiness` answers `ready`, or why the role cannot do its work now."""
-    app = FastAPI(title="Heliograph", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    async def readyz(response: Response) -> dict[str, str]:
-        told = readiness()
-        response.status_code = 200 if told == "ready" else 503
-        return {"status": told}
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(exposition(), media_type=EXPOSITION)
-
-    return app
-
-
 @contextlib.asynccontextmanager
 async def health_served(chosen: Settings, sockets: Sequence[socket.socket], readiness: Callable[[], str]) -> AsyncIterator[None]:
     """For as long as the role works, its end included. Without sockets, as in `up`, the two ports tell of everyone."""
     if not sockets:
         yield
         return
-    guarded, over = GuardedApp(health_app(readiness), Guard(chosen.allowed_hosts, chosen.allowed_origins)), asyncio.Event()
-    serving = asyncio.create_task(serve_asgi(guarded, sockets, over, lambda: None, drain_s=1, limits=chosen.ingress().clients))
+    from runtime.health_app import serve_health  # noqa: PLC0415 - a web framework: half of what such a role loads
+
+    over = asyncio.Event()
+    serving = asyncio.create_task(serve_health(chosen, sockets, readiness, over))
     try:
         yield
     finally:

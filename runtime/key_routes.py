@@ -75,14 +75,14 @@ def key_routes(control: Control, clock: Callable[[], float]) -> APIRouter:
     @routes.get("", summary="An organization's keys")
     async def listed(request: Request) -> Response:
         """Those that are good, oldest first. A key itself is kept nowhere."""
-        caller = _manager(request, control)
+        caller = manager(request, control)
         known = sorted((control.keys() or {}).values(), key=lambda key: key.created_at)
         return data([shown(key) for key in known if key.organization == caller.organization and key.ended(now()) is None])
 
     @routes.post("", summary="Make a key")
     async def create(wanted: KeyWanted, request: Request) -> Response:
         """`apiKey` is the key: it is told this once. It is good at once, for the organization of whoever makes it."""
-        caller = _manager(request, control)
+        caller = manager(request, control)
         text, key = made(wanted.api_key_name, caller.organization, SCOPES[wanted.key_permissions], now())
         async with decider.deciding() as (events, _):
             await decide(events, [key])
@@ -92,7 +92,7 @@ def key_routes(control: Control, clock: Callable[[], float]) -> APIRouter:
     @routes.patch("/{id}", summary="Rename a key")
     async def rename(id: KeyId, named: KeyNamed, request: Request) -> Response:  # noqa: A002 the name in the path
         """What it may, and whose it is, stays."""
-        caller = _manager(request, control)
+        caller = manager(request, control)
         async with decider.deciding() as (events, decided):
             old = _own(decided, id, caller)
             if (ended := old.ended(now())) is not None:
@@ -105,7 +105,7 @@ def key_routes(control: Control, clock: Callable[[], float]) -> APIRouter:
     @routes.delete("/{id}", summary="Take a key away")
     async def delete(id: KeyId, request: Request) -> Response:  # noqa: A002 the name in the path
         """It is nobody's from now on. Taking it away again changes nothing."""
-        caller = _manager(request, control)
+        caller = manager(request, control)
         async with decider.deciding() as (events, decided):
             key = _own(decided, id, caller)
             await decide(events, revoked(key, now()))
@@ -144,8 +144,8 @@ def _done(what: str, key: ApiKey, caller: Caller, **told: str) -> Response:
     return data(fields, **fields)
 
 
-def _manager(request: Request, control: Control) -> Caller:
-    """Who may decide of keys. Raises Refused and Wrong."""
+def manager(request: Request, control: Control) -> Caller:
+    """Who may decide of keys, and of what else is for whoever has the scope `admin`. Raises Refused and Wrong."""
     if control.keys() is None:
         raise Wrong("Which keys there are is not known yet: the event log is not reached. Try again in a moment.", 503)
     try:

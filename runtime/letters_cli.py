@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eventlog.port import LogCorrupt, LogUnavailable
 from eventlog.replay import Replays
 from runtime.asking import Wish, ask
+from runtime.deciding import decided_on
 from runtime.moments import moment_of
 from runtime.observing import observed
 from runtime.replaying import Selection, Sent, at_rest, replay_calls, replay_letters
@@ -74,7 +75,8 @@ async def _send(chosen: Settings, selection: Selection, letters: bool, shown: Pr
         try:
             if letters:
                 return lake, revision, await replay_letters(events, lake, selection, replays, name, _step(shown, task))
-            return lake, revision, await replay_calls(events, selection, replays, name, _step(shown, task))
+            erasures = (await decided_on(events)).erasures
+            return lake, revision, await replay_calls(events, selection, replays, name, _step(shown, task), erasures)
         except (LogUnavailable, LogCorrupt) as error:
             raise Misconfigured(f"{error} What was sent until then is sent; the same command may be given again.") from error
 

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from prometheus_client import Gauge
 
+from eventlog.control import Decided
 from eventlog.embedded import EmbeddedLog
+from eventlog.lifetimes import Lifetimes, lifetimes
 from eventlog.outages import Outage
 from eventlog.port import LogUnavailable
 from eventlog.topics import CALLS, CONTROL, DEAD_LETTERS, FEEDBACK, PROMPTS, REQUESTS, RESPONSES, SCORED_CALLS
@@ -45,23 +47,31 @@ async def run(chosen: Settings, _sockets: list[socket.socket], stop: asyncio.Eve
     with lake_opened():
         lake = await asyncio.to_thread(Lake.open, chosen.storage())
     try:
-        async with followed_prices(chosen, stop) as prices:
-            if prices is not None:
+        async with followed_prices(chosen, stop) as followed:
+            if followed is not None:
+                prices, decided = followed
                 ready()
-                await _work(chosen, events, lake, RateBook.bundled(prices.find), stop)
+                await _work(chosen, events, lake, RateBook.bundled(prices.find), decided, stop)
     finally:
         await events.close()
 
 
-async def _work(chosen: Settings, events: EmbeddedLog, lake: Lake, rates: RateBook, stop: asyncio.Event) -> None:
+async def _work(chosen: Settings, events: EmbeddedLog, lake: Lake, rates: RateBook, decided: Decided, stop: asyncio.Event) -> None:
+    usual = chosen.kept_in_lake()
+
+    def kept() -> Lifetimes:
+        return lifetimes(decided.retentions.values(), usual)
+
     understood, at_rest, lags = asyncio.Event(), asyncio.Event(), Lags(events, READS)
     async with asyncio.TaskGroup() as group:
         calls = group.create_task(run_calls(events, rates, stop=stop, clock=time.time))
         calls.add_done_callback(lambda _: understood.set())
         group.create_task(keep_joining(events, chosen.join_limits(), stop=understood, clock=time.time))
-        sink = group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=understood))
+        sink = group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=understood, erasures=lambda: decided.erasures))
         sink.add_done_callback(lambda _: at_rest.set())
-        group.create_task(run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind))
+        group.create_task(
+            run_upkeep(lake, stop=understood, clock=time.time, behind=lags.behind, lifetimes=kept, erasures=lambda: decided.erasures)
+        )
         group.create_task(_keep_log(events, chosen, lags, at_rest))
 
 

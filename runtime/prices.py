@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from eventlog.control import Decided
 from eventlog.events import Organization
 from eventlog.following import Following
 from eventlog.own_prices import OwnPrice, OwnPrices
@@ -91,14 +92,14 @@ class Prices:
 
 
 @contextlib.asynccontextmanager
-async def followed_prices(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[Prices | None]:
-    """Followed for as long as the block runs, which begins when they are known: from the log, for a copy may be of long ago.
+async def followed_prices(chosen: Settings, stop: asyncio.Event) -> AsyncIterator[tuple[Prices, Decided] | None]:
+    """Prices, and all that is decided, followed for as long as the block runs.
 
-    None where `stop` came before. Raises Misconfigured.
+    It begins when they are known: from the log, for a copy may be of long ago. None where `stop` came before. Raises Misconfigured.
     """
     file = await asyncio.to_thread(price_file, chosen)
     chosen.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     following = Following(lambda: opened_log(chosen), copy_of(chosen))
     async with beside(following.run(), "prices"), beside(file.follow(), "prices_file"):
         heard = await first_of(following.heard, stop)
-        yield Prices(file, lambda: following.decided.own_prices) if heard else None
+        yield (Prices(file, lambda: following.decided.own_prices), following.decided) if heard else None

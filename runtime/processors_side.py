@@ -40,9 +40,9 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
         ready()
         looking = asyncio.create_task(keep_looking(events, member.outage))
         try:
-            async with followed_prices(chosen, stop) as prices:
-                if prices is not None:
-                    await run_worker(config, events, RateBook.bundled(prices.find), stop=stop, on_change=member.hear)
+            async with followed_prices(chosen, stop) as followed:
+                if followed is not None:
+                    await run_worker(config, events, RateBook.bundled(followed[0].find), stop=stop, on_change=member.hear)
         finally:
             looking.cancel()
             await events.close()

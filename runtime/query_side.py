@@ -24,10 +24,13 @@ from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
 from runtime.prompts import prompt_desk
 from runtime.query_limits import limits_of
+from runtime.retention_routes import retention_routes
 from runtime.serving import serve_asgi
 from runtime.settings import Settings
 from runtime.webhook_routes import webhook_routes
 from storage.api import create_api, end_questions
+from storage.dashboard.config import DashboardConfig
+from storage.dashboard.routes import install_dashboard
 from storage.rest.links import Links
 from storage.rest.prompt_writes import router as prompt_writes_router
 from storage.rest.prompts import router as prompts_router
@@ -87,8 +90,13 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(prompt_writes_router)
     app.include_router(price_routes(prices, control))
     app.include_router(key_routes(control, now))
+    app.include_router(retention_routes(control, chosen.kept_in_lake(), now))
     app.include_router(model_routes(now))
     app.include_router(webhook_routes(chosen, control))
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
     app.include_router(kept_routes(control))
+    dashboard = DashboardConfig(
+        proxy_port=chosen.port, secret=None if secret is None else secret.get_secret_value(), public_url=chosen.public_url
+    )
+    install_dashboard(app, dashboard, now)
     return app

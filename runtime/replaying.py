@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from eventlog.codec import BatchId, Record, lines_of, message_of_lines
+from eventlog.erasure import Erasure
 from eventlog.events import CallFacts, FeedbackGiven, RequestReceived, ResponseCompleted
 from eventlog.letters import PAYLOAD_LIMIT, beginning_of
 from eventlog.port import Log, LogReader, LogWriter, Place, Span
@@ -97,8 +98,10 @@ _kinds: Mapping[str, type[Any]] = {REQUESTS.name: RequestReceived, RESPONSES.nam
 _SIDES = {REQUESTS.name: "request", FEEDBACK.name: "feedback"}
 
 
-async def replay_calls(events: Log, selection: Selection, replays: Replays, epoch: str, progress: Progress) -> Sent:
-    """Sends the completed calls that began in the span of `selection` through again, as far as the log still has them.
+async def replay_calls(
+    events: Log, selection: Selection, replays: Replays, epoch: str, progress: Progress, erasures: Sequence[Erasure] = ()
+) -> Sent:
+    """Sends the completed calls that began in the span of `selection` through again, as far as the log still has them, and may.
 
     Raises LogUnavailable; what was sent until then is sent.
     """
@@ -107,7 +110,7 @@ async def replay_calls(events: Log, selection: Selection, replays: Replays, epoc
         async with aclosing(retained(events, RESPONSES.name, group=f"replay.{epoch}")) as parts:
             async for part in parts:
                 for record in part.records:
-                    lines = list(_chosen(record, selection)) if seen.is_first(record) else []
+                    lines = list(_chosen(record, selection, erasures)) if seen.is_first(record) else []
                     good = understood(record.place, lines, rates, events.identity(RESPONSES.name))
                     await writer.append(replays.messages(record.place, good))
                     sent.calls += len(good)
@@ -132,7 +135,7 @@ class Highest:
         return True
 
 
-def _chosen(record: Record, selection: Selection) -> Iterator[bytes]:
+def _chosen(record: Record, selection: Selection, erasures: Sequence[Erasure]) -> Iterator[bytes]:
     """The lines of a message that are meant. What was itself a replay is not: its first sending is on the log too, or was."""
     at = datetime.fromtimestamp(record.appended_at, UTC)
     if revision_of(record.message) is not None or (selection.since is not None and at < selection.since):
@@ -142,7 +145,7 @@ def _chosen(record: Record, selection: Selection) -> Iterator[bytes]:
             call = _outlines.decode(line).call
         except msgspec.DecodeError:
             continue
-        if selection.takes(call.created_at, call.organization):
+        if selection.takes(call.created_at, call.organization) and not any(each.covers_call(call) for each in erasures):
             yield line
 
 

@@ -21,6 +21,7 @@ import uvloop
 from eventlog.port import LogCorrupt, LogUnavailable, OffsetOutOfRange
 from runtime import logs
 from runtime.settings import LogFormat, Misconfigured, Settings, settings
+from storage.lean import lean
 
 log = structlog.get_logger()
 
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--fds", default="")
     parser.add_argument("--ready-fd", type=int)
     chosen = parser.parse_args()
+    lean()
     sockets = [socket.socket(fileno=int(fd)) for fd in chosen.fds.split(",") if fd]
     for each in sockets:
         each.setblocking(False)

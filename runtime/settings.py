@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from eventlog.keys import Auth
+from eventlog.lifetimes import MOST_DAYS, Span
 from eventlog.spill_state import SpillConfig
 from ingress.config import AttemptLimits, ClientLimits, Durability, EmitterLimits, IngressConfig, RedisConfig
 from ingress.upstream import Caps, TimeLimits
@@ -138,6 +139,15 @@ class ObjectStore(Group):
 class LogKeeping(Group):
     hours: float = Field(168, gt=0, description="Hours that events stay on the embedded log once the lake has them.")
     bytes: int = Field(2 << 30, gt=0, description="Bytes of events, for each topic, that stay on the embedded log once the lake has them.")
+
+
+class Retaining(Group):
+    facts_days: int | None = Field(
+        None, ge=1, le=MOST_DAYS, description="Days that calls and feedback stay in the lake, where `heliograph retention` says nothing."
+    )
+    bodies_days: int | None = Field(
+        None, ge=1, le=MOST_DAYS, description="The same of bodies and dead letters: no more than facts. Unset: as long as facts."
+    )
 
 
 class Asking(Group):
@@ -313,6 +323,7 @@ class Settings(BaseSettings):
     emitter: Emitting = Field(Emitting(), description="How events are gathered on their way to the log.")
     sink: Sinking = Field(Sinking(), description="When rows are committed to the lake.")
     log: LogKeeping = Field(LogKeeping(), description="What the embedded log keeps.")
+    retention: Retaining = Field(Retaining(), description="How long rows stay in the lake.")
     query: Asking = Field(Asking(), description="What a question may cost.")
     shutdown_s: float = Field(30, gt=0, description="Seconds that calls in flight and events under way have to end at shutdown.")
     log_format: LogFormat = Field(LogFormat.AUTO, description="`text` or `json`; `auto`: text on a terminal.")
@@ -439,6 +450,17 @@ class Settings(BaseSettings):
             mark_retention=max(MARKS_KEPT, 3 * max(self.kafka_retention(), self.log_max_age())),
             call_deadline=timedelta(seconds=self.call_deadline_s),
         )
+
+    def kept_in_lake(self) -> Span:
+        """How long rows stay where nothing else was decided. Raises Misconfigured."""
+        it = self.retention
+        span = Span(it.facts_days, it.bodies_days if it.bodies_days is not None else it.facts_days)
+        if not span.sound:
+            raise Misconfigured(
+                f"HELIOGRAPH_RETENTION__BODIES_DAYS={span.bodies} is more than HELIOGRAPH_RETENTION__FACTS_DAYS={span.facts}:"
+                " a body cannot stay longer than its call. Set it to as many or fewer."
+            )
+        return span
 
     def spilling(self) -> SpillConfig:
         return SpillConfig(

@@ -5,10 +5,13 @@ import socket
 import time
 from collections.abc import Callable
 
+from eventlog.following import Following
+from eventlog.lifetimes import Lifetimes, lifetimes
 from eventlog.port import Log
 from eventlog.topics import CALLS, DEAD_LETTERS, FEEDBACK, REQUESTS, RESPONSES
 from processors.assembled import assemble
 from runtime.cluster import open_log
+from runtime.deciding import beside, copy_of, opened_log
 from runtime.health import Membership, health_served
 from runtime.lags import Lags, keep_measuring
 from runtime.lakes import lake_opened
@@ -38,13 +41,23 @@ async def run(chosen: Settings, sockets: list[socket.socket], stop: asyncio.Even
             with lake_opened():
                 lake = await asyncio.to_thread(Lake.open, config)
             ready()
-            await _work(events, lake, Lags(events, READS, member.outage), member, stop)
+            following = Following(lambda: opened_log(chosen), copy_of(chosen))
+            async with beside(following.run(), "control"):
+                await _work(chosen, events, lake, following, member, stop)
         finally:
             await events.close()
 
 
-async def _work(events: Log, lake: Lake, lags: Lags, member: Membership, stop: asyncio.Event) -> None:
+async def _work(chosen: Settings, events: Log, lake: Lake, following: Following, member: Membership, stop: asyncio.Event) -> None:
+    lags, usual = Lags(events, READS, member.outage), chosen.kept_in_lake()
+
+    def kept() -> Lifetimes | None:
+        """Not by a copy on disk: it may be of long ago, and what is removed is gone."""
+        return lifetimes(following.decided.retentions.values(), usual) if following.heard.is_set() else None
+
     async with asyncio.TaskGroup() as group:
         group.create_task(run_sink(events, lake, lake.config, assemble=assemble, stop=stop, drains=False, on_change=member.hear))
-        group.create_task(run_upkeep(lake, stop=stop, clock=time.time, behind=lags.behind, ours=lambda: member.holds(LEASE)))
+        group.create_task(
+            run_upkeep(lake, stop=stop, clock=time.time, behind=lags.behind, ours=lambda: member.holds(LEASE), lifetimes=kept)
+        )
         group.create_task(keep_measuring(lags, stop))

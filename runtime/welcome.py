@@ -11,7 +11,7 @@ TEXT = """
 Heliograph is up.
 
   proxy   http://{host}:{port}     base URL for your applications
-  query   http://{host}:{api_port}     SQL, REST, OpenAPI page at /docs
+  query   http://{host}:{api_port}     the dashboard, SQL, REST, OpenAPI page at /docs
   data    {data}
 
 Try it{how}:

@@ -14,7 +14,7 @@ def install_docs_page(app: FastAPI) -> None:
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse(getattr(app.state, "home", "/docs"))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -40,6 +40,8 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 1 << 30
     threads: int = 2
     timeout_s: float = 30.0
+    keeps_files: bool = True
+    """Whether what was read of files stays in memory, as far as that goes, for questions that read it again."""
 
 
 class Engine:
@@ -95,7 +97,8 @@ def _lock(directories: Sequence[str], limits: EngineLimits, spill: str) -> Itera
     allowed = ", ".join(literal(directory) for directory in directories)
     yield "SET GLOBAL TimeZone = 'UTC'"
     yield "SET GLOBAL errors_as_json = true"
-    yield "SET GLOBAL parquet_metadata_cache = true"
+    yield f"SET GLOBAL parquet_metadata_cache = {limits.keeps_files}"
+    yield f"SET GLOBAL enable_external_file_cache = {limits.keeps_files}"
     yield f"SET GLOBAL memory_limit = '{limits.memory_bytes}B'"
     yield f"SET GLOBAL threads = {limits.threads}"
     yield f"SET GLOBAL max_execution_time = {int((limits.timeout_s + _TIMEOUT_GRACE_S) * 1000)}"

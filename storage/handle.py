@@ -135,7 +135,7 @@ class Answerer:
 
 
 def _started(line: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "storage.answerer", str(line)]
+    command = [sys.executable, "-m", "storage.lean", "storage.answerer", str(line)]
     environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}  # it counts nothing
     environment |= _ALLOCATOR
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[line], env=environment)  # noqa: S603 - ourselves

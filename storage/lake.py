@@ -103,7 +103,7 @@ class Lake:
 
     def exists(self) -> bool:
         """Whether there is a table in it. Blocks."""
-        return any(DeltaTable.is_deltatable(self.uri_of(name), self._options()) for name in TABLES)
+        return any(DeltaTable.is_deltatable(self.uri_of(name), self.options()) for name in TABLES)
 
     def directory(self) -> str:
         """The folder that all tables lie in, absolute on a local disk."""
@@ -120,9 +120,10 @@ class Lake:
 
     def table(self, name: str) -> DeltaTable:
         """A fresh snapshot. Blocks."""
-        return DeltaTable(self.uri_of(name), storage_options=self._options())
+        return DeltaTable(self.uri_of(name), storage_options=self.options())
 
-    def _options(self) -> dict[str, str] | None:
+    def options(self) -> dict[str, str] | None:
+        """Of its store, as delta-rs takes them; None of a directory."""
         return None if self.local else self.config.s3.options()
 
     def files(self, name: str) -> list[str]:
@@ -148,7 +149,7 @@ class Lake:
                 MARK_RETENTION: _interval(self.config.mark_retention),
             },
             raise_if_key_not_exists=False,
-            storage_options=self._options(),
+            storage_options=self.options(),
         )
 
 

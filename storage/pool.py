@@ -90,7 +90,7 @@ class Pool:
         self._threads = ThreadPoolExecutor(2 * self._most, thread_name_prefix="answerer")
         """One for each that is asked, started, or waited for at its end."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._watching = self._closed = False
+        self._watching = self.closed = False
 
     def warm(self) -> None:
         """Starts the first, and does not wait for it."""
@@ -117,6 +117,7 @@ class Pool:
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
+                task.add_done_callback(_unheard)
                 await asyncio.shield(self._task(self._stop(answerer, task)))
                 raise
 
@@ -130,7 +131,7 @@ class Pool:
 
     async def close(self) -> None:
         """Ends all of them, whatever they do. What is asked later is refused."""
-        self._closed = True
+        self.closed = True
         for answerer in self._everyone:
             answerer.kill()
         while not self._idle.empty():
@@ -147,7 +148,7 @@ class Pool:
         self._grow()
         try:
             async with asyncio.timeout(self.limits.start_s):
-                while not self._closed:
+                while not self.closed:
                     answerer = await self._idle.get()
                     if answerer is not None and answerer.alive:
                         return answerer
@@ -193,7 +194,7 @@ class Pool:
 
     def _grow(self) -> None:
         """One more than are wanted, within bounds."""
-        while not self._closed and len(self._everyone) < min(self._wanted + 1, self._most):
+        while not self.closed and len(self._everyone) < min(self._wanted + 1, self._most):
             try:
                 answerer = Answerer()
             except OSError as error:
@@ -207,12 +208,12 @@ class Pool:
         try:
             await self._thread(answerer.begin, self._begin)
         except OSError as error:
-            if not self._closed:
+            if not self.closed:
                 log.error("answerer_not_started", error=str(error))
                 await asyncio.sleep(PAUSE_S)
             self._lose(answerer)
             return
-        if self._closed:
+        if self.closed:
             self._lose(answerer)
         else:
             self._idle.put_nowait(answerer)
@@ -240,6 +241,12 @@ class Pool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _unheard(task: "asyncio.Task[Answer]") -> None:
+    """How a question ended that nobody waits for is nobody's concern."""
+    if not task.cancelled():
+        task.exception()
 
 
 TOO_DEEP = Refusal(

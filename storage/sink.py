@@ -15,11 +15,13 @@ import structlog
 from deltalake.exceptions import DeltaError
 
 from eventlog.codec import Message, Positions, Record
+from eventlog.erasure import Erasure
 from eventlog.letters import lightened
 from eventlog.outages import Outage
 from eventlog.port import Log, LogReader, LogUnavailable, LogWriter, MessageTooLarge, NotAcknowledged, NotAssigned, Place, Span
 from storage import telemetry
 from storage.config import StorageConfig
+from storage.erased import Erased
 from storage.kinds import kinds
 from storage.lake import Lake
 from storage.rows import Assemble
@@ -38,13 +40,22 @@ LAKE_RETRY_SECONDS = 2.0
 class Sink:
     """All tables of a lake, fed from one reader."""
 
-    def __init__(self, events: Log, lake: Lake, config: StorageConfig, *, assemble: Assemble, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        events: Log,
+        lake: Lake,
+        config: StorageConfig,
+        *,
+        assemble: Assemble,
+        clock: Callable[[], float],
+        erasures: Callable[[], Sequence[Erasure]] = tuple,
+    ) -> None:
         self._log = events
         self._config = config
         self._clock = clock
         made = kinds(assemble)
         identities = {topic: events.identity(topic) for kind in made for topic in kind.events}
-        self.tables = [TableSink(lake, kind, identities, clock) for kind in made]
+        self.tables = [TableSink(lake, kind, identities, clock, Erased(erasures)) for kind in made]
         self._again: dict[Place, int] = {}
         self._by_topic = {topic: table for table in self.tables for topic in table.kind.events}
 
@@ -157,13 +168,15 @@ async def run_sink(
     clock: Callable[[], float] = time.time,
     drains: bool = True,
     on_change: Callable[[frozenset[Place]], None] = lambda _: None,
+    erasures: Callable[[], Sequence[Erasure]] = tuple,
 ) -> None:
     """Feeds the lake until `stop` is set, and then, if it `drains`, until all that is on the log has come to rest.
 
     Reading goes on where the lake stands, not where the log remembers us. `on_change` hears which partitions are ours after each poll.
+    What `erasures` cover is left out.
     Raises OffsetOutOfRange when the log has forgotten what the lake still needs.
     """
-    sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock))
+    sink = await asyncio.to_thread(lambda: Sink(events, lake, config, assemble=assemble, clock=clock, erasures=erasures))
     holding = Holding(sink, patient=lambda: not stop.is_set())
     outage = Outage(reader=GROUP)
     reader, writer = await events.reader(sink.topics, group=GROUP, holder=holding), await events.writer()

@@ -13,6 +13,7 @@ import structlog
 from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from eventlog import codec
 from eventlog.codec import BatchId, Message, Record
@@ -51,11 +52,18 @@ class Waiting(Struct):
         return len(self.rows) + (0 if self.amended is None else len(self.amended.calls))
 
 
+def _nothing(_: Any) -> bool:
+    return False
+
+
 class TableSink:
     """One table: what waits for its next commit, and that commit. All methods block."""
 
-    def __init__(self, lake: Lake, kind: Kind, identities: Mapping[str, str], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, lake: Lake, kind: Kind, identities: Mapping[str, str], clock: Callable[[], float], erased: Callable[[Any], bool] = _nothing
+    ) -> None:
         self.kind = kind
+        self._erased = erased
         self._lake = lake
         self._identities = identities
         self._clock = clock
@@ -283,7 +291,18 @@ class TableSink:
             self._rows += waiting.size
         self._stale = False
 
+    def _leave_out_erased(self) -> None:
+        """As late as can be: what was erased since it was read is left out too."""
+        for waiting in self._waiting:
+            size = waiting.size
+            waiting.rows = [row for row in waiting.rows if not self._erased(row)]
+            if (amended := waiting.amended) is not None:
+                waiting.amended = replace(amended, calls=tuple(call for call in amended.calls if not self._erased(call)))
+            if size > waiting.size:
+                telemetry.ERASED.labels(self.kind.table).inc(size - waiting.size)
+
     def _write(self) -> None:
+        self._leave_out_erased()
         self._amendments.write([waiting.amended for waiting in self._waiting if waiting.amended is not None])
         rows = [row for waiting in self._waiting for row in waiting.rows]
         properties = CommitProperties(

@@ -14,6 +14,8 @@ HOLES = Counter("heliograph_sink_holes_total", "Offsets without a message that w
 FAILURES = Counter("heliograph_sink_failures_total", "Commits that the lake did not take; they are tried again.")
 CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because another sink was ahead.", ["table"])
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
+ERASED = Counter("heliograph_sink_erased_total", "Rows left out because they were erased before they came to rest.", ["table"])
+EXPIRED_ROWS = Counter("heliograph_lake_expired_rows_total", "Rows removed because they had been kept long enough.", ["table"])
 JOB_ROWS = Counter("heliograph_lake_job_rows_total", "Rows changed when work that is billed once, such as a batch, was booked.")
 SETTLED_DAYS = Counter(
     "heliograph_lake_settled_days_total", "Days whose calls were written anew in the order of users and sessions, once they were over."
@@ -30,5 +32,5 @@ def committed(table: str, rows: int, seconds: float) -> None:
 
 def expect(table: str) -> None:
     """Shows at 0 what may come to be counted: a series that begins with its first count has no rate to be alarmed by."""
-    for counter in (ROWS, COMMITS, REPEATS, EXPIRED, GAPS, HOLES, CONFLICTS):
+    for counter in (ROWS, COMMITS, REPEATS, EXPIRED, GAPS, HOLES, CONFLICTS, ERASED, EXPIRED_ROWS):
         counter.labels(table)

@@ -9,25 +9,33 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import structlog
 from deltalake.exceptions import DeltaError
 
+from eventlog.erasure import Erasure
+from eventlog.lifetimes import Lifetimes
 from eventlog.waiting import stopped_within
 from storage import telemetry
 from storage.abandoned import Watch, Window, write_abandoned
 from storage.config import StorageConfig
+from storage.erased_late import sweep
 from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
+from storage.retention import Removed, expire
 from storage.settling import days_due, settle_all
 
 log = structlog.get_logger()
 
 VACUUM_SECONDS = 600.0
+EXPIRY_SECONDS = 3600.0
+"""Between two rounds of retention; what is decided anew is carried out in the next round."""
+SWEEP_SECONDS = 3600.0
+"""Between two looks for rows that came though they were erased."""
 LOOK_SECONDS = 300.0
 """Between two looks for abandoned calls, at the longest."""
 NICENESS = 10
@@ -41,6 +49,10 @@ class Order(msgspec.Struct, frozen=True):
     tidy: bool
     abandoned: Window | None = None
     """When the calls began whose end is to be looked for."""
+    lifetimes: Lifetimes | None = None
+    """What has been kept longer is to go."""
+    erasures: tuple[Erasure, ...] = ()
+    """What they cover is to go, if it came in spite of them."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -50,6 +62,7 @@ class Done(msgspec.Struct, frozen=True):
     abandoned: int = 0
     booked: int = 0
     settled: int = 0
+    expired: list[Removed] = []
 
 
 class UpkeepFailed(Exception):
@@ -63,28 +76,40 @@ async def run_upkeep(
     clock: Callable[[], float],
     behind: Callable[[], timedelta],
     ours: Callable[[], bool] = lambda: True,
+    lifetimes: Callable[[], Lifetimes | None] = lambda: None,
+    erasures: Callable[[], Sequence[Erasure]] = tuple,
 ) -> None:
     """Merges, tidies and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
 
-    `behind` is how far the slowest reader of the log is. A failure is logged and tried again later; nothing depends on it.
+    `behind` is how far the slowest reader of the log is; `lifetimes` is None while it is not known how long rows stay. A failure is logged
+    and tried again later; nothing depends on it.
     """
     deadline = lake.config.call_deadline
-    watch, last_tidy, last_look = Watch(deadline), clock(), 0.0
+    watch, expiry, last_tidy, last_look = Watch(deadline), Expiry(), clock(), 0.0
+    last_sweep = clock()
     while not await stopped_within(stop, lake.config.maintenance_seconds):
         if not ours():
             continue
         now = clock()
         at = datetime.fromtimestamp(now, UTC)
         looks = now - last_look >= min(LOOK_SECONDS, deadline.total_seconds() / 4)
-        order = Order(lake.config, at.date(), now - last_tidy >= VACUUM_SECONDS, watch.window(at, behind()) if looks else None)
+        window = watch.window(at, behind()) if looks else None
+        tidies, sweeps = now - last_tidy >= VACUUM_SECONDS, now - last_sweep >= SWEEP_SECONDS
+        late = tuple(each for each in erasures() if each.until > at) if sweeps else ()
+        order = Order(lake.config, at.date(), tidies, window, expiry.wanted(lifetimes(), now), late)
         try:
-            if order.tidy or looks or await asyncio.to_thread(_has_work, lake, order.today, at):
+            asked = order.tidy or looks or order.lifetimes is not None or bool(order.erasures)
+            if asked or await asyncio.to_thread(_has_work, lake, order.today, at):
                 await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
             continue
         if order.tidy:
             last_tidy = now
+        if sweeps:
+            last_sweep = now
+        if order.lifetimes is not None:
+            expiry.carried_out(order.lifetimes, now)
         if order.abandoned is not None:
             watch.looked(order.abandoned)
             last_look = now
@@ -94,10 +119,28 @@ def _has_work(lake: Lake, today: date, now: datetime) -> bool:
     return bool(work_of(lake, today) or days_due(lake, today, now))
 
 
+class Expiry:
+    """When retention is to be carried out: every hour, and soon after it was decided anew."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Lifetimes, float] | None = None
+
+    def wanted(self, lifetimes: Lifetimes | None, now: float) -> Lifetimes | None:
+        """What is to be carried out now. `now` is in seconds."""
+        if lifetimes is None or not lifetimes.anything:
+            return None
+        if self._last is not None and self._last[0] == lifetimes and now - self._last[1] < EXPIRY_SECONDS:
+            return None
+        return lifetimes
+
+    def carried_out(self, lifetimes: Lifetimes, now: float) -> None:
+        self._last = lifetimes, now
+
+
 async def _round(order: Order, stop: asyncio.Event) -> None:
     """One round, given up when `stop` comes: a merge that was not committed has changed nothing, and its files are removed later."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "storage.upkeep"),
+        *(sys.executable, "-m", "storage.lean", "storage.upkeep"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -122,6 +165,8 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
     telemetry.ABANDONED.inc(done.abandoned)
     telemetry.JOB_ROWS.inc(done.booked)
     telemetry.SETTLED_DAYS.inc(done.settled)
+    for removed in done.expired:
+        telemetry.EXPIRED_ROWS.labels(removed.table).inc(removed.rows)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -134,12 +179,15 @@ def main(given: bytes) -> Done:
     order = msgspec.json.decode(given, type=Order)
     lake = Lake(order.config)
     now = datetime.fromtimestamp(time.time(), UTC)
+    expired = [] if order.lifetimes is None else expire(lake, order.lifetimes, order.today)
+    for erasure in order.erasures:
+        sweep(lake, erasure)
     merges = maintain(lake, order.today)
     if order.tidy:
         tidy(lake)
     looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
     settled = settle_all(lake, days_due(lake, order.today, now))
-    return Done(merges, *looked, settled=len(settled))
+    return Done(merges, *looked, settled=len(settled), expired=expired)
 
 
 if __name__ == "__main__":

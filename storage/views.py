@@ -153,6 +153,12 @@ def _calls_sql(sources: Sources, organization: Organization | None, needs: Set[s
     return _with_feedback_sql(current, sources["feedback"], organization, needs=needs)
 
 
+def some_calls_sql(sources: Sources, organization: Organization | None) -> str:
+    """The view `calls` over some of its files. Feedback of other calls is not gathered: that of all may be more than fits into memory."""
+    current = current_calls_sql(sources["calls"], sources["amendments"], organization)
+    return _with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN (SELECT request_id FROM ({current}))")
+
+
 def few_calls_sql(sources: Sources, organization: Organization | None, found: Found) -> str:
     """`calls`, of a few calls alone."""
     calls, amendments = (_of_days(sources[name], found.days) for name in ("calls", "amendments"))

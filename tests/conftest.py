@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from runtime.local_kafka import missing_part
-from tests.fakes import kafka, node, redis
+from tests.fakes import chromium, kafka, node, redis
 from tests.fakes.redis import RedisServer
 
 OWN_BROKER = "a broker of one's own"
@@ -66,6 +66,8 @@ def _remedy(part: str) -> str | None:
         return kafka.missing()
     if part == "redis":
         return redis.missing()
+    if part == "chromium":
+        return chromium.missing()
     if part == "node":
         return node.missing()
     if part == OWN_BROKER:

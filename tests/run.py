@@ -1,39 +1,60 @@
 """`make test`: every test but the docs' own, which are part of `make check`, in runs side by side.
 
-Those that mostly wait, for Kafka or for whole Heliographs, tell of themselves last.
+Two cores are busy with three of them. The longest begin first, those that mostly wait among them; what is not named here runs together,
+last. Each tells of itself once it is over.
 """
 
-import contextlib
 import subprocess
 import sys
-import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from pathlib import Path
 
 PYTEST = [sys.executable, "-m", "pytest"]
-WAITING = (("tests/kafka", "tests/clients"), ("tests/spine", "tests/runtime"))
-CHECKED = "tests/docs"
+AT_ONCE = 3
+APART = (("kafka", "eventlog"), ("runtime",), ("browser",), ("spine", "clients"), ("storage",))
+"""Folders of `tests`. Together are those that share what takes long to start: a broker, whole Heliographs."""
+CHECKED = "docs"
+
+
+def runs() -> list[list[str]]:
+    """Pytest's arguments, run by run."""
+    there = [[str(path) for name in names if (path := Path("tests", name)).is_dir()] for names in APART]
+    apart = [folder for folders in there for folder in folders]
+    others = [f"--ignore={folder}" for folder in (*apart, f"tests/{CHECKED}")]
+    return [["-p", "no:cacheprovider", *folders] for folders in there if folders] + [others]
+
+
+def run(arguments: Sequence[str]) -> tuple[int, str]:
+    """The exit code, and what was said."""
+    done = subprocess.run([*PYTEST, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
-    """The exit code of a run that failed, or 0. Ctrl-C ends all."""
-    apart = [folder for folders in WAITING for folder in folders]
-    sys.stdout.write(f"{', '.join(apart)} run beside the other tests, and tell of themselves after them.\n")
-    sys.stdout.flush()
-    with contextlib.ExitStack() as files:
-        told = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in WAITING]
-        waiting = [
-            subprocess.Popen([*PYTEST, "-p", "no:cacheprovider", *folders], stdout=said, stderr=subprocess.STDOUT)
-            for folders, said in zip(WAITING, told, strict=True)
-        ]
+    """The exit code of a run that failed, or 0. Ctrl-C ends all: a terminal sends it to each of them too."""
+    given = runs()
+    tell(f"{len(given)} runs, {AT_ONCE} at once; each tells of itself once it is over.")
+    codes: list[int] = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun: dict[Future[tuple[int, str]], list[str]] = {pool.submit(run, arguments): arguments for arguments in given}
         try:
-            others = subprocess.call([*PYTEST, *(f"--ignore={folder}" for folder in (*apart, CHECKED))])
-            return next((code for code in (others, *(run.wait() for run in waiting)) if code), 0)
+            for over in as_completed(begun):
+                code, said = over.result()
+                codes.append(code)
+                tell(f"\npytest {' '.join(begun[over])}\n{said}")
         except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            with suppress(KeyboardInterrupt):
+                pool.shutdown()
             return 130
-        finally:
-            for run, said in zip(waiting, told, strict=True):
-                run.wait()
-                said.seek(0)
-                sys.stdout.write(said.read())
+    return next((code for code in codes if code), 0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from fastapi import Request
+from starlette.requests import Request
 
 LASTS_S = 24 * 3600
 EXPIRES, SIGNATURE, WEBHOOK = "expires", "signature", "webhook"

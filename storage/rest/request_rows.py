@@ -16,18 +16,19 @@ INLINE_BYTES = 8 << 20
 FEEDBACK_SCORE = "helicone-score-feedback"
 """The score that a rating is."""
 
-_COLUMNS = f"""
+COLUMNS = f"""
     call_id, request_id, organization, created_at, completed_at, {STATUS} AS status, outcome, path, target_url, upper(provider) AS provider,
     model, request_model, response_model, model_override, user_id, properties, session_id, session_name, session_path, latency_ms, ttft_ms,
     {TOTAL} AS total_tokens, prompt_tokens, completion_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, audio_input_tokens,
     audio_output_tokens, cost_usd, prompt_id, prompt_version, prompt_inputs, dialect, cache_reference_id, {CACHED} AS cached, amended_at"""
+"""What of a call `told` needs."""
 
 _SESSION = {"Helicone-Session-Id": "session_id", "Helicone-Session-Name": "session_name", "Helicone-Session-Path": "session_path"}
 
 
 def rows_of(page: Sequence[Row]) -> Sql:
     """The rows of a page's calls. Their times are said too: files of other times need not be read."""
-    return Sql(f"SELECT {_COLUMNS} FROM calls WHERE ") + _among(page)
+    return Sql(f"SELECT {COLUMNS} FROM calls WHERE ") + _among(page)
 
 
 def _among(page: Sequence[Row]) -> Sql:

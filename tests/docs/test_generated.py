@@ -24,5 +24,19 @@ def test_a_generated_page_is_what_the_code_says(name: str) -> None:
 
 def test_every_command_has_its_section() -> None:
     text = (DOCS / "cli.md").read_text()
-    for words in ("up", "ingress", "api", "query", "settings", "run", "demo provider", "lake files", "lag", "tail"):
+    for words in (
+        "up",
+        "ingress",
+        "api",
+        "query",
+        "settings",
+        "run",
+        "demo provider",
+        "lake",
+        "lake files",
+        "lake sql",
+        "export",
+        "lag",
+        "tail",
+    ):
         assert f"## `heliograph {words}`" in text

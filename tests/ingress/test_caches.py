@@ -6,11 +6,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.cache_store import TOUCHED_S, CacheStore, SharedCache, Stored
+from ingress.cache_store import TOUCHED_S, CacheStore, SharedCache, Stored, decoded
 from ingress.redis_cache import RedisCache
 from ingress.redis_link import RedisLink
 from tests.fakes.answers import KEY, OTHER, Clock, stored
@@ -164,3 +165,22 @@ async def compared(cache: CacheStore, clock: Clock, steps: list[tuple[str, int, 
             free = next((slot for slot in range(slots) if live(which, slot) is None), None)
             if free is not None:
                 model[which, free] = (str(number), clock.now + seconds)
+
+
+async def test_forgetting_some(cache: CacheStore) -> None:
+    keys = [number.to_bytes(32, "big") for number in range(12)]
+    for number, key in enumerate(keys):
+        await cache.put(key, 2, stored("bad" if number % 3 == 0 else "good"), 60)
+    assert await cache.forget(lambda each: each.call_id == "bad", dry=True) == 4
+    assert (await cache.stats()).entries == 12
+    assert await cache.forget(lambda each: each.call_id == "bad") == 4
+    assert [await found(cache, key) for key in keys] == [None if number % 3 == 0 else "good" for number in range(12)]
+    assert (await cache.stats()).entries == 8
+    assert await cache.forget(lambda each: each.call_id == "bad") == 0
+
+
+def test_an_answer_that_an_earlier_version_kept() -> None:
+    """It does not tell whose it is, and is read all the same."""
+    earlier = decoded(msgspec.msgpack.encode(["a", [], [b"x"], True, 5.0, None]))
+    assert earlier is not None
+    assert (earlier.call_id, earlier.organization) == ("a", None)

@@ -5,8 +5,13 @@ import sys
 
 import pytest
 
-HEAVY = ("pyarrow", "deltalake", "duckdb", "faust", "genai_prices", "redis")
-NEEDED = {"runtime.proxy_worker": set(), "runtime.cluster": set(), "runtime.processors_side": {"faust", "genai_prices"}}
+HEAVY = ("pyarrow", "deltalake", "duckdb", "faust", "genai_prices", "redis", "fastapi")
+NEEDED = {
+    "runtime.proxy_worker": {"fastapi"},
+    "runtime.webhooks_side": set(),
+    "runtime.cluster": set(),
+    "runtime.processors_side": {"faust", "genai_prices"},
+}
 
 
 @pytest.mark.parametrize("module", NEEDED)

@@ -22,9 +22,9 @@ async def test_a_copy_of_long_ago_prices_nothing(tmp_path: Path) -> None:
     remember(copy_of(chosen), old)
     async with opened_log(chosen) as log:
         await decide(log, [NEW])
-    async with followed_prices(chosen, asyncio.Event()) as prices:
-        assert prices is not None
-        assert prices.find(DEFAULT_ORGANIZATION, "openai", "house-1", AT) == NEW
+    async with followed_prices(chosen, asyncio.Event()) as followed:
+        assert followed is not None
+        assert followed[0].find(DEFAULT_ORGANIZATION, "openai", "house-1", AT) == NEW
 
 
 async def test_whoever_is_told_to_end_before_prices_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+import pytest_asyncio
 from deltalake import DeltaTable
 from fastapi import FastAPI
 
@@ -48,6 +49,17 @@ async def api(world: SmallLake) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def still(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    """One for all tests that only ask; its lake has no rows."""
+    lake = SmallLake(tmp_path_factory.mktemp("lake"))
+    async for client in serving(create_api(lake.config, limits=Limits(rows=100, timeout_s=5))):
+        yield client
+
+
+asks_only = pytest.mark.asyncio(loop_scope="module")
+
+
 async def ask(api: httpx.AsyncClient, sql: str, **more: Any) -> Any:
     answer = await api.post("/v1/query", json={"sql": sql, **more})
     assert answer.status_code == 200, answer.text
@@ -67,8 +79,9 @@ class TestQuery:
         assert b"[[123456.123456789012]]" in answer.content
 
     @pytest.mark.parametrize("length", [1, 3_000_000])
-    async def test_answers_of_any_length_come_whole(self, api: httpx.AsyncClient, length: int) -> None:
-        answer = await api.post("/v1/query", json={"sql": f"SELECT repeat('x', {length}) AS x FROM range(3)", "format": "csv"})
+    @asks_only
+    async def test_answers_of_any_length_come_whole(self, still: httpx.AsyncClient, length: int) -> None:
+        answer = await still.post("/v1/query", json={"sql": f"SELECT repeat('x', {length}) AS x FROM range(3)", "format": "csv"})
         assert answer.text == "x\n" + ("x" * length + "\n") * 3
         assert ("content-length" in answer.headers) == (length == 1)  # what is long is sent while it is found
 
@@ -77,29 +90,34 @@ class TestQuery:
         assert (await ask(api, "SELECT call_id FROM calls WHERE call_id = $1", parameters=["c1"]))["rows"] == [["c1"]]
         assert (await ask(api, "SELECT call_id FROM calls WHERE call_id = $id", parameters={"id": "c2"}))["rows"] == [["c2"]]
 
-    async def test_more_rows_than_the_limit(self, api: httpx.AsyncClient) -> None:
-        found = await ask(api, "FROM range(101)")
+    @asks_only
+    async def test_more_rows_than_the_limit(self, still: httpx.AsyncClient) -> None:
+        found = await ask(still, "FROM range(101)")
         assert (len(found["rows"]), found["truncated"]) == (100, True)
 
-    async def test_csv(self, api: httpx.AsyncClient) -> None:
-        answer = await api.post("/v1/query", json={"sql": "SELECT 1 AS a, 'x,y' AS b, NULL AS c, [1, 2] AS d", "format": "csv"})
+    @asks_only
+    async def test_csv(self, still: httpx.AsyncClient) -> None:
+        answer = await still.post("/v1/query", json={"sql": "SELECT 1 AS a, 'x,y' AS b, NULL AS c, [1, 2] AS d", "format": "csv"})
         assert answer.headers["content-type"].startswith("text/csv")
         assert answer.text == 'a,b,c,d\n1,"x,y",,"[1,2]"\n'
 
-    async def test_parquet(self, api: httpx.AsyncClient, tmp_path: Path) -> None:
-        answer = await api.post("/v1/query", json={"sql": "SELECT 1 AS a, 2 AS a FROM range(200)", "format": "parquet"})
+    @asks_only
+    async def test_parquet(self, still: httpx.AsyncClient, tmp_path: Path) -> None:
+        answer = await still.post("/v1/query", json={"sql": "SELECT 1 AS a, 2 AS a FROM range(200)", "format": "parquet"})
         (tmp_path / "x.parquet").write_bytes(answer.content)
         table = pq.read_table(tmp_path / "x.parquet")
         assert (table.column_names, table.num_rows, answer.headers["heliograph-truncated"]) == (["a", "a_2"], 100, "true")
 
-    async def test_a_table_for_people(self, api: httpx.AsyncClient) -> None:
-        answer = await api.post("/v1/query", json={"sql": "SELECT 42 AS answer", "format": "table"})
+    @asks_only
+    async def test_a_table_for_people(self, still: httpx.AsyncClient) -> None:
+        answer = await still.post("/v1/query", json={"sql": "SELECT 42 AS answer", "format": "table"})
         assert answer.headers["content-type"].startswith("text/plain")
         assert "answer" in answer.text
         assert "42" in answer.text
 
-    async def test_an_error_in_the_sql(self, api: httpx.AsyncClient) -> None:
-        answer = await api.post("/v1/query", json={"sql": "SELECT nothing FROM calls"})
+    @asks_only
+    async def test_an_error_in_the_sql(self, still: httpx.AsyncClient) -> None:
+        answer = await still.post("/v1/query", json={"sql": "SELECT nothing FROM calls"})
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["field"], error["position"]) == (400, "invalid_sql", "sql", 7)
 
@@ -216,10 +234,11 @@ FAULTS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize(("method", "path", "request_", "status", "code"), FAULTS.values(), ids=FAULTS)
+@asks_only
 async def test_faults_have_one_shape(
-    api: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any], status: int, code: str
+    still: httpx.AsyncClient, method: str, path: str, request_: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = await api.request(method, path, **request_)
+    answer = await still.request(method, path, **request_)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     if status >= 400:
@@ -244,15 +263,17 @@ async def test_a_fault_of_ours_says_nothing_of_itself(world: SmallLake) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/tables", "/docs", "/openapi.json", "/docs/assets/swagger-ui.css", "/metrics"])
-async def test_head_is_get_without_its_body(api: httpx.AsyncClient, path: str) -> None:
-    head, got = await api.head(path), await api.get(path)
+@asks_only
+async def test_head_is_get_without_its_body(still: httpx.AsyncClient, path: str) -> None:
+    head, got = await still.head(path), await still.get(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"] == got.headers["content-type"]
 
 
 class TestTables:
-    async def test_every_column_is_described(self, api: httpx.AsyncClient) -> None:
-        tables = (await api.get("/v1/tables")).json()["tables"]
+    @asks_only
+    async def test_every_column_is_described(self, still: httpx.AsyncClient) -> None:
+        tables = (await still.get("/v1/tables")).json()["tables"]
         assert [table["name"] for table in tables] == [
             "calls",
             "cost_history",
@@ -263,7 +284,7 @@ class TestTables:
         ]
         for table in tables:
             described = {column["name"]: column["type"] for column in table["columns"]}
-            real = {name: kind for name, kind, *_ in (await ask(api, f"DESCRIBE {table['name']}"))["rows"]}
+            real = {name: kind for name, kind, *_ in (await ask(still, f"DESCRIBE {table['name']}"))["rows"]}
             assert described == real
             assert all(column["description"] for column in table["columns"])
 
@@ -273,9 +294,10 @@ class TestTables:
         assert found["table"] == "calls"
         assert [Path(file).parent.parent for file in found["files"]] == [world.folder / "calls"]
 
-    async def test_every_table_of_the_lake_has_files(self, api: httpx.AsyncClient) -> None:
+    @asks_only
+    async def test_every_table_of_the_lake_has_files(self, still: httpx.AsyncClient) -> None:
         for name in TABLES:
-            assert (await api.get(f"/v1/tables/{name}/files")).json()["files"] == []
+            assert (await still.get(f"/v1/tables/{name}/files")).json()["files"] == []
 
 
 class TestReaders:
@@ -303,15 +325,17 @@ class TestReaders:
 
 
 class TestDocs:
-    async def test_the_page_needs_no_network(self, api: httpx.AsyncClient) -> None:
-        page = (await api.get("/docs")).text
+    @asks_only
+    async def test_the_page_needs_no_network(self, still: httpx.AsyncClient) -> None:
+        page = (await still.get("/docs")).text
         assert "http" not in page.replace("http-equiv", "")
         for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
             assert f"/docs/assets/{asset}" in page
-            assert (await api.get(f"/docs/assets/{asset}")).status_code == 200
+            assert (await still.get(f"/docs/assets/{asset}")).status_code == 200
 
-    async def test_the_description_is_one_the_page_can_show(self, api: httpx.AsyncClient) -> None:
-        described = (await api.get("/openapi.json")).json()
+    @asks_only
+    async def test_the_description_is_one_the_page_can_show(self, still: httpx.AsyncClient) -> None:
+        described = (await still.get("/openapi.json")).json()
         assert described["openapi"].startswith("3.0.")
         assert described["paths"].keys() >= {
             "/v1/query",
@@ -329,9 +353,10 @@ class TestDocs:
 
 
 class TestHealth:
-    async def test_alive_and_ready(self, api: httpx.AsyncClient) -> None:
-        assert (await api.get("/healthz")).json() == {"status": "ok"}
-        assert (await api.get("/readyz")).json() == {"status": "ready"}
+    @asks_only
+    async def test_alive_and_ready(self, still: httpx.AsyncClient) -> None:
+        assert (await still.get("/healthz")).json() == {"status": "ok"}
+        assert (await still.get("/readyz")).json() == {"status": "ready"}
 
     async def test_a_lake_that_cannot_be_read_is_not_ready(self, world: SmallLake, api: httpx.AsyncClient) -> None:
         world.spoil("calls")
@@ -339,31 +364,35 @@ class TestHealth:
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "lake_unreadable"
 
-    async def test_metrics(self, api: httpx.AsyncClient) -> None:
-        assert "# TYPE" in (await api.get("/metrics")).text
+    @asks_only
+    async def test_metrics(self, still: httpx.AsyncClient) -> None:
+        assert "# TYPE" in (await still.get("/metrics")).text
 
 
 class TestSchemas:
-    async def test_each_of_the_list_is_there(self, api: httpx.AsyncClient) -> None:
-        listed = (await api.get("/v1/schemas")).json()["schemas"]
+    @asks_only
+    async def test_each_of_the_list_is_there(self, still: httpx.AsyncClient) -> None:
+        listed = (await still.get("/v1/schemas")).json()["schemas"]
         assert {each["name"]: each["event"] for each in listed}["llm.calls.v1"] == "call-priced"
         for each in listed:
-            answer = await api.get(each["path"])
+            answer = await still.get(each["path"])
             assert (answer.status_code, answer.headers["content-type"]) == (200, "application/schema+json")
             found = answer.json()
             assert found["properties"]["event"]["enum"] == [each["event"]]
             jsonschema.validate(found["examples"][0], found)
 
-    async def test_one_that_is_not(self, api: httpx.AsyncClient) -> None:
+    @asks_only
+    async def test_one_that_is_not(self, still: httpx.AsyncClient) -> None:
         for name in ("nothing", "heliograph.control.v1"):
-            answer = await api.get(f"/v1/schemas/{name}")
+            answer = await still.get(f"/v1/schemas/{name}")
             error = answer.json()["error"]
             assert (answer.status_code, error["code"], error["field"]) == (404, "unknown_schema", "name")
             assert "llm.calls.v1" in error["fix"]
 
 
-async def test_another_method_names_those_there_are(api: httpx.AsyncClient) -> None:
-    answer = await api.get("/v1/query")
+@asks_only
+async def test_another_method_names_those_there_are(still: httpx.AsyncClient) -> None:
+    answer = await still.get("/v1/query")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["error"]["fix"] == "Use POST."
 

@@ -39,9 +39,9 @@ def test_plan(files: list[SizedFile], merges: list[Merge]) -> None:
     assert plan("calls", files, CONFIG, TODAY) == merges
 
 
-def lake_of_small_files(folder: Path, *, files: int, day: int = 0) -> tuple[Lake, Sink]:
+def lake_of_small_files(folder: Path, *, files: int, day: int = 0, log: MemoryLog | None = None) -> tuple[Lake, Sink]:
     lake = Lake.open(StorageConfig(lake_uri=str(folder), small_files=3))
-    sink = Sink(MemoryLog(), lake, lake.config, assemble=nothing_assembled, clock=lambda: 0.0)
+    sink = Sink(log or MemoryLog(), lake, lake.config, assemble=nothing_assembled, clock=lambda: 0.0)
     for number in range(files):
         put(sink, number, day=day)
     return lake, sink

@@ -1,6 +1,8 @@
 """A lake in an object store: written by several sinks at once, merged, asked, copied, and kept from others' buckets."""
 
+import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -9,12 +11,15 @@ from pyarrow import fs
 
 from storage.backup import copy_lake, put_back, restoring
 from storage.config import S3Config, StorageConfig
+from storage.export_forms import Form
+from storage.exporting import Export, Wanted
 from storage.lake import Lake
+from storage.lake_state import state_of
 from storage.maintenance import maintain, tidy
 from storage.query import Limits, run_query
 from storage.refusal import Refused
 from tests.fakes.bucket import Bucket, bucket
-from tests.fakes.facts import calls_message
+from tests.fakes.facts import BEGAN, calls_message
 from tests.fakes.memory_log import MemoryLog
 from tests.storage.test_amendments import asked
 from tests.storage.test_sink import append, call_ids, drain, names, record_of, sink_on
@@ -38,6 +43,21 @@ async def test_rows_come_to_rest_and_are_asked(store: Bucket) -> None:
     assert call_ids(lake) == names(range(4))
     assert asked(lake, "SELECT count(*), sum(total_tokens) FROM calls") == [(4, 480)]
     assert all(uri.startswith(store.uri("asked/calls/day=")) for uri in lake.files("calls"))
+
+
+async def test_rows_are_exported_and_files_are_held_against_the_log(store: Bucket) -> None:
+    log, lake = MemoryLog(), lake_in(store, "exported")
+    await append(log, calls_message("a", 1, range(4)))
+    await drain(log, lake)
+    with closing(Export(lake, Wanted(columns=("call_id",)), Form.JSONL)) as export:
+        lines = [line for part in export.parts for batch in export.batches(part) for line in batch.column(0).to_pylist()]
+    assert sorted(json.loads(line)["call_id"] for line in lines) == sorted(names(range(4)))
+    found = state_of(lake, BEGAN, check=True)
+    assert (found.table("calls").whole.rows, found.problems) == (4, [])
+    (path,) = lake.files("calls")
+    lake.filesystem()[0].delete_file(path.removeprefix("s3://"))
+    (problem,) = state_of(lake, BEGAN).problems
+    assert f"calls: the file {path.partition('/calls/')[2]} is missing" in problem
 
 
 async def test_small_files_are_merged_and_old_ones_removed(store: Bucket) -> None:
