@@ -92,7 +92,8 @@ class Passed(Response):
     def end(self) -> None:
         """Whatever still goes on for it is stopped."""
         self._leaving.cancel()
-        self._asking.cancel()
+        if not self._asking.cancel() and not self._asking.cancelled():
+            self._asking.exception()  # whoever would be told may have left
         self._spool.close()
 
     async def _sent(self, send: Send) -> bool:

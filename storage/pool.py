@@ -243,7 +243,7 @@ class Pool:
         return task
 
 
-def _unheard(task: "asyncio.Task[Answer]") -> None:
+def _unheard(task: "asyncio.Task[Told]") -> None:
     """How a question ended that nobody waits for is nobody's concern."""
     if not task.cancelled():
         task.exception()
