@@ -1,18 +1,16 @@
-"""`heliograph query`: of the running query side when there is one, else of the lake itself."""
+"""`heliograph query` and `heliograph sql`: of the running query side when there is one, else of the lake itself."""
 
-import json
-import re
-import urllib.error
-import urllib.request
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from eventlog.events import DEFAULT_ORGANIZATION
+from runtime.lake_process import LakeProcess
 from runtime.query_limits import limits_of
+from runtime.query_port import QueryPort
 from runtime.settings import Misconfigured, Settings
-from storage.answers import answer
-from storage.asked import WIDTH, Answer, SqlAsked, Told
+from storage.answers import pass_on
+from storage.asked import WIDTH, Answer, SqlAsked, Take, Told
 from storage.formats import Format
 from storage.lake import Lake, NoLake
 from storage.query import Questions
@@ -36,15 +34,56 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 def ask(chosen: Settings, wish: Wish) -> Answer:
-    """The answer in the form asked for. Raises Refused and Misconfigured."""
-    if wish.here:
-        return _ask_lake(chosen, wish)
+    """The whole answer in the form asked for. Raises Refused and Misconfigured."""
+    pieces: list[bytes] = []
+    told = ask_into(chosen, wish, pieces.append)
+    return Answer(pieces=tuple(pieces), told=told)
+
+
+def ask_into(chosen: Settings, wish: Wish, take: Take) -> Told:
+    """Hands on the answer as it comes. Raises Refused, also in the midst of it, and Misconfigured."""
+    if not wish.here:
+        try:
+            return QueryPort(chosen).ask(_said(wish), take)
+        except ConnectionRefusedError:
+            if wish.there:
+                raise Refused(nobody(chosen)) from None
+    questions = Questions(existing_lake(chosen), limits_of(chosen))
     try:
-        return _ask_server(chosen, wish)
-    except ConnectionRefusedError:
-        if wish.there:
-            raise Refused(_nobody(chosen)) from None
-        return _ask_lake(chosen, wish)
+        return pass_on(questions, _of_lake(wish), take)
+    finally:
+        questions.close()
+
+
+class Conversation:
+    """Many questions, one at a time, each of what runs then; `cancel` comes from another thread. Close it at the end."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._chosen = chosen
+        self.port = QueryPort(chosen)
+        self._lake: LakeProcess | None = None
+
+    def ask(self, wish: Wish, take: Take) -> Told:
+        """Hands on the answer as it comes. Raises Refused, Misconfigured and Cancelled."""
+        if not wish.here:
+            try:
+                return self.port.ask(_said(wish), take)
+            except ConnectionRefusedError:
+                if wish.there:
+                    raise Refused(nobody(self._chosen)) from None
+        if self._lake is None:
+            existing_lake(self._chosen)
+            self._lake = LakeProcess(self._chosen.storage(), limits_of(self._chosen))
+        return self._lake.ask(_of_lake(wish), take)
+
+    def cancel(self) -> None:
+        self.port.cancel()
+        if self._lake is not None:
+            self._lake.cancel()
+
+    def close(self) -> None:
+        if self._lake is not None:
+            self._lake.close()
 
 
 def existing_lake(chosen: Settings) -> Lake:
@@ -65,69 +104,20 @@ def told_of_cut(told: Told) -> str:
     )
 
 
-def _ask_lake(chosen: Settings, wish: Wish) -> Answer:
+def _of_lake(wish: Wish) -> SqlAsked:
     """Who can read its files may see all."""
     organization = whose(wish.organization, DEFAULT_ORGANIZATION, sees_all=True)
-    questions = Questions(existing_lake(chosen), limits_of(chosen))
-    try:
-        return answer(questions, SqlAsked(sql=wish.sql, form=wish.form, organization=organization, width=wish.width or WIDTH))
-    finally:
-        questions.close()
+    return SqlAsked(sql=wish.sql, form=wish.form, organization=organization, width=wish.width or WIDTH)
 
 
-def _said(wish: Wish) -> dict[str, str | int]:
+def _said(wish: Wish) -> dict[str, Any]:
     width = {} if wish.width is None else {"width": min(max(wish.width, 20), 10_000)}
     return {"sql": wish.sql, "format": wish.form.value} | width | ({"organization": wish.organization} if wish.organization else {})
 
 
-def _ask_server(chosen: Settings, wish: Wish) -> Answer:
-    body = json.dumps(_said(wish)).encode()
-    headers = {"content-type": "application/json"}
-    if chosen.api_key is not None:
-        headers["authorization"] = f"Bearer {key_said(chosen.api_key.get_secret_value())}"
-    request = urllib.request.Request(f"http://127.0.0.1:{chosen.api_port}/v1/query", body, headers, method="POST")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=chosen.query.timeout_s + 10) as found:
-            told = Told(rows=int(found.headers.get("heliograph-rows", 0)), truncated="heliograph-truncated" in found.headers)
-            return Answer(pieces=(found.read(),), told=told)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise Refused(_refusal(error.read(), error.code)) from None
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            raise error.reason from None
-        raise Refused(
-            Refusal(code="unreachable", message=f"The query side does not answer: {error.reason}.", fix="Look at its log, or try again.")
-        ) from None
-
-
-def key_said(said: str) -> str:
-    """A key as it may stand in a header. Raises Misconfigured, which does not say it again."""
-    key = said.strip()
-    if re.fullmatch(r"[\x21-\x7e]+", key) is None:
-        raise Misconfigured("HELIOGRAPH_API_KEY is no key: it has blanks, line ends or other signs in it.")
-    return key
-
-
-def _nobody(chosen: Settings) -> Refusal:
+def nobody(chosen: Settings) -> Refusal:
     return Refusal(
         code="unreachable",
         message=f"Nothing listens on port {chosen.api_port}.",
         fix="Name the port of a running query side, or leave --api-port away: then the lake itself is read where nothing runs.",
     )
-
-
-class _Told(msgspec.Struct):
-    error: Refusal
-
-
-def _refusal(body: bytes, status: int) -> Refusal:
-    try:
-        return msgspec.json.decode(body, type=_Told).error
-    except msgspec.DecodeError:
-        return Refusal(
-            code="not_heliograph",
-            message=f"What listens on the query port answered {status}, and not as Heliograph does.",
-            fix="Look at HELIOGRAPH_API_PORT.",
-        )

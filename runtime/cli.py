@@ -17,7 +17,7 @@ from rich.table import Table
 
 from runtime import letters_cli, logs
 from runtime.alerts_cli import app as alerts_app
-from runtime.asking import Wish, ask, told_of_cut
+from runtime.asking import Wish, ask_into, told_of_cut
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
@@ -31,6 +31,7 @@ from runtime.keys_cli import ALL
 from runtime.keys_cli import app as keys_app
 from runtime.lag_cli import lag
 from runtime.lake_cli import app as lake_app
+from runtime.outlet import Outlet
 from runtime.prices_cli import app as prices_app
 from runtime.provider_keys_cli import app as provider_keys_app
 from runtime.redaction_cli import app as redaction_app
@@ -38,6 +39,8 @@ from runtime.replaying import Selection
 from runtime.repricing import reprice
 from runtime.retention_cli import app as retention_app
 from runtime.roles import leave
+from runtime.saved import SavedQueries
+from runtime.saved_cli import app as saved_app
 from runtime.settings import Misconfigured, Settings, origin_of, settings, settings_by, value_of, variables
 from runtime.sockets import listen
 from runtime.supervisor import Supervisor, locked
@@ -45,7 +48,7 @@ from runtime.tail_cli import tail
 from runtime.topics_cli import app as topics_app
 from runtime.webhooks_cli import app as webhooks_app
 from runtime.welcome import welcome
-from storage.formats import Format
+from storage.formats import BINARY, Format
 from storage.lake import LakeUnreachable
 from storage.migration import LakeTooNew
 from storage.refusal import Refused
@@ -70,6 +73,7 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(prices_app, name="prices")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(saved_app, name="saved")
 app.command("lag")(lag)
 app.command("tail")(tail)
 app.command("reprice")(reprice)
@@ -94,6 +98,7 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on (HELIOGRAPH
 Port = Annotated[int | None, typer.Option(help="Port of the proxy (HELIOGRAPH_PORT).")]
 ApiPort = Annotated[int | None, typer.Option(help="Port of the query side (HELIOGRAPH_API_PORT).")]
 HealthPort = Annotated[int | None, typer.Option(help="Port of /healthz, /readyz and /metrics (HELIOGRAPH_HEALTH_PORT).")]
+Whose = Annotated[str, typer.Option(help="Whose rows: an organization's, or `all`. A running Heliograph asks for a key of the operator.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where log and lake lie (HELIOGRAPH_DATA_DIR).")]
 
 
@@ -197,34 +202,52 @@ def api(host: Host = None, api_port: ApiPort = None, data_dir: DataDir = None) -
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="One SELECT over calls, bodies, feedback, dead_letters.")],
+    sql: Annotated[str | None, typer.Argument(help="One SELECT over calls, bodies, feedback, dead_letters.")] = None,
+    saved: Annotated[str | None, typer.Option(help="Ask the query that is saved under this name.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How the answer looks.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option(help="Write the answer to this file.")] = None,
-    organization: Annotated[
-        str, typer.Option(help="Whose rows: an organization's, or `all`. A running Heliograph asks for a key of the operator.")
-    ] = "",
+    organization: Whose = "",
     api_port: ApiPort = None,
     data_dir: DataDir = None,
 ) -> None:
     """Ask in SQL: the running Heliograph when there is one, else the lake itself. With --data-dir, the lake there."""
     found = settings_by(api_port=api_port, data_dir=data_dir)
-    if form is Format.PARQUET and output is None and sys.stdout.isatty():
-        fail("Parquet is not for a terminal; say --output FILE.")
+    here, there = data_dir is not None, api_port is not None
+    if (sql is None) == (saved is None):
+        fail("say one SELECT, or --saved NAME.")
+    if form in BINARY and output is None and sys.stdout.isatty():
+        fail(f"{form.value.capitalize()} is not for a terminal; say --output FILE.")
+    if sql is None:
+        sql = SavedQueries(found, here=here, there=there).named(saved or "").sql
     width = Console().width if output is None and sys.stdout.isatty() else None
     named = EVERY if organization == ALL else organization
-    wish = Wish(sql=sql, form=form, width=width, organization=named, here=data_dir is not None, there=api_port is not None)
-    answer = ask(found, wish)
-    if answer.told.truncated:
-        typer.echo(f"heliograph: {told_of_cut(answer.told)}", err=True)
-    if output is not None:
-        try:
-            output.write_bytes(answer.body)
-        except OSError as error:
-            fail(f"--output {output}: {error.strerror}. Choose a file that can be written.", 1)
-        return
-    sys.stdout.buffer.write(answer.body)
-    if not answer.body.endswith(b"\n") and form is not Format.PARQUET:
-        typer.echo()
+    out = Outlet(output)
+    try:
+        told = ask_into(found, Wish(sql=sql, form=form, width=width, organization=named, here=here, there=there), out.write)
+        out.end(line=form not in BINARY)
+    except OSError as error:
+        if output is None:
+            raise
+        fail(f"--output {output}: {error.strerror}. Choose a file that can be written.", 1)
+    finally:
+        out.close()
+    if told.truncated:
+        typer.echo(f"heliograph: {told_of_cut(told)}", err=True)
+
+
+@app.command("sql")
+def sql_shell(
+    organization: Whose = "",
+    form: Annotated[Format, typer.Option("--format", help="How answers look, at first.")] = Format.TABLE,
+    api_port: ApiPort = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask in SQL, question by question, in a shell that completes and remembers. From a pipe it reads statements, each up to its `;`."""
+    from runtime.sql_shell import shell  # noqa: PLC0415 - no other command needs what a terminal needs
+
+    found = settings_by(api_port=api_port, data_dir=data_dir)
+    named = EVERY if organization == ALL else organization
+    raise typer.Exit(shell(found, organization=named, form=form, here=data_dir is not None, there=api_port is not None))
 
 
 @app.command("dead-letters")

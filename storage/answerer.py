@@ -21,7 +21,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from storage.answers import answer
+from storage.answers import pass_on
 from storage.asked import NUMBER, Asked, Kind, decoded, pieces
 from storage.config import StorageConfig
 from storage.lake import Lake
@@ -99,8 +99,14 @@ def _answer_all(questions: Questions, asked: "SimpleQueue[tuple[int, Asked]]", c
 
 
 def _answer(questions: Questions, asked: Asked, line: Line) -> None:
+    def say(written: bytes) -> None:
+        for piece in pieces(written):
+            line.say(Kind.PIECE, piece)
+
     try:
-        found = answer(questions, asked)
+        told = pass_on(questions, asked, say)
+    except HungUp:
+        raise
     except Refused as refused:
         line.say(Kind.REFUSED, msgspec.json.encode(refused.refusal))
     except MemoryError:
@@ -108,10 +114,7 @@ def _answer(questions: Questions, asked: Asked, line: Line) -> None:
     except Exception as error:  # noqa: BLE001 - told to the asker, who raises it
         line.say(Kind.FAILED, f"{type(error).__name__}: {error}".encode(errors="replace"))
     else:
-        for written in found.pieces:
-            for piece in pieces(written):
-                line.say(Kind.PIECE, piece)
-        line.say(Kind.ANSWERED, msgspec.json.encode(found.told))
+        line.say(Kind.ANSWERED, msgspec.json.encode(told))
 
 
 def _forwarding(line: Line) -> Any:

@@ -5,28 +5,53 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import pyarrow as pa
 
-from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Told
+from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Take, Told
 from storage.call_page import call_page
-from storage.formats import Format, json_rows, rendered
-from storage.query import Limits, QueryResult, Questions, too_large
+from storage.formats import STREAMED, Format, json_rows, rendered, streamed
+from storage.query import Found, Limits, QueryResult, Questions, too_large
 from storage.refusal import Refusal, Refused
 
 
 def answer(questions: Questions, asked: Asked) -> Answer:
-    """Raises Refused."""
+    """The whole of it. Raises Refused."""
+    pieces: list[bytes] = []
+    told = pass_on(questions, asked, pieces.append)
+    return Answer(pieces=tuple(pieces), told=told)
+
+
+def pass_on(questions: Questions, asked: Asked, take: Take) -> Told:
+    """Hands on each piece: of a form that is streamed, while the rest is still being found. Raises Refused, then also after some."""
     try:
-        return _answer(questions, asked)
+        return _pass_on(questions, asked, take)
     except (pa.ArrowException, RecursionError, OverflowError, ValueError) as error:
         raise Refused(_unwritable(asked)) from error
 
 
-def _answer(questions: Questions, asked: Asked) -> Answer:
+def _pass_on(questions: Questions, asked: Asked, take: Take) -> Told:
     if isinstance(asked, CallAsked):
         found = call_page(questions, asked.key, organization=asked.organization, bodies=asked.bodies)
-        return Answer(pieces=(found or b"",), told=Told(found=found is not None))
+        take(found or b"")
+        return Told(found=found is not None)
+    if asked.form in STREAMED:
+        return _stream(questions, asked, take)
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
-    pieces = tuple(_within(questions.limits, _written(result, asked.form, asked.width)))
-    return Answer(pieces=pieces, told=Told(rows=result.table.num_rows, truncated=result.truncated))
+    for piece in tuple(_within(questions.limits, _written(result, asked.form, asked.width))):
+        take(piece)
+    return Told(rows=result.table.num_rows, truncated=result.truncated)
+
+
+def _stream(questions: Questions, asked: SqlAsked, take: Take) -> Told:
+    began = False
+
+    def written(found: Found) -> Told:
+        nonlocal began
+        tables = (pa.Table.from_batches([batch], found.schema) for batch in found.batches)
+        for piece in _within(questions.limits, streamed(found.schema, tables, asked.form)):
+            began = True
+            take(piece)
+        return Told(rows=found.batches.rows, truncated=found.batches.truncated)
+
+    return questions.pass_on(asked.sql, written, organization=asked.organization, parameters=asked.parameters, again=lambda: not began)
 
 
 def _written(result: QueryResult, form: Format, width: int | None) -> Iterator[bytes]:

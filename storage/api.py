@@ -3,9 +3,7 @@
 `create_api` makes the app. Everything it is asked answers JSON, errors too: `{"error": {"code", "message", "field", "fix"}}`.
 """
 
-import asyncio
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,17 +20,19 @@ from eventlog.admission import Admission
 from eventlog.events import Organization
 from eventlog.keys import Caller, NotAdmitted
 from storage.api_errors import ERROR_SCHEMA, error_answers, install_error_answers
-from storage.asked import WIDTH, Answer, Asked, CallAsked, SqlAsked
+from storage.asked import WIDTH, Answer, CallAsked, SqlAsked
 from storage.config import StorageConfig
 from storage.docs_page import install_docs_page
-from storage.door import Door, Receive, Scope, Send
-from storage.formats import Format
+from storage.door import Door
+from storage.formats import STREAMED, Format
 from storage.lake import Lake
+from storage.passing import Handed, Passed, answered, answered_in_stream
 from storage.pool import Pool
 from storage.query import Limits, Snapshots
 from storage.refusal import Refusal, Refused
 from storage.schema import TABLES
 from storage.schema_page import router as schema_router
+from storage.spool import Room
 from storage.views import VIEWS, View
 from storage.whose import whose
 
@@ -50,7 +50,9 @@ def no_key(_headers: Headers) -> None:
 
 _MEDIA = {
     Format.JSON: "application/json",
+    Format.JSONL: "application/x-ndjson",
     Format.CSV: "text/csv; charset=utf-8",
+    Format.ARROW: "application/vnd.apache.arrow.stream",
     Format.PARQUET: "application/vnd.apache.parquet",
     Format.TABLE: "text/plain; charset=utf-8",
 }
@@ -71,7 +73,11 @@ class Question(BaseModel):
     parameters: list[Any] | dict[str, Any] = Field(
         default=[], description="Values for `?` and `$1` as a list, for `$name` as an object.", examples=[[]]
     )
-    format: Format = Field(default=Format.JSON, description="`json`, `csv`, `parquet` or `table` (plain text).")
+    format: Format | None = Field(
+        default=None,
+        description="`json`, `jsonl` (an object a line), `csv`, `arrow` (its stream), `parquet` or `table` (plain text). "
+        "Empty: what the header `accept` names, else `json`.",
+    )
     organization: str = Field(default="", description=_WHOSE, max_length=1000)
     width: int = Field(default=WIDTH, ge=20, le=10_000, description="Characters of a line of `table`.")
 
@@ -99,6 +105,7 @@ def create_api(
         app.state.presented = presented
         app.state.snapshots = Snapshots(Lake.open(config))
         app.state.pool = Pool(config, limits)
+        app.state.spool_room = Room(limits.at_once * limits.result_bytes)
         app.state.pool.warm()
         try:
             yield
@@ -160,13 +167,25 @@ async def query(question: Question, request: Request) -> Response:
     asked = SqlAsked(
         sql=question.sql,
         parameters=question.parameters,
-        form=question.format,
+        form=question.format or _accepted(request.headers.get("accept", "")),
         organization=rows_for(request, question.organization),
         width=question.width,
     )
-    answer = await answered(request, asked)
+    media = _MEDIA[asked.form]
+    answer = await (answered_in_stream(request, asked, media) if asked.form in STREAMED else answered(request, asked))
+    if isinstance(answer, Passed):
+        return answer
     headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
-    return Handed(answer, headers, _MEDIA[question.format])
+    return Handed(answer, headers, media)
+
+
+def _accepted(header: str) -> Format:
+    """The first form that the header names."""
+    named = (each.partition(";")[0].strip().lower() for each in header.split(","))
+    return next((_BY_MEDIA[media] for media in named if media in _BY_MEDIA), Format.JSON)
+
+
+_BY_MEDIA = {media.partition(";")[0]: form for form, media in _MEDIA.items()}
 
 
 Whose = Annotated[str, Query(description=_WHOSE, max_length=1000)]
@@ -273,45 +292,6 @@ async def call_asked(request: Request, asked: CallAsked) -> Answer:
             )
         )
     return answer
-
-
-class Handed(Response):
-    """An answer on its way out: each piece is let go once the client's connection has room for it."""
-
-    def __init__(self, answer: Answer, headers: dict[str, str], media_type: str) -> None:
-        self._pieces = deque(answer.pieces or (b"",))
-        super().__init__(None, 200, headers | {"content-length": str(sum(map(len, self._pieces)))}, media_type)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        while self._pieces:
-            piece = self._pieces.popleft()
-            await send({"type": "http.response.body", "body": piece, "more_body": bool(self._pieces)})
-
-
-async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answer:
-    """The answer; when the client leaves before it is there, the question is stopped. Raises Refused."""
-    pool: Pool = request.app.state.pool
-    asking = asyncio.create_task(pool.ask(asked, own=own))
-    leaving = asyncio.create_task(_left(request))
-    try:
-        await asyncio.wait([asking, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():
-            raise Refused(_LEFT)
-        return asking.result()
-    finally:
-        leaving.cancel()
-        asking.cancel()
-
-
-async def _left(request: Request) -> None:
-    """Until the client is gone. Its body was read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-_LEFT = Refusal(code="client_left", message="The client left before the answer.", fix="Wait for it.", status=499)
-"""Nobody hears it."""
 
 
 _ANY_ERROR = {"description": "What went wrong.", "content": {"application/json": {}, "text/plain": {"schema": {"type": "string"}}}}

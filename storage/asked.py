@@ -7,7 +7,7 @@ of it.
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any
 
@@ -41,6 +41,7 @@ class Kind(IntEnum):
     LOGGED = 5
     """What the asker is to log in the answerer's name."""
     PIECE = 6
+    """Of an answer. Of a form that is streamed it may come before the rest is found, and a refusal after it."""
     ANSWERED = 7
     """The last of an answer: `Told`."""
     REFUSED = 8
@@ -76,7 +77,8 @@ class Told(Struct, frozen=True, kw_only=True):
 
     found: bool = True
     """Whether there is what was asked for."""
-    rows: int = 0
+    rows: int | None = 0
+    """None: not told, of an answer that was read while it was found."""
     truncated: bool = False
     """There were more rows than the limit."""
 
@@ -91,6 +93,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     def body(self) -> bytes:
         """All of it, once more."""
         return b"".join(self.pieces)
+
+
+Take = Callable[[bytes], object]
+"""Where the pieces of an answer go, in order."""
 
 
 def encoded(asked: Asked) -> bytes:

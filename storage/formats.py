@@ -1,4 +1,4 @@
-"""An answer as text or bytes for people and programs: JSON, CSV, Parquet, a table for the terminal.
+"""An answer as text or bytes for people and programs: JSON, CSV, Arrow, Parquet, a table for the terminal.
 
 JSON keeps what the lake knows: decimals are numbers with all their digits, times are ISO 8601 in UTC with a `Z`, maps are objects,
 bytes are base64, and what is not known, or is no number, is null.
@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.control import strip_control_codes
 from rich.table import Table
 
+from storage.arrow_stream import arrow_stream
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 Cell = Any
@@ -32,8 +34,16 @@ Cell = Any
 class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
+    JSONL = "jsonl"
     CSV = "csv"
+    ARROW = "arrow"
     PARQUET = "parquet"
+
+
+STREAMED = frozenset({Format.CSV, Format.JSONL, Format.ARROW})
+"""Forms whose rows are written as they are found; the others are known when all of them are."""
+BINARY = frozenset({Format.ARROW, Format.PARQUET})
+"""Not for a terminal."""
 
 
 SLICE_BYTES = 1 << 20
@@ -44,12 +54,30 @@ def rendered(table: pa.Table, form: Format, *, width: int | None = None) -> Iter
     """`table` in one of the formats, in pieces. JSON is a list of objects, one per row; columns of the same name get a number."""
     if form is Format.JSON:
         yield json_objects(table)
-    elif form is Format.CSV:
-        yield from csv_rows(table)
+    elif form in STREAMED:
+        yield from streamed(table.schema, [table], form)
     elif form is Format.PARQUET:
         yield parquet(table)
     else:
         yield table_text(table, width=width).encode()
+
+
+def streamed(schema: pa.Schema, tables: Iterable[pa.Table], form: Format) -> Iterator[bytes]:
+    """Rows that come as tables of one schema, in one of the forms that are `STREAMED`."""
+    if form is Format.ARROW:
+        names = distinct_names(schema.names)
+        yield from arrow_stream(_named(schema, names), (table.rename_columns(names) for table in tables))
+    elif form is Format.CSV:
+        yield _csv([schema.names])
+        for part in _all_slices(tables):
+            yield _csv([_csv_cell(cell) for cell in row] for row in rows_of(part))
+    else:
+        for part in _all_slices(tables):
+            yield b"".join(line + b"\n" for line in _objects(part))
+
+
+def _named(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
 
 
 def json_rows(table: pa.Table) -> Iterator[bytes]:
@@ -66,21 +94,23 @@ def _slices(table: pa.Table) -> Iterator[pa.Table]:
     return (table.slice(start, rows) for start in range(0, table.num_rows, rows))
 
 
+def _all_slices(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    return (part for table in tables for part in _slices(table))
+
+
 def json_objects(table: pa.Table) -> bytes:
     """The rows as a JSON list of objects, a row a line."""
+    return b"[" + b",\n ".join(_objects(table)) + b"]\n"
+
+
+def _objects(table: pa.Table) -> Iterator[bytes]:
+    """Each row as a JSON object."""
     names = distinct_names(table.column_names)
-    lines = (_encoder.encode(dict(zip(names, row, strict=True))) for row in rows_of(table))
-    return b"[" + b",\n ".join(lines) + b"]\n"
-
-
-def csv_rows(table: pa.Table) -> Iterator[bytes]:
-    """RFC 4180 with a header, in pieces; null is empty, lists and objects are JSON."""
-    yield _csv([table.column_names])
-    for part in _slices(table):
-        yield _csv([_csv_cell(cell) for cell in row] for row in rows_of(part))
+    return (_encoder.encode(dict(zip(names, row, strict=True))) for row in rows_of(table))
 
 
 def _csv(rows: Iterable[Sequence[Cell]]) -> bytes:
+    """RFC 4180; null is empty, lists and objects are JSON."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue().encode()

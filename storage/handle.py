@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from storage.answerer import Begin
-from storage.asked import NUMBER, Answer, Kind, Told
+from storage.asked import NUMBER, Kind, Take, Told
 from storage.engine import OUT_OF_MEMORY
 from storage.line import HungUp, Line
 from storage.refusal import Refusal, Refused
@@ -65,23 +65,22 @@ class Answerer:
         self._line.patient_for(None)
         self._base, self._given = self._resident(), begin.limits.memory_bytes
 
-    def ask(self, question: bytes) -> Answer:
-        """Raises Refused, also when the process had to be ended, and Failed."""
+    def ask(self, question: bytes, take: Take) -> Told:
+        """Hands each piece to `take`, which must not raise. Raises Refused, also when the process had to be ended, and Failed."""
         try:
             self.number += 1
             self._line.say(Kind.ASK, NUMBER.pack(self.number) + question)
-            return self._answer()
+            return self._answer(take)
         except HungUp:
             raise Refused(self._verdict or self._breakdown()) from None
 
-    def _answer(self) -> Answer:
-        taken: list[bytes] = []
+    def _answer(self, take: Take) -> Told:
         while True:
             kind, payload = self._hear()
             if kind is Kind.PIECE:
-                taken.append(payload)
+                take(payload)
             elif kind is Kind.ANSWERED:
-                return Answer(pieces=tuple(taken), told=msgspec.json.decode(payload, type=Told))
+                return msgspec.json.decode(payload, type=Told)
             elif kind is Kind.REFUSED:
                 raise Refused(msgspec.json.decode(payload, type=Refusal))
             else:

@@ -33,15 +33,21 @@ def _tables(node: Tree) -> Iterator[str]:
     """The names by which the rows of a table can be called as a whole."""
     if isinstance(node.get("qualified_name"), dict):
         yield from node["qualified_name"]["path"][-1:]
-    if node.get("type") in {"BASE_TABLE", "SUBQUERY", "TABLE_FUNCTION", "JOIN", "EXPRESSION_LIST"} and node.get("alias"):
+    if _kind(node) in {"BASE_TABLE", "SUBQUERY", "TABLE_FUNCTION", "JOIN", "EXPRESSION_LIST"} and node.get("alias"):
         yield node["alias"]
     if isinstance(ctes := node.get("cte_map"), dict):
         yield from (entry["key"] for entry in ctes["map"])
 
 
+def _kind(node: Tree) -> str:
+    """Of a node of the tree; what is no node, such as a constant, has a type that is a tree itself."""
+    kind = node.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _is_wide(node: Tree, tables: set[str]) -> bool:
     """Whether it stands for columns that it does not name."""
-    if node.get("class") in _ALL or node.get("type") in _WIDE or node.get("ref_type") == "NATURAL" or node.get("column_name_alias"):
+    if node.get("class") in _ALL or _kind(node) in _WIDE or node.get("ref_type") == "NATURAL" or node.get("column_name_alias"):
         return True
     names = node.get("column_names", ())
     return bool(names) and names[-1].lower() in tables

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from storage.answerer import Begin
-from storage.asked import Answer, Asked, encoded
+from storage.asked import Answer, Asked, Take, Told, encoded
 from storage.config import StorageConfig
 from storage.engine import OUT_OF_MEMORY, timed_out
 from storage.handle import STOPPING, Answerer
@@ -77,7 +77,7 @@ class Pool:
 
     def __init__(self, config: StorageConfig, limits: Limits) -> None:
         self._begin = Begin(config=config, limits=limits)
-        self._limits = limits
+        self.limits = limits
         self._most = limits.at_once + 1
         self._slack = max(limits.memory_bytes // 4, LEAST_SLACK)
         self._sql = Turns(limits.at_once, limits.waiting)
@@ -97,14 +97,23 @@ class Pool:
         self._grow()
 
     async def ask(self, asked: Asked, *, own: bool = False) -> Answer:
-        """The answer. `own`: a question of the query port itself, which is short. Raises Refused; cancelled, the question is stopped."""
+        """The whole answer. `own`: one of the query port itself, which is short. Raises Refused; cancelled, the question is stopped."""
+        pieces: list[bytes] = []
+        told = await self.pass_on(asked, pieces.append, own=own)
+        return Answer(pieces=tuple(pieces), told=told)
+
+    async def pass_on(self, asked: Asked, take: Take, *, own: bool = False) -> Told:
+        """Hands each piece of the answer to `take`, in a thread, as soon as it is there. Then and else as `ask`.
+
+        `take` must not raise. Its time is the question's.
+        """
         try:
             question = encoded(asked)
         except RecursionError:
             raise Refused(TOO_DEEP) from None
         async with (self._own if own else self._sql).turn():
             answerer = await self._free()
-            task = self._task(self._served(answerer, question))
+            task = self._task(self._served(answerer, question, take))
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
@@ -138,7 +147,7 @@ class Pool:
         self._wanted += 1
         self._grow()
         try:
-            async with asyncio.timeout(self._limits.start_s):
+            async with asyncio.timeout(self.limits.start_s):
                 while not self.closed:
                     answerer = await self._idle.get()
                     if answerer is not None and answerer.alive:
@@ -151,12 +160,12 @@ class Pool:
                 raise Refused(NOBODY) from None
             raise
 
-    async def _served(self, answerer: Answerer, question: bytes) -> Answer:
-        overdue = asyncio.get_running_loop().call_later(self._limits.timeout_s + GRACE_S, answerer.kill, timed_out(self._limits.timeout_s))
+    async def _served(self, answerer: Answerer, question: bytes, take: Take) -> Told:
+        overdue = asyncio.get_running_loop().call_later(self.limits.timeout_s + GRACE_S, answerer.kill, timed_out(self.limits.timeout_s))
         self._asked.add(answerer)
         self._watch()
         try:
-            return await self._thread(answerer.ask, question)
+            return await self._thread(answerer.ask, question, take)
         finally:
             overdue.cancel()
             self._asked.discard(answerer)
@@ -166,7 +175,7 @@ class Pool:
             else:
                 self._lose(answerer)
 
-    async def _stop(self, answerer: Answerer, task: "asyncio.Task[Answer]") -> None:
+    async def _stop(self, answerer: Answerer, task: "asyncio.Task[Told]") -> None:
         """Nobody waits for this any more: it may end by itself, or is ended. Once it is over, the process may be another's already."""
         if task.done():
             return
@@ -216,7 +225,7 @@ class Pool:
 
     async def _watch_memory(self) -> None:
         """While anything is asked: of all questions together, the largest is ended when they take too much."""
-        limit = self._limits.memory_bytes + self._slack
+        limit = self.limits.memory_bytes + self._slack
         while self._asked:
             heavy = too_heavy({each: each.taken() for each in self._asked}, limit)
             if heavy is not None:
@@ -234,7 +243,7 @@ class Pool:
         return task
 
 
-def _unheard(task: "asyncio.Task[Answer]") -> None:
+def _unheard(task: "asyncio.Task[Told]") -> None:
     """How a question ended that nobody waits for is nobody's concern."""
     if not task.cancelled():
         task.exception()

@@ -7,11 +7,12 @@ asked, and costs no more than its scan. Both answer in this process, where a few
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
 from threading import Lock
+from typing import TypeVar
 from urllib.parse import unquote
 
 import duckdb
@@ -40,6 +41,8 @@ Parameters = Sequence[Value] | Mapping[str, Value]
 """For `?` and `$1` in order, or for `$name` by name."""
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _BATCH_ROWS = 2048
 _DAY = re.compile(r"day=(\d{4}-\d\d-\d\d)/")
@@ -72,6 +75,38 @@ class QueryResult(Struct, frozen=True, kw_only=True):
     truncated: bool
     """There were more rows than the limit."""
     elapsed_ms: float
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """An answer that is being found."""
+
+    schema: pa.Schema
+    types: tuple[str, ...]
+    """DuckDB's name of each column's type."""
+    batches: "Cut"
+
+
+class Cut:
+    """Batches of rows, of each question once: at most as many rows as the limits allow. Raises Refused when they are too large."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], limits: Limits) -> None:
+        self._batches, self._limits = batches, limits
+        self.rows = 0
+        self.truncated = False
+        """There were more, which is known at the end."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        size = 0
+        for batch in self._batches:
+            kept = batch.slice(0, self._limits.rows - self.rows)
+            size += kept.nbytes
+            if size > self._limits.result_bytes:
+                raise Refused(too_large(self._limits))
+            self.rows += kept.num_rows
+            yield kept
+            if kept.num_rows < batch.num_rows:
+                self.truncated = True
+                return
 
 
 COUNTS_PROPERTIES = "property_count"
@@ -172,12 +207,33 @@ class Questions:
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
         started = time.perf_counter()
+
+        def whole(answer: Found) -> QueryResult:
+            table = pa.Table.from_batches(answer.batches, answer.schema)
+            took = (time.perf_counter() - started) * 1000
+            return QueryResult(table=table, types=answer.types, truncated=answer.batches.truncated, elapsed_ms=took)
+
+        return self.pass_on(sql, whole, organization=organization, parameters=parameters)
+
+    def pass_on(
+        self,
+        sql: str,
+        take: Callable[[Found], T],
+        *,
+        organization: Organization | None = None,
+        parameters: Parameters = (),
+        again: Callable[[], bool] = lambda: True,
+    ) -> T:
+        """What `take` makes of the answer, whose rows it is given while they are found. Raises Refused, also in the midst of them.
+
+        Where the lake moved meanwhile it is called a second time, unless `again` says no.
+        """
         try:
-            return self._answer(sql, organization, parameters, started)
+            return self._pass_on(sql, take, organization, parameters, again)
         except Refused as refused:
-            if refused.refusal is not LAKE_MOVED:
+            if refused.refusal is not LAKE_MOVED or not again():
                 raise
-            return self._answer(sql, organization, parameters, started)
+        return self._pass_on(sql, take, organization, parameters, again)
 
     def interrupt(self) -> None:
         """Stops what is being answered now: it ends as if its time were over."""
@@ -187,7 +243,9 @@ class Questions:
         self._laid_out.close()
         self._engine.close()
 
-    def _answer(self, sql: str, organization: Organization | None, parameters: Parameters, started: float) -> QueryResult:
+    def _pass_on(
+        self, sql: str, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters, again: Callable[[], bool]
+    ) -> T:
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
         sources = self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
@@ -199,19 +257,26 @@ class Questions:
                 calls = found(connection, few, parameters)
                 if calls is not None:
                     sql = f"WITH {TABLE} AS ({few_calls_sql(sources, organization, calls)}) {statement.sql}"
-                    with suppress(duckdb.BinderException, duckdb.ConversionException):
-                        return self._result(connection, sql, parameters, started)
+                    try:
+                        return take(self._found(connection, sql, parameters))
+                    except (duckdb.BinderException, duckdb.ConversionException):
+                        if not again():
+                            raise
         with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
-            return self._result(connection, statement.sql, parameters, started)
+            return take(self._found(connection, statement.sql, parameters))
 
-    def _result(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, started: float) -> QueryResult:
+    def _found(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> Found:
         relation = _bound(connection, sql, parameters)
         types, names = tuple(str(kind) for kind in relation.types), relation.columns
         if columns := projection(relation.types):
             relation = relation.project(columns)
-        table, truncated = collected(relation.to_arrow_reader(_BATCH_ROWS), self.limits)
-        table = table.rename_columns(names)
-        return QueryResult(table=table, types=types, truncated=truncated, elapsed_ms=(time.perf_counter() - started) * 1000)
+        reader = relation.to_arrow_reader(_BATCH_ROWS)
+        schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
+        return Found(schema=schema, types=types, batches=Cut(_renamed(reader, schema), self.limits))
+
+
+def _renamed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    return (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
 
 
 def _judged(sources: Mapping[str, Source]) -> frozenset[str]:
@@ -236,22 +301,6 @@ def _bound(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Paramete
     except (duckdb.BinderException, duckdb.CatalogException):
         connection.execute(sql, parameters or None)
         raise
-
-
-def collected(batches: Iterable[pa.RecordBatch], limits: Limits) -> tuple[pa.Table, bool]:
-    """The first rows, at most as many as the limits allow, and whether there were more. Raises Refused when they are too large."""
-    schema = batches.schema if isinstance(batches, pa.RecordBatchReader) else None
-    kept: list[pa.RecordBatch] = []
-    room, size = limits.rows, 0
-    for batch in batches:
-        kept.append(batch.slice(0, room))
-        size += kept[-1].nbytes
-        if size > limits.result_bytes:
-            raise Refused(too_large(limits))
-        if batch.num_rows > room:
-            return pa.Table.from_batches(kept, schema), True
-        room -= batch.num_rows
-    return pa.Table.from_batches(kept, schema), False
 
 
 def too_large(limits: Limits) -> Refusal:

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
-from storage.api import answered, rows_for
+from storage.api import rows_for
 from storage.api_errors import error_answers
 from storage.asked import SqlAsked
+from storage.passing import answered
 
 _SQL = "SELECT tag FROM feedback WHERE session_id = $1 AND tag IS NOT NULL ORDER BY given_at DESC, feedback_id DESC LIMIT 1"
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from fastapi import Request
 
 from eventlog.events import Organization
-from storage.api import answered
 from storage.asked import SqlAsked
 from storage.dashboard import figures
+from storage.passing import answered
 from storage.query import Snapshots
 
 LOOK_S = 1.0

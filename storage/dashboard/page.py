@@ -18,11 +18,11 @@ from msgspec import Struct
 
 from eventlog.events import Organization
 from eventlog.keys import Caller
-from storage.api import answered
 from storage.asked import Answer, SqlAsked
 from storage.dashboard.state import View
 from storage.dashboard.zones import Bucket, Period, bucket_of
 from storage.formats import Format
+from storage.passing import answered
 from storage.refusal import Refusal, Refused
 from storage.rest.sql import Row, Sql
 

@@ -5,8 +5,9 @@ import json
 from fastapi import Request
 
 from eventlog.events import Organization
-from storage.api import answered, rows_for
+from storage.api import rows_for
 from storage.asked import SqlAsked
+from storage.passing import answered
 from storage.rest.envelope import Wrong
 from storage.rest.sql import Row, Sql
 

@@ -15,9 +15,9 @@ from msgspec import Struct
 from pydantic import Field
 
 from eventlog.events import Organization
-from storage.api import Handed, answered
 from storage.asked import Answer, SqlAsked
 from storage.formats import Format, distinct_names
+from storage.passing import Handed, answered
 from storage.refusal import Refused
 from storage.rest.asking import asker
 from storage.rest.bodies import Body

@@ -14,6 +14,7 @@ from runtime.guard import Guard, GuardedApp
 from runtime.prices import Prices, price_file
 from runtime.query_side import query_app
 from runtime.settings import Settings
+from tests.fakes.query_port import on_a_port
 
 
 @asynccontextmanager
@@ -24,6 +25,17 @@ async def app_of(folder: Path, **settings: Any) -> AsyncIterator[FastAPI]:
     app = query_app(chosen, control, Prices(file, lambda: control.own_prices), judging)
     async with control.following(), beside(file.follow(), "prices_file"), app.router.lifespan_context(app):
         yield app
+    await judging.close()
+
+
+@asynccontextmanager
+async def port_of(folder: Path, **settings: Any) -> AsyncIterator[int]:
+    """The same on a port of this machine, for those who come by HTTP of their own."""
+    chosen = Settings(data_dir=folder, **settings)
+    control, file, judging = Control(chosen), price_file(chosen), LateEmitter(chosen)
+    app = query_app(chosen, control, Prices(file, lambda: control.own_prices), judging)
+    async with control.following(), beside(file.follow(), "prices_file"), on_a_port(app) as client:
+        yield client.base_url.port or 0
     await judging.close()
 
 

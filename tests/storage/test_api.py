@@ -83,7 +83,7 @@ class TestQuery:
     async def test_answers_of_any_length_come_whole(self, still: httpx.AsyncClient, length: int) -> None:
         answer = await still.post("/v1/query", json={"sql": f"SELECT repeat('x', {length}) AS x FROM range(3)", "format": "csv"})
         assert answer.text == "x\n" + ("x" * length + "\n") * 3
-        assert answer.headers["content-length"] == str(len(answer.content))
+        assert ("content-length" in answer.headers) == (length == 1)  # what is long is sent while it is found
 
     async def test_parameters(self, world: SmallLake, api: httpx.AsyncClient) -> None:
         world.add("calls", *calls(3))
