@@ -37,9 +37,13 @@ from bench.questions import PANELS, QUESTIONS, Ask, Question, difference, values
 from eventlog.events import Organization
 from storage.config import StorageConfig
 from storage.lake import Lake
+from storage.maintenance import maintain
 from storage.query import Limits, Questions
+from storage.settling import days_of, is_old, settle
 
 OWN = Organization("default")
+LIMITS = Limits(threads=THREADS, timeout_s=600)
+"""Whatever takes long is measured, not refused."""
 QUICK_MS = 20.0
 """No slower than ClickHouse, or this quick, is what is asked for."""
 PAGE_MS, MOST_BYTES, MOST_MEMORY = 500, 100, 600 << 20
@@ -82,13 +86,23 @@ def timed(ask: Ask, sql: str) -> float:
 
 
 def lake_in(folder: Path, calls: int, days: int) -> str:
-    """The lake of a folder; made there, with what `heliograph demo history` makes up, where there is none."""
+    """The lake of a folder; made there, with what `heliograph demo history` makes up, and left as upkeep leaves it, where there is none."""
     for each in (folder, folder / "lake"):
         if (each / "calls" / "_delta_log").is_dir():
             return str(each)
     made = [sys.executable, "-m", "runtime.cli", "demo", "history", "--calls", str(calls), "--days", str(days), "--bodies", "0"]
     subprocess.run([*made, "--data-dir", str(folder)], check=True)
+    keep_up(Lake.open(StorageConfig(lake_uri=str(folder / "lake"))))
     return str(folder / "lake")
+
+
+def keep_up(lake: Lake) -> None:
+    """Settles the days that are over, and puts small files together, as `heliograph up` does by and by."""
+    days = sorted(days_of(lake.table("calls")))
+    for day in track([day for day in days if is_old(day, days[-1])], description="settling, by day", transient=True):
+        settle(lake, day)
+    while maintain(lake, days[-1]):
+        pass
 
 
 def bytes_of(lake: Lake) -> int:
@@ -107,7 +121,7 @@ def agreed(question: Question, values: Mapping[str, str], ours: Ask, theirs: Ask
 
 def by_turns(questions: Sequence[Question], values: Values, ours: Ask, theirs: Ask) -> list[Measured]:
     found = [Measured(question) for question in questions]
-    for each in values:
+    for each in track(values, description="asking by turns", transient=True):
         for measured in found:
             question = measured.question
             measured.ours.add(timed(ours, question.for_ours(each)))
@@ -122,7 +136,7 @@ def over_http(lake_uri: str, found: Sequence[Measured], values: Values, page: st
     panels = [question.for_ours({}) for question in PANELS]
     with port.query_port(lake_uri) as (base, pid), port.Memory(pid) as memory:
         with httpx.Client(base_url=base, timeout=port.PATIENCE_S) as client:
-            for each in values:
+            for each in track(values, description="asking over HTTP", transient=True):
                 for measured in found:
                     measured.over_http.add(port.asked(client, measured.question.for_ours(each)))
         told = [_page_line("an overview page's questions", len(panels), [asyncio.run(port.together(base, panels)) for _ in values])]
@@ -183,7 +197,7 @@ def counted(ask: Ask) -> Mapping[str, int]:
 def run(lake_uri: str, folder: Path, rounds: int, page: str | None, say: Callable[[object], None]) -> int:
     """The whole of it. Answers the exit code: 1 where the engines disagree."""
     lake = Lake.existing(StorageConfig(lake_uri=lake_uri))
-    questions = Questions(lake, Limits(threads=THREADS))
+    questions = Questions(lake, LIMITS)
 
     def ours(sql: str) -> pa.Table:
         return questions.ask(sql, organization=OWN).table
@@ -201,12 +215,13 @@ def run(lake_uri: str, folder: Path, rounds: int, page: str | None, say: Callabl
         mine, theirs = bytes_of(lake) / calls, clickhouse.bytes_of_calls() / calls
         order = ", ".join(ORDER)
         say(f"bytes a call without bodies: {mine:.0f} (asked: {MOST_BYTES}); in ClickHouse, ordered by ({order}), {theirs:.0f}")
+        clickhouse.run("SYSTEM STOP MERGES")
         apart = [told for question in (*QUESTIONS, *PANELS) for told in agreed(question, values[-1], ours, clickhouse.ask)]
         if apart:
             say("\n".join(["The engines do not agree:", *apart]))
             return 1
         questions.close()
-        questions = Questions(lake, Limits(threads=THREADS))
+        questions = Questions(lake, LIMITS)
         found = by_turns(QUESTIONS, values, ours, clickhouse.ask)
         panels = by_turns(PANELS, values, ours, clickhouse.ask)
     questions.close()
