@@ -51,13 +51,21 @@ PAGE_MS, MOST_BYTES, MOST_MEMORY = 500, 100, 600 << 20
 Values = Sequence[Mapping[str, str]]
 
 
+class Took(Struct, frozen=True):
+    """Milliseconds."""
+
+    wall: float
+    cpu: float = 0.0
+    """Of all threads of this process."""
+
+
 class Times(Struct):
-    """Milliseconds of one question: the first time it was asked, and after that."""
+    """What one question took: the first time it was asked, and after that."""
 
-    first: float = 0.0
-    later: list[float] = field(default_factory=list)
+    first: Took | None = None
+    later: list[Took] = field(default_factory=list)
 
-    def add(self, took: float) -> None:
+    def add(self, took: Took) -> None:
         if self.first:
             self.later.append(took)
         else:
@@ -65,7 +73,11 @@ class Times(Struct):
 
     @property
     def median(self) -> float:
-        return statistics.median(self.later)
+        return statistics.median(took.wall for took in self.later)
+
+    @property
+    def cpu(self) -> float:
+        return statistics.median(took.cpu for took in self.later)
 
 
 class Measured(Struct):
@@ -79,10 +91,10 @@ class Measured(Struct):
     over_http: Times = field(default_factory=Times)
 
 
-def timed(ask: Ask, sql: str) -> float:
-    began = time.perf_counter()
+def timed(ask: Ask, sql: str) -> Took:
+    began, worked = time.perf_counter(), time.process_time()
     ask(sql)
-    return (time.perf_counter() - began) * 1000
+    return Took((time.perf_counter() - began) * 1000, (time.process_time() - worked) * 1000)
 
 
 def lake_in(folder: Path, calls: int, days: int) -> str:
@@ -138,7 +150,7 @@ def over_http(lake_uri: str, found: Sequence[Measured], values: Values, page: st
         with httpx.Client(base_url=base, timeout=port.PATIENCE_S) as client:
             for each in track(values, description="asking over HTTP", transient=True):
                 for measured in found:
-                    measured.over_http.add(port.asked(client, measured.question.for_ours(each)))
+                    measured.over_http.add(Took(port.asked(client, measured.question.for_ours(each))))
         told = [_page_line("an overview page's questions", len(panels), [asyncio.run(port.together(base, panels)) for _ in values])]
         if page is not None:
             pages = [asyncio.run(port.page_complete(base, page)) for _ in values]
@@ -165,16 +177,24 @@ def reach(ours: float, theirs: float, rated: float | None) -> str:
 def table_of(found: Sequence[Measured]) -> Table:
     table = Table(title="milliseconds", title_justify="left")
     table.add_column("question")
-    for name in ("first", "median", "over HTTP", "ClickHouse first", "median", "with ratings", "ratio"):
+    for name in ("first", "median", "CPU", "over HTTP", "ClickHouse first", "median", "CPU", "with ratings", "ratio"):
         table.add_column(name, justify="right")
     table.add_column("reached")
     for each in found:
         rated = each.rated.median if each.question.rated else None
         ours, theirs = each.ours.median, each.theirs.median
-        times = (each.ours.first, ours, each.over_http.median, each.theirs.first, theirs)
-        shown = [*map(_ms, times), "" if rated is None else _ms(rated), f"{ours / theirs:.2f}"]
+        mine = (_first(each.ours), ours, each.ours.cpu, each.over_http.median)
+        shown = [
+            *map(_ms, (*mine, _first(each.theirs), theirs, each.theirs.cpu)),
+            "" if rated is None else _ms(rated),
+            f"{ours / theirs:.2f}",
+        ]
         table.add_row(each.question.name, *shown, reach(ours, theirs, rated))
     return table
+
+
+def _first(times: Times) -> float:
+    return times.first.wall if times.first else 0.0
 
 
 def _ms(took: float) -> str:
