@@ -11,6 +11,7 @@ Answers are compared before anything is measured. Each round asks about another 
 
 import argparse
 import asyncio
+import math
 import os
 import platform
 import statistics
@@ -73,11 +74,11 @@ class Times(Struct):
 
     @property
     def median(self) -> float:
-        return statistics.median(took.wall for took in self.later)
+        return statistics.median(took.wall for took in self.later) if self.later else math.nan
 
     @property
     def cpu(self) -> float:
-        return statistics.median(took.cpu for took in self.later)
+        return statistics.median(took.cpu for took in self.later) if self.later else math.nan
 
 
 class Measured(Struct):
@@ -151,7 +152,8 @@ def over_http(lake_uri: str, found: Sequence[Measured], values: Values, page: st
             for each in track(values, description="asking over HTTP", transient=True):
                 for measured in found:
                     measured.over_http.add(Took(port.asked(client, measured.question.for_ours(each))))
-        told = [_page_line("an overview page's questions", len(panels), [asyncio.run(port.together(base, panels)) for _ in values])]
+        asked = [asyncio.run(port.together(base, panels)) for _ in values]
+        told = [_page_line("an overview page's questions", min(answered for _, answered in asked), [took for took, _ in asked])]
         if page is not None:
             pages = [asyncio.run(port.page_complete(base, page)) for _ in values]
             told.append(_page_line(page, pages[-1][1], [took for took, _ in pages]))
@@ -245,11 +247,12 @@ def run(lake_uri: str, folder: Path, rounds: int, page: str | None, say: Callabl
         found = by_turns(QUESTIONS, values, ours, clickhouse.ask)
         panels = by_turns(PANELS, values, ours, clickhouse.ask)
     questions.close()
-    told = over_http(lake_uri, found, values, page)
-    say(table_of(found))
     mine, theirs = (sum(times) for times in zip(*((each.ours.median, each.theirs.median) for each in panels), strict=True))
+    try:
+        say("\n".join(over_http(lake_uri, found, values, page)))
+    finally:
+        say(table_of(found))
     say(f"an overview page's {len(panels)} questions one after the other: {mine:,.0f} ms; ClickHouse {theirs:,.0f} ms")
-    say("\n".join(told))
     return 0
 
 
