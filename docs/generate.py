@@ -104,8 +104,9 @@ def tables_page() -> str:
 
 ON_DISK = """## The files on disk
 
-In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `superseded`, `bodies`, `feedback` and `dead_letters`
-are Delta tables. Rows are appended; what upkeep, `heliograph compact`, [retention and erasure](erasing.md) rewrite is a commit of its own.
+In the lake (`data/lake`, or `HELIOGRAPH_LAKE_URI`) the tables `calls`, `amendments`, `superseded`, `bodies`, `feedback`, `dead_letters`
+and `rollups` are Delta tables. Rows are appended; what upkeep, `heliograph compact`, [retention and erasure](erasing.md) rewrite is a
+commit of its own.
 `heliograph lake files TABLE` prints the live Parquet files of one; other files in its folder are old.
 
 The table `calls` is not the view `calls`: a row of it may have been replaced. What replaces it is a whole row in `amendments`, with
@@ -137,6 +138,10 @@ print(duckdb.sql(f"SELECT call_id, revision, outcome, cost_usd FROM ({stands}) O
 frame = polars.read_parquet(files).sort("revision").unique("call_id", keep="last")
 print(frame.select("call_id", "revision", "outcome", "cost_usd").sort("call_id"))
 ```
+
+`rollups` holds nothing of its own: sums of the other two by hour and day, which upkeep makes and the views `calls_by_hour` and
+`calls_by_day` use. Each names the files it was made from and counts only while these are live, so read the views, not its files.
+Removing the folder costs only the time until it is made again.
 
 Ratings, scores, properties given afterwards and what was said of sessions are in `feedback` alone; the view `calls` joins the newest of
 each that is about a call. How other programs read all of it: [open-files.md](open-files.md).

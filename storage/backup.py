@@ -24,6 +24,9 @@ TRIES = 5
 
 _ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint\..*parquet)$")
 
+REMADE = frozenset({"rollups"})
+"""Tables that are made anew of others: a lake, or a copy, of before there were any is whole without."""
+
 Progress = Callable[[str, int, int], None]
 """Hears of a table how many files are copied, of how many."""
 
@@ -47,7 +50,8 @@ class NotEmpty(ValueError):
 def copy_lake(lake: Lake, target: fs.FileSystem, folder: str, progress: Progress) -> list[TableCopied]:
     """Copies each table below `folder`. Blocks. Raises NotEmpty, OSError."""
     refuse_unless_empty(target, folder)
-    return [_copy_table(lake, name, target, f"{folder}/{name}", progress) for name in TABLES]
+    names = [name for name in TABLES if name not in REMADE or DeltaTable.is_deltatable(lake.uri_of(name), lake.options())]
+    return [_copy_table(lake, name, target, f"{folder}/{name}", progress) for name in names]
 
 
 def put_back(lake: Lake, source: fs.FileSystem, folder: str, progress: Progress) -> list[TableCopied]:
@@ -56,6 +60,8 @@ def put_back(lake: Lake, source: fs.FileSystem, folder: str, progress: Progress)
     copied = []
     for name in TABLES:
         names = [info.path.removeprefix(f"{folder}/{name}/") for info in _files(source, f"{folder}/{name}")]
+        if not names and name in REMADE:
+            continue
         _copy(source, f"{folder}/{name}", target, f"{root}/{name}", names, partial(progress, name))
         copied.append(_counted(name, lake.table(name)))
     return copied

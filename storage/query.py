@@ -30,6 +30,7 @@ from storage.laid_out import LaidOut
 from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
+from storage.rollups.coverage import read_index
 from storage.sandbox import checked
 from storage.schema import TABLES
 from storage.views import VIEWS, LiveFile, Source, few_calls_sql
@@ -105,7 +106,8 @@ class Snapshots:
             known = self._listed.get(table)
             if known is None or known.version != version:
                 files = live_files(snapshot, self._lake.uri_of(table))
-                known = self._listed[table] = Source(schema=TABLES[table], files=files, version=version)
+                parts = read_index(self._lake, files) if table == "rollups" else ()
+                known = self._listed[table] = Source(schema=TABLES[table], files=files, version=version, parts=parts)
         except TableNotFoundError:
             return Source(schema=TABLES[table])
         except (DeltaError, OSError) as error:

@@ -8,6 +8,8 @@ be added, with a new `VERSION` (`storage/migration.py` brings older lakes along)
 
 import pyarrow as pa
 
+from storage.rollups.measures import ROLLUPS
+
 VERSION = 6
 VERSION_KEY = "heliograph.schema_version"
 
@@ -184,6 +186,7 @@ TABLES: dict[str, pa.Schema] = {
     "bodies": BODIES,
     "feedback": FEEDBACK,
     "dead_letters": DEAD_LETTERS,
+    "rollups": ROLLUPS,
 }
 
 SORTED_BY: dict[str, tuple[str, ...]] = {
@@ -193,6 +196,7 @@ SORTED_BY: dict[str, tuple[str, ...]] = {
     "bodies": ("organization", "created_at"),
     "feedback": ("organization", "given_at"),
     "dead_letters": ("at",),
+    "rollups": ("grain", "organization", "begins"),
 }
 
 SETTLED_BY = ("organization", "user_id", "session_id", "created_at")

@@ -16,6 +16,7 @@ CONFLICTS = Counter("heliograph_sink_conflicts_total", "Commits refused because 
 COMPACTIONS = Counter("heliograph_lake_compactions_total", "Days whose small files were merged.", ["table"])
 ERASED = Counter("heliograph_sink_erased_total", "Rows left out because they were erased before they came to rest.", ["table"])
 EXPIRED_ROWS = Counter("heliograph_lake_expired_rows_total", "Rows removed because they had been kept long enough.", ["table"])
+ROLLUPS = Counter("heliograph_lake_rollups_total", "Days whose calls were added up by hour and day.")
 JOB_ROWS = Counter("heliograph_lake_job_rows_total", "Rows changed when work that is billed once, such as a batch, was booked.")
 SETTLED_DAYS = Counter(
     "heliograph_lake_settled_days_total", "Days whose calls were written anew in the order of users and sessions, once they were over."

@@ -27,6 +27,7 @@ from storage.jobs import book_jobs
 from storage.lake import Lake
 from storage.maintenance import Merge, maintain, tidy, work_of
 from storage.retention import Removed, expire
+from storage.rollups.making import roll_up, rollups_due
 from storage.settling import days_due, settle_all
 
 log = structlog.get_logger()
@@ -63,6 +64,8 @@ class Done(msgspec.Struct, frozen=True):
     booked: int = 0
     settled: int = 0
     expired: list[Removed] = []
+    rolled_up: int = 0
+    """Days."""
 
 
 class UpkeepFailed(Exception):
@@ -79,7 +82,7 @@ async def run_upkeep(
     lifetimes: Callable[[], Lifetimes | None] = lambda: None,
     erasures: Callable[[], Sequence[Erasure]] = tuple,
 ) -> None:
-    """Merges, tidies and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
+    """Merges, tidies, rolls up and looks for abandoned calls in the background until `stop` is set, whenever it is `ours` to do.
 
     `behind` is how far the slowest reader of the log is; `lifetimes` is None while it is not known how long rows stay. A failure is logged
     and tried again later; nothing depends on it.
@@ -116,7 +119,7 @@ async def run_upkeep(
 
 
 def _has_work(lake: Lake, today: date, now: datetime) -> bool:
-    return bool(work_of(lake, today) or days_due(lake, today, now))
+    return bool(work_of(lake, today) or days_due(lake, today, now) or rollups_due(lake, today))
 
 
 class Expiry:
@@ -167,6 +170,7 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
     telemetry.SETTLED_DAYS.inc(done.settled)
     for removed in done.expired:
         telemetry.EXPIRED_ROWS.labels(removed.table).inc(removed.rows)
+    telemetry.ROLLUPS.inc(done.rolled_up)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -187,7 +191,7 @@ def main(given: bytes) -> Done:
         tidy(lake)
     looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
     settled = settle_all(lake, days_due(lake, order.today, now))
-    return Done(merges, *looked, settled=len(settled), expired=expired)
+    return Done(merges, *looked, settled=len(settled), expired=expired, rolled_up=len(roll_up(lake, order.today)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ days without amendments it is a plain scan, and the optimizer drops the joins th
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import pyarrow as pa
 from msgspec import Struct, structs
@@ -20,6 +21,8 @@ from storage.carried import quoted
 from storage.engine import literal
 from storage.few import Found
 from storage.needed import JUDGED, PROPERTIES, RATED
+from storage.rollups import shown
+from storage.rollups.coverage import Part
 from storage.schema import TABLES
 
 
@@ -42,6 +45,8 @@ class Source(Struct, frozen=True, kw_only=True):
     files: tuple[LiveFile, ...] = ()
     version: int | None = None
     """Of the snapshot; None where there is no table."""
+    parts: tuple[Part, ...] = ()
+    """Of rollups: what they were made of."""
 
 
 Sources = Mapping[str, Source]
@@ -345,10 +350,28 @@ def _helicone_view() -> View:
     return View(name=helicone_view.NAME, description=helicone_view.DESCRIPTION, columns=described, reads=reads, sql=build)
 
 
+def _rollup_view(grain: str) -> View:
+    def build(sources: Sources, organization: Organization | None) -> str:
+        return shown.sql_of(
+            sources, grain, partial(scan_sql, organization=organization), partial(current_calls_sql, organization=organization)
+        )
+
+    described = tuple(Column(name=name, type=kind, description=told) for name, (kind, told) in shown.columns(grain).items())
+    return View(
+        name=f"calls_by_{grain}",
+        description=shown.DESCRIPTIONS[grain],
+        columns=described,
+        reads=("calls", "amendments", "rollups"),
+        sql=build,
+    )
+
+
 VIEWS: Mapping[str, View] = {
     view.name: view
     for view in (
         _calls_view(),
+        _rollup_view("hour"),
+        _rollup_view("day"),
         _cost_history_view(),
         _view("bodies", "What was said: one row per call and side.", columns.BODIES),
         _view("feedback", "Every rating, score and property given to a request after the fact.", columns.FEEDBACK),

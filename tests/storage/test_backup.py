@@ -1,6 +1,7 @@
 """A copy of a lake is one state of each table, whatever happens meanwhile."""
 
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from deltalake import DeltaTable
@@ -108,3 +109,14 @@ async def test_a_lake_ahead_of_the_log_that_was_copied_before_it_goes_on(tmp_pat
     await append(log, *(calls_message("b", number + 1, [10 + number]) for number in range(2)))
     await drain(log, lake)
     assert call_ids(lake) == names([*range(4), 10, 11])
+
+
+async def test_a_lake_of_before_there_were_rollups_is_copied_and_put_back_without(tmp_path: Path) -> None:
+    lake = await filled(tmp_path / "lake", MemoryLog())
+    rmtree(tmp_path / "lake" / "rollups")
+    copied = copy_lake(lake, LOCAL, str(tmp_path / "copy"), silent)
+    assert "rollups" not in {table.name for table in copied}
+    again = lake_at_config(tmp_path / "again")
+    with restoring(again):
+        put_back(again, LOCAL, str(tmp_path / "copy"), silent)
+    assert call_ids(Lake.open(again.config)) == call_ids(lake)

@@ -1,0 +1,172 @@
+"""Asking for calls added up, without knowing of rollups: the answer is that of `calls`, only sooner.
+
+    question = asked(Counted(since=since, before=now, piece=Sql("date_trunc('day', created_at)"), cuts=midnights,
+                             by={"model": Sql("model")}, reads={"model"}, quantiles=(0.5, 0.95, 0.99)))
+
+is a SELECT with the columns `piece`, `model`, all of `MEASURES`, and lists `latency` and `ttft`. Whole days and hours are taken from
+`calls_by_day` and `calls_by_hour`, what remains at both ends, and hours that a cut goes through, from `calls`; all of it from there when
+the question asks about a column that rollups do not keep apart (`DIMENSIONS`).
+"""
+
+# ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from storage.carried import quoted
+from storage.rest.sql import EVERY, Sql, all_of, joined, time
+from storage.rollups.measures import ADDED, DIMENSIONS, MEASURES, SKETCHES
+from storage.rollups.shaping import Given, answered
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+FEW_DAYS = 3
+"""Fewer whole days are taken hour by hour."""
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """What is asked. Expressions are over the columns of `calls`."""
+
+    since: datetime | None = None
+    """Aware. Calls that began then or later; None: all."""
+    before: datetime | None = None
+    """Aware. And before then."""
+    where: Sql = EVERY
+    reads: Collection[str] = frozenset()
+    """The columns that `where` and `by` read; `created_at` must not be among them."""
+    by: Mapping[str, Sql] = {}
+    """What is kept apart, each by the name its column gets."""
+    piece: Sql | None = None
+    """An expression over `created_at` alone that only changes at `cuts`: a piece of time, told in the column `piece`."""
+    cuts: Collection[datetime] = ()
+    """All of them within the time asked about, aware."""
+    whole: bool = False
+    """Once more all together, in a row where `piece` is NULL; not beside `by`."""
+    quantiles: tuple[float, ...] = ()
+    """Of latencies and of times to the first token, from 0 to 1; within 1 % of those that `quantile_cont` gives."""
+
+
+class Span(Struct, frozen=True):
+    """From one naive UTC instant to before another; None: without end."""
+
+    since: datetime | None
+    before: datetime | None
+
+    @property
+    def empty(self) -> bool:
+        return self.since is not None and self.before is not None and self.since >= self.before
+
+    def condition(self, column: str) -> Sql:
+        bounds = ((">=", self.since), ("<", self.before))
+        return all_of(f"{column} {sign} " + _instant(at) for sign, at in bounds if at is not None)
+
+
+class Sources(Struct, frozen=True, kw_only=True):
+    """Where the calls of a question are taken from; each is in one of them."""
+
+    days: Span | None = None
+    hours: Span | None = None
+    """Whole hours, less those in `days` and `cut`."""
+    calls: tuple[Span, ...] = ()
+    cut: tuple[datetime, ...] = ()
+    """Hours that are read from `calls`, as not all of an hour is in one piece."""
+
+
+def asked(counted: Counted) -> Sql:
+    """One row for each piece and value that there are calls of, in no order. Raises ValueError for a piece without cuts."""
+    if counted.piece is not None and not counted.cuts:
+        raise ValueError("a piece of time is told by an expression and by the cuts at which it changes; name the cuts")
+    sources = sources_of(counted)
+    keys = {**({} if counted.piece is None else {"piece": counted.piece}), **counted.by}
+    named = {f"key_{place}": expression for place, expression in enumerate(keys.values())}
+    rows, calls = _rows(counted, sources, named), _calls(counted, sources, named)
+    held = [_held("rolled", rows, kept=True)] * bool(rows) + [_held("loose", calls, kept=bool(rows))] * bool(calls)
+    given = [Given("rolled", calls=False)] * bool(rows) + [Given("loose", calls=True)] * bool(calls)
+    answer = answered(given, list(named), counted.quantiles, whole=counted.whole)
+    if named:
+        renamed = ", ".join(f"{key} AS {quoted(name)}" for key, name in zip(named, keys, strict=True))
+        answer = f"SELECT {renamed}, * EXCLUDE ({', '.join(named)}) FROM ({answer})"
+    return "WITH " + joined(", ", held) + " " + answer
+
+
+def _held(name: str, selects: list[Sql], *, kept: bool) -> Sql:
+    """`kept`: read once though used several times, which is for rows that are few."""
+    return f"{name} AS {'' if kept else 'NOT '}MATERIALIZED (" + joined(" UNION ALL ", selects) + ")"
+
+
+def sources_of(counted: Counted) -> Sources:
+    """Pure. Where a question allows it, everything but the ends is taken from rollups."""
+    asked_for = Span(_naive(counted.since), _naive(counted.before))
+    if asked_for.empty or not DIMENSIONS.issuperset(counted.reads):
+        return Sources(calls=(asked_for,))
+    hours = Span(_up(asked_for.since, HOUR), _down(asked_for.before, HOUR))
+    if hours.empty:
+        return Sources(calls=(asked_for,))
+    cuts = [cut for cut in map(_naive, counted.cuts) if cut is not None and _within(cut, hours)]
+    cut = tuple(sorted({at for each in cuts if (at := _floor(each, HOUR)) != each}))
+    if hours.since is not None and hours.before is not None and len(cut) * HOUR * 2 > hours.before - hours.since:
+        return Sources(calls=(asked_for,))
+    ends = (Span(asked_for.since, hours.since), Span(hours.before, asked_for.before))
+    calls = tuple(end for end, bound in zip(ends, (asked_for.since, asked_for.before), strict=True) if bound is not None and not end.empty)
+    days = Span(_up(hours.since, DAY), _down(hours.before, DAY))
+    if not _many(days) or any(_floor(each, DAY) != each and _within(each, days) for each in cuts):
+        return Sources(hours=hours, calls=calls, cut=cut)
+    return Sources(days=days, hours=None if days == hours else hours, calls=calls, cut=cut)
+
+
+def _many(days: Span) -> bool:
+    return days.since is None or days.before is None or days.before - days.since >= FEW_DAYS * DAY
+
+
+def _within(at: datetime, span: Span) -> bool:
+    return (span.since is None or span.since <= at) and (span.before is None or at < span.before)
+
+
+def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql]) -> list[Sql]:
+    """Of rollups."""
+    columns = [*MEASURES, *(SKETCHES if counted.quantiles else ())]
+    hours, days, selects = sources.hours, sources.days, []
+    if hours is not None:
+        others = [] if days is None else ["NOT (" + days.condition("hour") + ")"]
+        cut = ["hour NOT IN (" + joined(", ", map(_instant, sources.cut)) + ")"] if sources.cut else []
+        selects.append(("hour", all_of([hours.condition("hour"), *others, *cut])))
+    if days is not None:
+        selects.append(("day", days.condition("day")))
+    return [
+        _select(named, columns, f"(SELECT {grain} AS created_at, * FROM calls_by_{grain})", all_of([inside, counted.where]))
+        for grain, inside in selects
+    ]
+
+
+def _calls(counted: Counted, sources: Sources, named: Mapping[str, Sql]) -> list[Sql]:
+    """Of calls themselves."""
+    inside = [span.condition("created_at") for span in sources.calls]
+    if sources.cut:
+        inside.append("date_trunc('hour', created_at) IN (" + joined(", ", map(_instant, sources.cut)) + ")")
+    return [_select(named, ADDED, "calls", all_of([each, counted.where])) for each in inside]
+
+
+def _select(named: Mapping[str, Sql], columns: Collection[str], source: str, where: Sql) -> Sql:
+    keys = (expression + f" AS {key}" for key, expression in named.items())
+    return "SELECT " + joined(", ", [*keys, *map(Sql, columns)]) + f" FROM {source} WHERE " + where
+
+
+def _naive(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(UTC).replace(tzinfo=None)
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    return at - (at - datetime.min) % step  # noqa: DTZ901 as naive as the lake's times
+
+
+def _down(at: datetime | None, step: timedelta) -> datetime | None:
+    return None if at is None else _floor(at, step)
+
+
+def _up(at: datetime | None, step: timedelta) -> datetime | None:
+    return None if at is None else at + (datetime.min - at) % step  # noqa: DTZ901
+
+
+def _instant(at: datetime) -> Sql:
+    return time(at.isoformat(timespec="microseconds"))
