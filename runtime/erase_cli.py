@@ -16,6 +16,7 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.topics import NEEDED
 from ingress.cache_store import CacheUnavailable
 from runtime.asking import existing_lake
+from runtime.compacting import roll_up_all
 from runtime.erasing import Eraser, Report, Wish
 from runtime.keys_cli import ALL, DataDir
 from runtime.letters_cli import bar
@@ -23,6 +24,7 @@ from runtime.moments import now
 from runtime.observing import observed
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
+from storage.lake import Lake
 from storage.whose import EVERY
 
 
@@ -106,7 +108,9 @@ async def _erase(chosen: Settings, wish: Wish, shown: Progress, *, asks: bool, d
             if not typer.confirm("Erase all of this?"):
                 return None
             shown.start()
-        return await eraser.carry_out()
+        report = await eraser.carry_out()
+        await asyncio.to_thread(roll_up_all, Lake.open(lake.config), now().date(), shown)  # the sums of before named its calls
+        return report
 
 
 def _step(shown: Progress) -> Callable[[str, int, int | None], None]:

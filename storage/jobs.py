@@ -15,7 +15,7 @@ import pyarrow as pa
 import structlog
 from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from eventlog.events import PriceBasis, UsageSource
 from storage.engine import EngineLimits, literal
@@ -137,7 +137,7 @@ def book_jobs(lake: Lake, today: date, now: datetime) -> int:
 
 
 def _since(source: Source, day: date) -> Source:
-    return Source(schema=source.schema, files=tuple(file for file in source.files if file.day is None or file.day >= day))
+    return structs.replace(source, files=tuple(file for file in source.files if file.day is None or file.day >= day))
 
 
 def _told_of(connection: Any, current: str) -> list[str]:

@@ -14,7 +14,7 @@ from pyarrow import fs
 from storage.config import StorageConfig
 from storage.migration import known_version, migrate
 from storage.object_store import filesystem, folder_of
-from storage.schema import TABLES, VERSION, VERSION_KEY
+from storage.schema import MADE_KEY, TABLES, VERSION, VERSION_KEY
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 UNFINISHED = "RESTORE-UNFINISHED"
@@ -144,6 +144,7 @@ class Lake:
             partition_by=["day"],
             configuration={
                 VERSION_KEY: str(VERSION),
+                MADE_KEY: str(VERSION),
                 "delta.checkpointInterval": "50",
                 "delta.logRetentionDuration": _interval(self.config.log_retention),
                 MARK_RETENTION: _interval(self.config.mark_retention),

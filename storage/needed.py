@@ -17,10 +17,8 @@ _ALL = frozenset({"STAR", "POSITIONAL_REFERENCE"})
 _WIDE = frozenset({"SHOW_REF", "PIVOT"})
 
 
-def needed(tree: Tree | None) -> frozenset[str]:
-    """Of `JUDGED`, what a question may show or decide by. None: a question that nobody could read asks for all."""
-    if tree is None:
-        return JUDGED
+def needed(tree: Tree) -> frozenset[str]:
+    """Of `JUDGED`, what a question may show or decide by."""
     every = list(nodes(tree))
     tables = {name.lower() for node in every for name in _tables(node)}
     if any(_is_wide(node, tables) for node in every):

@@ -33,7 +33,7 @@ from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.rollups.coverage import read_index
 from storage.sandbox import checked
-from storage.schema import TABLES
+from storage.schema import MADE_KEY, TABLES, VERSION
 from storage.views import VIEWS, LiveFile, Source, few_calls_sql
 
 Value = str | int | float | bool | datetime | None
@@ -142,7 +142,8 @@ class Snapshots:
             if known is None or known.version != version:
                 files = live_files(snapshot, self._lake.uri_of(table))
                 parts = read_index(self._lake, files) if table == "rollups" else ()
-                known = self._listed[table] = Source(schema=TABLES[table], files=files, version=version, parts=parts)
+                whole = snapshot.metadata().configuration.get(MADE_KEY) == str(VERSION)
+                known = self._listed[table] = Source(schema=TABLES[table], files=files, version=version, whole=whole, parts=parts)
         except TableNotFoundError:
             return Source(schema=TABLES[table])
         except (DeltaError, OSError) as error:
@@ -251,7 +252,7 @@ class Questions:
         sources = self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
         judged = _judged(sources)
         needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
-        few = finding(statement.tree, judged, aggregates()) if needs and statement.tree else None
+        few = finding(statement.tree, judged, aggregates()) if needs and not statement.explained else None
         if few is not None:
             with self._laid_out.connection(sources, statement.tables, organization, frozenset(), seconds) as connection:
                 calls = found(connection, few, parameters)

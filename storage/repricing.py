@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from eventlog.events import PriceBasis
 from storage.engine import Engine, EngineLimits, literal
@@ -138,7 +138,7 @@ class Day:
 
 
 def _of(source: Source, day: date) -> Source:
-    return Source(schema=source.schema, files=tuple(file for file in source.files if file.day == day))
+    return structs.replace(source, files=tuple(file for file in source.files if file.day == day))
 
 
 def _conditions(chosen: Chosen) -> Iterator[str]:

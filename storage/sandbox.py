@@ -61,8 +61,9 @@ class Statement(Struct, frozen=True, kw_only=True):
     sql: str
     tables: frozenset[str]
     """The views it reads, lower-case; all of them when it asks which there are."""
-    tree: Tree | None = None
-    """Its syntax tree; None where it is to be explained."""
+    tree: Tree
+    """Of the SELECT that it is, or that is to be explained."""
+    explained: bool = False
 
 
 def checked(sql: str, connection: duckdb.DuckDBPyConnection, *, views: Set[str], explain: bool = True) -> Statement:
@@ -86,7 +87,7 @@ def checked(sql: str, connection: duckdb.DuckDBPyConnection, *, views: Set[str],
     tree = _tree_of(sql[offset:], connection, offset)
     walk = _Walk(views=views, offset=offset)
     walk.check(tree)
-    return Statement(sql=sql, tables=frozenset(walk.read), tree=None if prefix else tree)
+    return Statement(sql=sql, tables=frozenset(walk.read), tree=tree, explained=bool(prefix))
 
 
 def _tree_of(sql: str, connection: duckdb.DuckDBPyConnection, offset: int) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from storage.rollups.measures import ROLLUPS
 
 VERSION = 6
 VERSION_KEY = "heliograph.schema_version"
+MADE_KEY = "heliograph.made_version"
+"""The version a table was made with: where it is this one, each of its files has all columns."""
 
 TEXT = pa.string()
 COUNT = pa.int64()

@@ -19,7 +19,7 @@ import pyarrow as pa
 import structlog
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from storage import schema
 from storage.engine import Engine, EngineLimits
@@ -166,7 +166,7 @@ class _Day:
 
 def of_day(source: Source, day: date) -> Source:
     """What a table has of one day."""
-    return Source(schema=source.schema, files=tuple(file for file in source.files if file.day == day), version=source.version)
+    return structs.replace(source, files=tuple(file for file in source.files if file.day == day))
 
 
 def shaped(found: pa.Table, declared: pa.Schema) -> pa.Table:

@@ -45,6 +45,8 @@ class Source(Struct, frozen=True, kw_only=True):
     files: tuple[LiveFile, ...] = ()
     version: int | None = None
     """Of the snapshot; None where there is no table."""
+    whole: bool = False
+    """Each file has all the declared columns: the engine need not be told them, which takes it as long as a small question."""
     parts: tuple[Part, ...] = ()
     """Of rollups: what they were made of."""
 
@@ -124,8 +126,13 @@ def scan_sql(source: Source, files: Sequence[LiveFile], organization: Organizati
     if not paths:
         nulls = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in declared)
         return f"SELECT {nulls} WHERE false"
-    schema = ", ".join(f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: NULL}}" for name, kind in declared)
-    scan = f"SELECT * FROM read_parquet([{paths}], schema = MAP {{{schema}}})"
+    if source.whole:
+        scan = f"SELECT {', '.join(quoted(name) for name, _ in declared)} FROM read_parquet([{paths}], hive_partitioning = false)"
+    else:
+        told = ", ".join(
+            f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: NULL}}" for name, kind in declared
+        )
+        scan = f"SELECT * FROM read_parquet([{paths}], schema = MAP {{{told}}})"
     return scan if organization is None else f"{scan} WHERE organization = {literal(organization)}"
 
 

@@ -9,6 +9,7 @@ import typer
 from deltalake import CommitProperties
 
 from processors.pricing.rates import RateBook
+from runtime.compacting import compact_lake
 from runtime.history.making import Part, Wanted, history
 from runtime.keys_cli import check_organization
 from runtime.lakes import lake_opened
@@ -46,6 +47,8 @@ def demo_history(
     wanted = Wanted(calls=calls, begin=begin, end=end, organization=organization, seed=seed, bodies=bodies, after=before)
     began = time.monotonic()
     write(lake, wanted)
+    with bar() as shown:
+        compact_lake(lake, now(), shown)
     took = time.monotonic() - began
     typer.echo(f"{calls:,} calls of {days} days are in {lake.directory()}, in {took:.1f} s. Look at them: heliograph up.")
 

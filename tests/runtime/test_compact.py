@@ -24,7 +24,7 @@ def test_old_days_become_one_file_each(tmp_path: Path) -> None:
     before = run_query(lake.lake, SUM).table
     done = heliograph("compact", "--data-dir", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "7 files became 3: 2 steps.\n"
+    assert done.stdout == "7 files became 3: 4 steps.\n"
     assert run_query(lake.lake, SUM).table == before
     assert heliograph("compact", "--data-dir", str(tmp_path)).stdout == "3 files became 3: 0 steps.\n"
 
