@@ -17,6 +17,7 @@ from storage.rest.sql import Row
 SINCE = "ended"
 LOOK_S, STILL_S, LASTS_S = 1.0, 15.0, 600.0
 """Between two looks; between two signs of life; until the browser comes again, and is judged anew if it was not before."""
+LOOKED_AT = 600
 MOST = 100
 """Calls of one look. More are told by their number, and a page holds no more."""
 KNOWN = 2000
@@ -34,15 +35,19 @@ async def _arrivals(asking: Asking, hands: Hands) -> AsyncIterator[bytes]:
     columns = chosen(asking.view.all(COLUMN))
     ended, told = _since(asking), deque[str](maxlen=KNOWN)
     version: int | None = -1
+    seen: datetime | None = ended  # what ended until then is on the page, or older than what the page has
     yield event("watching", {"ended": ended.isoformat()})
     while loop.time() < ends and not asking.request.app.state.pool.closed:
         now_version = await asyncio.to_thread(_version, asking)
         if now_version != version:
             version, now = now_version, hands.again()
-            rows = await now.rows(call_list.arrived(now.view, columns, now.now, ended, MOST + KNOWN))
-            fresh = [row for row in rows if row["call_id"] not in set(told)]
+            rows = await now.rows(call_list.arrived(now.view, columns, now.now, ended, LOOKED_AT))
+            known = set(told)
+            fresh = [row for row in rows if row["call_id"] not in known]
             told.extend(row["call_id"] for row in fresh)
-            ended = max([ended, *(_time(row["completed_at"]) for row in fresh if row["completed_at"])])
+            ended = max([ended, *(_time(row["completed_at"]) for row in fresh)])
+            if seen is not None:
+                fresh, seen = [row for row in fresh if _time(row["completed_at"]) > seen], None
             if fresh:
                 yield event("calls", _said(now, hands, fresh, columns, ended))
                 told_at = loop.time()
@@ -59,11 +64,12 @@ def _said(asking: Asking, hands: Hands, rows: list[Row], columns: Sequence[Colum
 
 
 def _since(asking: Asking) -> datetime:
-    """When the newest call that the browser has ended; else a moment ago."""
+    """When the call that ended last, of those that the browser has, did so. One that has none is told of the last hour."""
+    earliest = asking.now - timedelta(hours=1)
     try:
-        return max(_time(asking.view.get(SINCE)), asking.now - timedelta(hours=1))
+        return max(_time(asking.view.get(SINCE)), earliest)
     except ValueError:
-        return asking.now - timedelta(seconds=10)
+        return earliest
 
 
 def _time(iso: str) -> datetime:
