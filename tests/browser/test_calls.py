@@ -225,7 +225,7 @@ def test_a_call_with_its_time_its_bodies_and_what_is_said_of_it(eyes: Windows) -
     page.get_by_role("button", name="Add score").click()
     expect(page.locator(".given li")).to_have_count(2, timeout=PATIENCE_MS)
     page.get_by_role("tab", name="Time and cost").click()
-    expect(page.locator(".fall-name")).to_have_text(["Attempt 1", "Attempt 2", "To the first token", "Answer", "Whole call", ""])
+    expect(page.locator(".fall-name")).to_have_text(["Attempt 1", "Attempt 2", "To the first token", "Answer", "Whole call"])
     page.get_by_role("tab", name="Raw").click()
     page.locator(".call-raw > summary", has_text="As it was sent").first.click()
     raw = page.locator(".call-raw").first
