@@ -12,6 +12,11 @@ LAPTOP, PHONE = {"width": 1366, "height": 860}, {"width": 390, "height": 844}
 PICTURES = {
     "overview": ("/dashboard?range=7d", LAPTOP, "light"),
     "overview-dark": ("/dashboard?range=30d", LAPTOP, "dark"),
+    "calls": (
+        "/dashboard/calls?range=7d&column=time&column=model&column=outcome&column=user&column=cost&column=latency&column=property.plan",
+        LAPTOP,
+        "light",
+    ),
     "overview-phone": ("/dashboard?range=7d", PHONE, "light"),
 }
 """By name: what is looked at, through how large a window, light or dark."""

@@ -16,6 +16,7 @@ from ingress.secrets import presented
 from runtime.deciding import Control, beside
 from runtime.emitting import LateEmitter
 from runtime.guard import Guard, GuardedApp
+from runtime.invoices import explained, invoice_json
 from runtime.kept_routes import hidden_in, kept_routes
 from runtime.key_routes import key_routes
 from runtime.lakes import lake_opened
@@ -96,7 +97,10 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
     app.include_router(kept_routes(control))
     dashboard = DashboardConfig(
-        proxy_port=chosen.port, secret=None if secret is None else secret.get_secret_value(), public_url=chosen.public_url
+        proxy_port=chosen.port,
+        secret=None if secret is None else secret.get_secret_value(),
+        public_url=chosen.public_url,
+        invoice=lambda row: invoice_json(row, explained(row)),
     )
     install_dashboard(app, dashboard, now)
     return app

@@ -28,6 +28,10 @@ the policy of every answer says so. What a view shows is in its address (`state.
    for clicks, and for `panel`, which bubbles from a panel that was filled. Never set `style=`: the policy forbids it; `element.style.x
    = …` is fine. `import { send } from "./session.js"`: `send("POST", "/v1/request/ID/feedback", {rating: true})` writes in the caller's
    name, if the page's `sends` lists `POST /v1/request/{id}/feedback`. `import { arrivals } from "./live.js"` tells of new calls.
-6. Styles: `static/dashboard.css` holds what is shared, with colours as variables (`--ink`, `--card`, `--t1`…); a page's own go into
+6. What a page answers beside its panels, a file or a stream, is `Own(name=..., answer=answer)` among its `answers`, at
+   `/dashboard/own/PAGE/NAME`; `links.answer(NAME)` is its address. `async def answer(asking, hands)` gives a response; `hands.render`
+   writes a template, `hands.again()` judges the caller anew, which what goes on for long does before each look.
+   `streams.streamed` sends events.
+7. Styles: `static/dashboard.css` holds what is shared, with colours as variables (`--ink`, `--card`, `--t1`…); a page's own go into
    `static/NAME.css`, linked in its template's block `scripts`.
 """

@@ -1,6 +1,12 @@
 """What the dashboard is told of its surroundings."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from msgspec import Struct
+
+Invoice = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Of a row of `calls`, its decimals as text, the arithmetic of its cost, as `GET /v1/calls/{id}/price` answers it."""
 
 
 class DashboardConfig(Struct, frozen=True, kw_only=True):
@@ -13,3 +19,5 @@ class DashboardConfig(Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     """Where browsers find this server; None: as each request found it."""
     version: str = ""
+    invoice: Invoice | None = None
+    """None: costs are shown without their arithmetic."""

@@ -18,7 +18,7 @@ from storage.dashboard.access import Access, SignInNeeded, local
 from storage.dashboard.assets import Assets
 from storage.dashboard.config import DashboardConfig
 from storage.dashboard.linked import Linked, parts_of
-from storage.dashboard.page import BASE, Asking, Page, Panel
+from storage.dashboard.page import BASE, Asking, Hands, Own, Page, Panel, Shown
 from storage.dashboard.session import KEY_CHARACTERS, Sessions
 from storage.dashboard.shown import shell
 from storage.dashboard.writing import HEADERS, Writer
@@ -81,10 +81,24 @@ class Desk:
             if not raised:
                 raise
             return self._refused(request, raised[0].refusal)
-        links = self._links(page, asking)
-        known = {"asking": asking, "view": asking.view, "links": links, "panel": panel, "page": page, "Filter": filters.Filter}
-        csv = links.panel(panel, csv=True) if panel.csv is not None else None
-        return self._writer.html(request, panel.template, known | {"csv": csv} | dict(shown))
+        csv = self._links(page, asking).panel(panel, csv=True) if panel.csv is not None else None
+        return self._writer.html(request, panel.template, self._known(page, asking) | {"panel": panel, "csv": csv} | dict(shown))
+
+    def _known(self, page: Page, asking: Asking) -> dict[str, Any]:
+        """What the template of a panel is given, whatever it shows."""
+        return {"asking": asking, "view": asking.view, "links": self._links(page, asking), "page": page, "Filter": filters.Filter}
+
+    async def own(self, page: Page, own: Own, request: Request) -> Response:
+        """What a page answers beside its panels."""
+        try:
+            asking, _ = self._asking(page, request)
+        except SignInNeeded as needed:
+            raise Refused(Refusal(code="sign_in", message=str(needed), fix="Sign in.", status=401)) from None
+
+        def render(template: str, asking: Asking, shown: Shown) -> str:
+            return self._writer.text(template, self._known(page, asking) | dict(shown))
+
+        return await own.answer(asking, Hands(render=render, again=lambda: self._asking(page, request)[0]))
 
     async def file(self, page: Page, panel: Panel, request: Request) -> Response:
         """The rows of a panel as CSV."""

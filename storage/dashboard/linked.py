@@ -44,6 +44,11 @@ class Linked:
         query = urlencode([*self._view.pairs(), *self._at.items()])
         return _with(f"{BASE}/panels/{self._page.name}/{panel.name}{'.csv' if csv else ''}", query)
 
+    def answer(self, name: str, **said: str | None) -> str:
+        """What the page answers beside its panels. `said`: parameters of its own, set anew."""
+        query = urlencode([*self._view.with_own(**said).pairs(), *((part, text) for part, text in self._at.items() if part not in said)])
+        return _with(f"{BASE}/own/{self._page.name}/{name}", query)
+
     def has(self, name: str) -> bool:
         return name in self._pages
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fastapi import Request
+from fastapi import Request, Response
 from msgspec import Struct
 
 from eventlog.events import Organization
@@ -112,6 +112,22 @@ class Panel(Struct, frozen=True, kw_only=True):
     """Whether it is fetched anew when calls arrive, while the page is live."""
 
 
+class Hands(Struct, frozen=True, kw_only=True):
+    """What an address of a page's own works with."""
+
+    render: Callable[[str, Asking, Shown], str]
+    """A template as a panel has it, to HTML."""
+    again: Callable[[], Asking]
+    """Who asks, judged anew: for what goes on for long. Raises SignInNeeded and Refused."""
+
+
+class Own(Struct, frozen=True, kw_only=True):
+    """An address of a page's own that is no panel, such as a file or a stream: `/dashboard/own/<page>/<name>`."""
+
+    name: str
+    answer: Callable[[Asking, Hands], Awaitable[Response]]
+
+
 class Page(Struct, frozen=True, kw_only=True):
     """A view of the dashboard."""
 
@@ -125,6 +141,7 @@ class Page(Struct, frozen=True, kw_only=True):
     """A symbol of `static/icons.svg`."""
     template: str = "panels.html"
     panels: tuple[Panel, ...] = ()
+    answers: tuple[Own, ...] = ()
     own: tuple[str, ...] = ()
     """Names of parameters that only this page takes."""
     sends: tuple[str, ...] = ()

@@ -42,6 +42,8 @@ def install_dashboard(app: FastAPI, config: DashboardConfig, clock: Callable[[],
             if panel.csv is not None:
                 _get(app, f"{BASE}/panels/{page.name}/{panel.name}.csv", partial(desk.file, page, panel))
             _get(app, f"{BASE}/panels/{page.name}/{panel.name}", partial(desk.panel, page, panel))
+        for own in page.answers:
+            _get(app, f"{BASE}/own/{page.name}/{own.name}", partial(desk.own, page, own))
         _get(app, f"{BASE}/{page.path}".rstrip("/"), partial(desk.page, page))
 
 

@@ -57,8 +57,11 @@ class Writer:
     def __init__(self, assets: Assets) -> None:
         self._environment = environment(assets)
 
+    def text(self, template: str, shown: Mapping[str, Any]) -> str:
+        return self._environment.get_template(template).render(shown)
+
     def html(self, request: Request, template: str, shown: Mapping[str, Any], status: int = 200) -> Response:
-        body = self._environment.get_template(template).render(shown).encode("utf-8", "replace")
+        body = self.text(template, shown).encode("utf-8", "replace")
         headers = dict(HEADERS)
         if "gzip" in request.headers.get("accept-encoding", "") and len(body) >= LEAST_GZIPPED:
             body = gzip.compress(body, 4, mtime=0)
