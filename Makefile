@@ -82,6 +82,7 @@ bench: .venv/.dev  ## Measure: proxy beside nginx and beside an earlier one, cac
 
 soak: .venv/.dev  ## Kill processes under load, take Kafka away for five minutes, account for every row
 	$(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.upkeep_under_fire
 	$(BIN)/python -m bench.away
 
 parity: .venv/.dev  ## The same on Kafka: two of each role and the broker, killed under load

@@ -32,6 +32,7 @@ from storage import erasing
 from storage.erasing import Found, Subject
 from storage.lake import Lake
 from storage.leftovers import Leftovers, leftovers, purge
+from storage.maintenance import UNFINISHED_HOURS
 from storage.upkeep import VACUUM_SECONDS
 
 PASSES = 6
@@ -252,6 +253,10 @@ class Eraser:
         if files.files:
             why = "old files of the lake, kept for those who read them; the upkeep removes them, or this command with --now"
             remains.append(Remains(what=f"{files.files} files", until=now + config.tombstone_grace + tidied, why=why))
+        if files.unfinished:
+            why = "files of the lake that somebody was killed over before they were its own; the upkeep removes them a day after"
+            until = now + timedelta(hours=UNFINISHED_HOURS) + tidied
+            remains.append(Remains(what=f"{files.unfinished} unfinished files", until=until, why=why))
         if files.entries and any(count for place, count in counts.items() if place.startswith("lake:")):
             why = "entries of Delta's log, whose statistics may hold ids; the upkeep removes them"
             remains.append(Remains(what=f"{files.entries} entries", until=now + config.log_retention + tidied, why=why))

@@ -22,6 +22,8 @@ class Leftovers(Struct, frozen=True):
     """How many."""
 
     files: int = 0
+    unfinished: int = 0
+    """Files that no commit ever named, older than an hour: somebody was killed before his."""
     entries: int = 0
     """Of Delta's log, behind its newest checkpoint."""
 
@@ -29,7 +31,7 @@ class Leftovers(Struct, frozen=True):
 def leftovers(lake: Lake) -> Leftovers:
     """Of all tables. Blocks."""
     found = [_of(lake, name) for name in TABLES]
-    return Leftovers(sum(each.files for each in found), sum(each.entries for each in found))
+    return Leftovers(sum(each.files for each in found), sum(each.unfinished for each in found), sum(each.entries for each in found))
 
 
 def purge(lake: Lake, *, at_once: bool) -> Leftovers:
@@ -60,7 +62,8 @@ def _of(lake: Lake, name: str) -> Leftovers:
         return Leftovers()
     files = snapshot.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False)
     where, root = lake.filesystem()
+    any_old = snapshot.vacuum(retention_hours=1, dry_run=True, enforce_retention_duration=False, full=True)
     found = where.get_file_info(fs.FileSelector(f"{root}/{name}/_delta_log", allow_not_found=True))
     entries = [match for info in found if (match := _ENTRY.match(info.base_name))]
     newest = max((int(match[1]) for match in entries if match[2] != "json"), default=0)
-    return Leftovers(len(files), sum(int(match[1]) < newest for match in entries))
+    return Leftovers(len(files), len(set(any_old) - set(files)), sum(int(match[1]) < newest for match in entries))

@@ -24,6 +24,10 @@ SORT_LIMIT_BYTES = 256 << 20
 """A closed day with more than this is merged but not sorted again: sorting holds it in memory."""
 
 
+UNFINISHED_HOURS = 24
+"""No write takes so long: files this old that no commit names are those of somebody who was killed."""
+
+
 class SizedFile(Struct, frozen=True):
     """One file of a table's snapshot."""
 
@@ -98,9 +102,13 @@ def merged(lake: Lake, work: Merge) -> bool:
 
 
 def tidy(lake: Lake) -> None:
-    """Removes files that were merged away longer ago than the grace, and log entries behind a checkpoint. Blocks."""
+    """Removes what nobody reads any more, and log entries behind a checkpoint. Blocks.
+
+    Files that were merged away go after the grace; those that no commit names, as of somebody who was killed before his, after a day.
+    """
     hours = max(1, round(lake.config.tombstone_grace.total_seconds() / 3600))
     for table in TABLES:
         snapshot = lake.table(table)
         snapshot.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False)
+        snapshot.vacuum(retention_hours=max(hours, UNFINISHED_HOURS), dry_run=False, enforce_retention_duration=False, full=True)
         snapshot.cleanup_metadata()

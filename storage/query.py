@@ -109,6 +109,9 @@ class Cut:
                 return
 
 
+READ_IN_ORDER = ("amendments", "calls", "superseded")
+"""Settling moves rows on from the first of these to the next, and takes them away behind: a row that moves meanwhile is then read twice,
+which changes no answer, and not passed over. Other tables may be read at any time."""
 COUNTS_PROPERTIES = "property_count"
 """The column of `feedback` that tells of the map beside it."""
 
@@ -125,7 +128,7 @@ class Snapshots:
 
     def sources(self, tables: Iterable[str]) -> dict[str, Source]:
         with self._lock:
-            return {table: self._source(table) for table in tables}
+            return {table: self._source(table) for table in sorted(tables, key=_turn_of)}
 
     def paths(self, table: str) -> list[str]:
         """The live files of one table, oldest day first."""
@@ -161,6 +164,10 @@ class Snapshots:
         self._listed.pop(table, None)
         self._open[table] = self._lake.table(table)
         return self._open[table]
+
+
+def _turn_of(table: str) -> int:
+    return READ_IN_ORDER.index(table) if table in READ_IN_ORDER else len(READ_IN_ORDER)
 
 
 def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:

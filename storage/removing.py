@@ -34,7 +34,7 @@ Days = Sequence[tuple[str, str, str]]
 
 
 class FilesMoved(Exception):
-    """A merge took a file that was read: it is to be read anew."""
+    """A merge took a file that was read, or an erasure removed it at once: it is to be read anew."""
 
     retryable = True
 
@@ -44,6 +44,9 @@ def remove(lake: Lake, table: str, condition: pc.Expression, days: Days = ()) ->
     for left in reversed(range(TRIES)):
         try:
             return _removed(lake, table, condition, days)
+        except FileNotFoundError as error:  # also of a scratch that an erasure took for that of somebody who was killed
+            if not left:
+                raise FilesMoved(table) from error
         except FilesMoved:
             if not left:
                 raise

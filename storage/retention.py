@@ -78,7 +78,7 @@ def _expired(lake: Lake, table: str, lifetimes: Lifetimes, today: date) -> Remov
     days = rows = 0
     try:
         if whole:
-            days, rows = len(whole), _drop(lake.table(table), whole)
+            days, rows = len(whole), _drop(snapshot, whole)
         for part in plan:
             if part.organizations is not None:
                 rows += remove(lake, table, _rows_of(part.organizations), [("day", "=", part.day.isoformat())])
@@ -91,9 +91,12 @@ def _expired(lake: Lake, table: str, lifetimes: Lifetimes, today: date) -> Remov
 
 
 def _drop(snapshot: DeltaTable, days: Sequence[date]) -> int:
-    """All files of these days. Raises CommitFailedError."""
+    """All files that these days have in the snapshot they were planned by: what came later may be somebody else's.
+
+    Raises CommitFailedError.
+    """
     predicate = f"day IN ({', '.join(literal(day.isoformat()) for day in days)})"
-    told = snapshot.delete(predicate, commit_properties=CommitProperties(max_commit_retries=0), post_commithook_properties=HOOKS)
+    told = snapshot.delete(predicate, commit_properties=CommitProperties(max_commit_retries=5), post_commithook_properties=HOOKS)
     return int(told.get("num_deleted_rows") or 0)
 
 

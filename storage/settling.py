@@ -98,7 +98,7 @@ def _aware(written: datetime | int) -> datetime:
 
 def settle(lake: Lake, day: date) -> bool:
     """Settles one day; False where others changed it meanwhile, and it is left for the next time. Blocks."""
-    calls, amendments = lake.table("calls"), lake.table("amendments")
+    amendments, calls = (lake.table(each) for each in ("amendments", "calls"))
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
         engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0], spill=folder)
         try:

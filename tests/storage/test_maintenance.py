@@ -1,6 +1,9 @@
 """Merging: what is planned, what it leaves, and that a sink goes on beside it."""
 
 import asyncio
+import os
+import shutil
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -84,6 +87,18 @@ async def test_merges_and_commits_at_the_same_time(tmp_path: Path) -> None:
 
     await asyncio.gather(commits(), merges())
     assert call_ids(lake) == names(range(40))
+
+
+def test_tidying_removes_what_somebody_who_was_killed_had_written(tmp_path: Path) -> None:
+    lake, _ = lake_of_small_files(tmp_path, files=2)
+    live, now = lake.files("calls"), time.time()
+    day = Path(live[0]).parent
+    for name, hours in (("killed", 25), ("writing", 23)):
+        path = day / f"part-{name}.parquet"
+        shutil.copy(live[0], path)
+        os.utime(path, (now, now - hours * 3600))
+    tidy(lake)
+    assert {path.name for path in day.iterdir()} == {*(Path(each).name for each in live), "part-writing.parquet"}
 
 
 def test_tidying_leaves_what_is_live(tmp_path: Path) -> None:

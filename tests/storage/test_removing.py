@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from deltalake import CommitProperties
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from eventlog.erasure import About, erasure
@@ -133,3 +133,25 @@ def test_settling_that_began_before_brings_nothing_back(tmp_path: Path, monkeypa
     monkeypatch.setattr(settling, "write_deltalake", late)
     assert not settle(lake, TODAY - timedelta(days=30))
     assert call_ids(lake) == names([0, 2])
+
+
+class Pulled(Lake):
+    """The files that were just read about are merged away, and removed at once."""
+
+    pulled = False
+
+    def table(self, name: str) -> DeltaTable:
+        snapshot = super().table(name)
+        if not self.pulled:
+            self.pulled = True
+            newest = super().table(name)
+            newest.optimize.compact()
+            newest.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+        return snapshot
+
+
+def test_files_that_were_removed_at_once_are_read_anew(tmp_path: Path) -> None:
+    made = SmallLake(tmp_path)
+    for user in ("ann", "bob"):
+        made.add("calls", *calls(2, user_id=user))
+    assert remove(Pulled(made.config), "calls", HERS) == 2

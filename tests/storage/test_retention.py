@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from deltalake import DeltaTable
 
 from eventlog.erasure import About, erasure
 from eventlog.events import Organization
@@ -132,3 +133,23 @@ def test_the_process_of_the_upkeep_carries_it_out(tmp_path: Path) -> None:
     order = Order(lake.config, TODAY, False, lifetimes=Lifetimes(Span(7, 7), {OTHER: Span(1, 1)}))
     assert main(msgspec.json.encode(order)).expired == [Removed("calls", 1, 1)]
     assert call_ids(lake) == names(range(0))
+
+
+class Overtaken(Lake):
+    """Somebody else's call comes to a day the moment after it was looked at."""
+
+    def table(self, name: str) -> DeltaTable:
+        snapshot = super().table(name)
+        if name == "calls":
+            SmallLake(Path(self.config.lake_uri)).add(
+                "calls", {"call_id": "late", "organization": "other", "created_at": f"{OLD}T00:00:00Z"}
+            )
+        return snapshot
+
+
+def test_who_came_after_the_plan_stays(tmp_path: Path) -> None:
+    made = SmallLake(tmp_path)
+    made.add("calls", {"call_id": "acme's", "organization": "acme", "created_at": f"{OLD}T00:00:00Z"})
+    expire(Overtaken(made.config), WEEK_OF_ACME, TODAY)
+    expire(made.lake, WEEK_OF_ACME, TODAY)
+    assert ids(made.lake, "calls") == Counter(["late"])

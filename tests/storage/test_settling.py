@@ -12,9 +12,12 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from storage.amendments import newest_revision
+from storage.lake import Lake
 from storage.maintenance import maintain
-from storage.query import run_query
-from storage.settling import LATE_FILES, DayFiles, days_due, due, settle, settled_days
+from storage.query import Snapshots, run_query
+from storage.replacing import engine_of
+from storage.settling import LATE_FILES, LIMITS, DayFiles, days_due, due, settle, settled_days
+from storage.views import current_calls_sql
 from tests.fakes.small_lake import SmallLake
 
 DAY, TODAY = date(2026, 1, 2), date(2026, 1, 20)
@@ -201,3 +204,29 @@ def test_another_commit_of_the_day_is_no_error(lake: SmallLake, monkeypatch: pyt
 
     monkeypatch.setattr("storage.settling.write_deltalake", refused)
     assert not settle(lake.lake, DAY)
+
+
+class Moving(Lake):
+    """A day is settled the moment after the first of its tables was read."""
+
+    settled = False
+
+    def table(self, name: str) -> DeltaTable:
+        snapshot = super().table(name)
+        if not self.settled:
+            self.settled = True
+            settle(Lake(self.config), DAY)
+        return snapshot
+
+
+def test_who_reads_table_after_table_meanwhile_misses_no_amendment(lake: SmallLake) -> None:
+    amended(lake)
+    before = answers(lake)["costs"]
+    sources = Snapshots(Moving(lake.config)).sources(["calls", "superseded", "amendments"])
+    sql = (
+        f"SELECT organization, sum(cost_usd), count(*) FROM ({current_calls_sql(sources['calls'], sources['amendments'], None)}) GROUP BY 1"
+    )
+    engine = engine_of(lake.lake, LIMITS)
+    with engine.connection() as connection:
+        assert connection.sql(f"{sql} ORDER BY 1").fetchall() == [tuple(row.values()) for row in before]
+    engine.close()
