@@ -44,6 +44,10 @@ class Linked:
         query = urlencode([*self._view.pairs(), *self._at.items()])
         return _with(f"{BASE}/panels/{self._page.name}/{panel.name}{'.csv' if csv else ''}", query)
 
+    def call(self, call_id: str) -> str:
+        """What one call was; time range and filters stay."""
+        return _with(f"{BASE}/calls/{quote(call_id, safe='')}", self._view.query(own=False))
+
     def has(self, name: str) -> bool:
         return name in self._pages
 

@@ -1,8 +1,13 @@
 """All pages, in the order of the navigation. A page of one's own is a line here."""
 
-from storage.dashboard import overview
+from storage.dashboard import one_session, overview, properties, sessions, user, users
 from storage.dashboard.page import Page
 
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
+    sessions.PAGE,
+    one_session.PAGE,
+    users.PAGE,
+    user.PAGE,
+    properties.PAGE,
 )  # fmt: skip
