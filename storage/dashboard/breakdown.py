@@ -57,6 +57,8 @@ class Value(Struct, frozen=True, kw_only=True):
     row: Row
     share: float | None
     """Of the whole, of what it is ranked by; None where that cannot be added up."""
+    bar: float
+    """Its share against the largest, in percent."""
     failed: float
     bad: bool
     spark: charts.Drawn | None
@@ -118,6 +120,7 @@ def values(
     rows: Sequence[Row], pieces: dict[str | None, list[Row | None]], total: Row, field: str, key: str, rank: str, *, open_end: bool
 ) -> list[Value]:
     measure = MEASURES[rank]
+    largest = max((float(row[measure.column] or 0) for row in rows), default=0.0) or 1.0
     made = []
     for place, row in enumerate(rows, 1):
         said = _said(row)
@@ -131,6 +134,7 @@ def values(
                 filter=None if said == "" else Filter(field, said, key),
                 row=row,
                 share=share(row[measure.column], total.get(measure.column)) if measure.additive else None,
+                bar=round(float(row[measure.column] or 0) / largest * 100, 2),
                 failed=failed,
                 bad=failed >= BAD,
                 spark=charts.sparkline(course, open_end=open_end),

@@ -1,6 +1,6 @@
 """All pages, in the order of the navigation. A page of one's own is a line here."""
 
-from storage.dashboard import one_session, overview, properties, sessions, user, users
+from storage.dashboard import feedback, one_session, overview, properties, sessions, user, users
 from storage.dashboard.page import Page
 
 PAGES: tuple[Page, ...] = (
@@ -10,4 +10,5 @@ PAGES: tuple[Page, ...] = (
     users.PAGE,
     user.PAGE,
     properties.PAGE,
+    feedback.PAGE,
 )  # fmt: skip

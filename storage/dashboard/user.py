@@ -1,11 +1,11 @@
-"""One user: his figures over time, what he uses, his sessions and his newest calls."""
+"""One user: his figures over time, what he uses and for what, his sessions and his newest calls."""
 
 from typing import Any
 
 from msgspec.structs import replace
 
 from storage.dashboard import figures, session_figures
-from storage.dashboard.filters import Filter
+from storage.dashboard.filters import PROPERTY, Filter
 from storage.dashboard.overview_figures import cards, drawn, placed, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
 from storage.dashboard.ranked import ranked
@@ -14,7 +14,7 @@ from storage.dashboard.state import View
 from storage.dashboard.zones import bucket_of
 from storage.rest.sql import Sql, value
 
-USER_ID = "user_id"
+USER_ID, KEY = "user_id", "key"
 SESSIONS, CALLS = 10, 10
 
 
@@ -53,7 +53,14 @@ async def _sessions(asking: Asking) -> Shown:
 
 async def _models(asking: Asking) -> Shown:
     rows = await asking.rows(figures.ranking(his(asking), asking.period, "model"))
-    return {"ranked": ranked(rows, "model", by="cost")}
+    return {"ranked": ranked(rows, "model", by="cost"), "keys": [], "key": ""}
+
+
+async def _properties(asking: Asking) -> Shown:
+    names = [row["name"] for row in await asking.rows(figures.property_names(his(asking), asking.period))]
+    key = asking.view.get(KEY).lower() or (names[0] if names else "")
+    rows = await asking.rows(figures.ranking(his(asking), asking.period, PROPERTY, key)) if key else []
+    return {"ranked": ranked(rows, PROPERTY, key, by="cost"), "keys": names, "key": key}
 
 
 async def _calls(asking: Asking) -> Shown:
@@ -93,11 +100,13 @@ PAGE = Page(
     icon="users",
     template="user.html",
     navigable=False,
+    own=(KEY,),
     shell=_shell,
     panels=(
         Panel(name="figures", title="Figures", template="user_figures.html", draw=_figures, height="l", csv=_series_file),
-        Panel(name="sessions", title="Newest sessions", template="user_sessions.html", draw=_sessions, size="half", csv=_sessions_file),
-        Panel(name="models", title="Models", template="user_models.html", draw=_models, size="half", csv=_models_file),
+        Panel(name="models", title="Models", template="user_ranking.html", draw=_models, size="half", csv=_models_file),
+        Panel(name="properties", title="Properties", template="user_ranking.html", draw=_properties, size="half", leads="properties"),
+        Panel(name="sessions", title="Newest sessions", template="user_sessions.html", draw=_sessions, csv=_sessions_file),
         Panel(name="calls", title="Newest calls", template="user_calls.html", draw=_calls, csv=_calls_file),
     ),
 )
