@@ -39,15 +39,19 @@ class Linked:
         wanted = Filter(field, value, key)
         return self.to(page, wanted) if page else self.here(self._view.having(wanted))
 
-    def panel(self, panel: Panel, *, csv: bool = False) -> str:
-        """Where a panel is fetched, or its rows as a file. Parts of the page's path are parameters there."""
-        query = urlencode([*self._view.pairs(), *self._at.items()])
+    def panel(self, panel: Panel, *, csv: bool = False, **said: str) -> str:
+        """Where a panel is fetched, or its rows as a file. Parts of the page's path are parameters there. `said`: others set anew."""
+        query = urlencode([*self._view.with_own(**said).pairs(), *self._at.items()])
         return _with(f"{BASE}/panels/{self._page.name}/{panel.name}{'.csv' if csv else ''}", query)
 
     def answer(self, name: str, **said: str | None) -> str:
         """What the page answers beside its panels. `said`: parameters of its own, set anew."""
         query = urlencode([*self._view.with_own(**said).pairs(), *((part, text) for part, text in self._at.items() if part not in said)])
         return _with(f"{BASE}/own/{self._page.name}/{name}", query)
+
+    def call(self, call_id: str) -> str:
+        """What one call was; time range and filters stay."""
+        return _with(f"{BASE}/calls/{quote(call_id, safe='')}", self._view.query(own=False))
 
     def has(self, name: str) -> bool:
         return name in self._pages

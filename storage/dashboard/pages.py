@@ -1,10 +1,16 @@
 """All pages, in the order of the navigation. A page of one's own is a line here."""
 
-from storage.dashboard import calls, inspector, overview
+from storage.dashboard import calls, feedback, inspector, one_session, overview, properties, sessions, user, users
 from storage.dashboard.page import Page
 
 PAGES: tuple[Page, ...] = (
     overview.PAGE,
     calls.PAGE,
     inspector.PAGE,
+    sessions.PAGE,
+    one_session.PAGE,
+    users.PAGE,
+    user.PAGE,
+    properties.PAGE,
+    feedback.PAGE,
 )  # fmt: skip

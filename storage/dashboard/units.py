@@ -78,6 +78,14 @@ def percent(share: Number) -> str:
     return f"{_digits(of_hundred, 3 if abs(of_hundred) >= 10 else 2)}{THIN}%"
 
 
+def decimal(number: Number) -> str:
+    """A number without a unit, such as a score: 0.912, 87.5, 1,250."""
+    if number is None:
+        return UNKNOWN
+    exact = float(number)
+    return count(exact) if abs(exact) >= 1_000 else _digits(exact, 3).replace("-", "−")
+
+
 def plain(text: object) -> str:
     return UNKNOWN if text is None else str(text)
 
@@ -103,6 +111,7 @@ FORMATS: Mapping[str, Callable[[Number], str]] = {
     "duration": duration,
     "size": octets,
     "percent": percent,
+    "decimal": decimal,
 }
 """By the name that templates and charts give."""
 

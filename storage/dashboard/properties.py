@@ -1,0 +1,45 @@
+"""Properties: the values of one key, ranked, with their shares and courses."""
+
+from storage.dashboard import figures, sending
+from storage.dashboard.breakdown import RANK, SHOW, broken_down, course_file, file
+from storage.dashboard.filters import KEY_CHARACTERS, PROPERTY
+from storage.dashboard.page import Asking, Page, Panel, Shown
+from storage.dashboard.state import View
+from storage.rest.sql import Sql
+
+KEY = "key"
+
+
+def key_of(view: View) -> str:
+    return view.get(KEY).strip().lower()[:KEY_CHARACTERS]
+
+
+async def _values(asking: Asking) -> Shown:
+    names = [row["name"] for row in await asking.rows(figures.property_names(asking.view, asking.period))]
+    key = key_of(asking.view) or (names[0] if names else "")
+    found = await broken_down(asking, PROPERTY, key) if key else {"values": []}
+    snippets = [] if key else sending.with_headers(asking, sending.PROPERTY)
+    return {"rank": "cost", **found, "keys": names, "key": key, "field": PROPERTY, "snippets": snippets}
+
+
+def _file(asking: Asking) -> Sql:
+    return file(asking, PROPERTY, key_of(asking.view))
+
+
+def _course_file(asking: Asking) -> Sql:
+    return course_file(asking, PROPERTY, key_of(asking.view))
+
+
+PAGE = Page(
+    name="properties",
+    title="Properties",
+    path="properties",
+    key="p",
+    icon="properties",
+    template="people.html",
+    own=(KEY, RANK, SHOW),
+    panels=(
+        Panel(name="values", title="Properties", template="breakdown.html", draw=_values, height="l", csv=_file),
+        Panel(name="course", title="Properties over time", template="breakdown.html", draw=_values, csv=_course_file),
+    ),
+)
