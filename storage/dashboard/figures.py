@@ -122,6 +122,27 @@ def unpriced(view: View, period: Period, *, limit: int = 5) -> Sql:
     )
 
 
+def by_model(view: View, period: Period, *, limit: int = 300) -> Sql:
+    """Of each model of each provider its sums, what costs most first, with how many there are (`found`)."""
+    return (
+        f"SELECT model, provider, {SUMS}, max(created_at) AS latest, count(*) OVER () AS found FROM calls WHERE "
+        + within(view, period)
+        + " GROUP BY 1, 2 ORDER BY cost_usd DESC NULLS LAST, calls DESC, model, provider LIMIT "
+        + value(limit)
+    )
+
+
+def unpriced_models(view: View, period: Period, *, limit: int = 50) -> Sql:
+    """As `unpriced`, of each provider: with tokens, and when the newest was."""
+    return (
+        "SELECT model, provider, price_source AS reason, count(*) AS calls, sum(total_tokens) AS total_tokens, max(created_at) AS latest "
+        "FROM calls WHERE "
+        + all_of([within(view, period), Sql(UNPRICED)])
+        + " GROUP BY 1, 2, 3 ORDER BY calls DESC, model, provider LIMIT "
+        + value(limit)
+    )
+
+
 RECENT = 4000
 """Calls that are looked at for the names of properties."""
 
