@@ -143,7 +143,7 @@ PAGE = Page(
     template="ops.html",
     own=(KEY,),
     panels=(
-        Panel(name="figures", title="Answered again", template="cache_figures.html", draw=_figures, height="l", csv=_series_file),
+        Panel(name="figures", title="Answered again", template="cache_figures.html", draw=_figures, csv=_series_file),
         _by("model", "By model"),
         _by("user", "By user"),
         Panel(name="by-property", title="By property", template="cache_by.html", draw=_by_property, size="third"),

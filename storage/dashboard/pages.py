@@ -1,6 +1,21 @@
 """All pages, in the order of the navigation. A page of one's own is a line here."""
 
-from storage.dashboard import cache, calls, feedback, inspector, limits, models, one_session, overview, properties, sessions, sql, user, users
+from storage.dashboard import (
+    cache,
+    calls,
+    feedback,
+    health,
+    inspector,
+    limits,
+    models,
+    one_session,
+    overview,
+    properties,
+    sessions,
+    sql,
+    user,
+    users,
+)
 from storage.dashboard.page import Page
 
 PAGES: tuple[Page, ...] = (
@@ -17,4 +32,5 @@ PAGES: tuple[Page, ...] = (
     limits.PAGE,
     models.PAGE,
     sql.PAGE,
+    health.PAGE,
 )  # fmt: skip
