@@ -29,7 +29,11 @@ async def _now(asking: Asking) -> Shown:
     newest, metrics = await asyncio.gather(asking.rows(figures.newest()), asyncio.to_thread(lambda: list(samples()) if every else []))
     at = datetime.fromisoformat(newest[0]["created_at"]) if newest else None
     passed = age(at, asking.now)
-    waits = {name: health_figures.total(metrics, f"heliograph_spill_{name}") for name in ("messages", "bytes", "oldest_seconds")}
+    together = shared()
+    waits = {
+        name: health_figures.total(metrics, f"heliograph_spill_{name}") if together else None
+        for name in ("messages", "bytes", "oldest_seconds")
+    }
     return {
         "newest": newest[0]["created_at"] if newest else None,
         "age": passed,
@@ -39,7 +43,7 @@ async def _now(asking: Asking) -> Shown:
         "log_bytes": health_figures.total(metrics, "heliograph_log_bytes"),
         "readers": health_figures.readers(metrics),
         "worries": health_figures.worries(metrics),
-        "shared": shared(),
+        "shared": together,
     }
 
 

@@ -108,5 +108,11 @@ def lake_size(tables: Sequence[TableState]) -> int:
 
 
 def letters(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Dead letters by reason, each with the command that tries them again."""
-    return [dict(row) | {"replay": shlex.join(["heliograph", "replay", "--dead-letters", "--reason", row["reason"]])} for row in rows]
+    """Dead letters by reason and topic; the first of each reason with the command that tries all of it again."""
+    made: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for row in rows:
+        command = shlex.join(["heliograph", "replay", "--dead-letters", "--reason", row["reason"]])
+        made.append(dict(row) | {"replay": "" if row["reason"] in seen else command})
+        seen.add(row["reason"])
+    return made
