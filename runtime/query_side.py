@@ -21,6 +21,7 @@ from runtime.kept_routes import hidden_in, kept_routes
 from runtime.key_routes import key_routes
 from runtime.lakes import lake_opened
 from runtime.model_routes import model_routes
+from runtime.price_desk import PriceDesk
 from runtime.price_routes import invoice_routes, price_routes
 from runtime.prices import Prices, price_file
 from runtime.prompts import prompt_desk
@@ -96,6 +97,7 @@ def query_app(chosen: Settings, control: Control, prices: Prices, judging: LateE
     app.include_router(webhook_routes(chosen, control))
     app.state.hidden_properties = lambda organization: hidden_in(control.decided, organization)
     app.include_router(kept_routes(control))
+    app.state.pricing = PriceDesk(prices, lambda: control.known)
     dashboard = DashboardConfig(
         proxy_port=chosen.port,
         secret=None if secret is None else secret.get_secret_value(),

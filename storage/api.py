@@ -3,7 +3,6 @@
 `create_api` makes the app. Everything it is asked answers JSON, errors too: `{"error": {"code", "message", "field", "fix"}}`.
 """
 
-import os
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from eventlog import keys
@@ -24,6 +23,7 @@ from storage.asked import WIDTH, Answer, CallAsked, SqlAsked
 from storage.config import StorageConfig
 from storage.docs_page import install_docs_page
 from storage.door import Door
+from storage.exposed import registry
 from storage.formats import STREAMED, Format
 from storage.lake import Lake
 from storage.passing import Handed, Passed, answered, answered_in_stream
@@ -104,6 +104,7 @@ def create_api(
         app.state.admission = admission or Admission()
         app.state.presented = presented
         app.state.snapshots = Snapshots(Lake.open(config))
+        app.state.storage = config
         app.state.pool = Pool(config, limits)
         app.state.spool_room = Room(limits.at_once * limits.result_bytes)
         app.state.pool.warm()
@@ -243,11 +244,7 @@ async def readyz(request: Request) -> dict[str, str]:
 @router.get("/metrics", summary="Prometheus metrics", tags=["health"], response_class=PlainTextResponse)
 def metrics() -> Response:
     """Of all processes when they share a directory (PROMETHEUS_MULTIPROC_DIR), else of this one."""
-    registry: CollectorRegistry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
 
 def caller_of(request: Request, scope: keys.Scope = keys.Scope.READ) -> Caller:

@@ -144,6 +144,33 @@ def histogram(name: str, title: str, line: Line, pieces: Sequence[str], *, unit:
     )
 
 
+def named(name: str, title: str, series: Sequence[Line], pieces: Sequence[str], *, unit: str, bars: bool, labels: int = 7) -> Chart:
+    """Over pieces that have names and are in an order: bars, one series upon another, or lines. What is below 0 is not drawn."""
+    drawn_bars: list[Bar] = []
+    heights = [[max(float(each or 0), 0.0) for each in line.values] for line in series]
+    tops = [list(accumulate(column)) for column in zip(*heights, strict=True)]
+    highest = max((column[-1] for column in tops), default=0) if bars else max((each for line in heights for each in line), default=0)
+    scale = ticks(highest, unit)
+    for piece, column in enumerate(tops if bars else ()):
+        lows = [0.0, *column]
+        made = [_bar(piece, len(tops), low, top, scale[-1], line.tone) for low, top, line in zip(lows, column, series, strict=False)]
+        drawn_bars += [bar for bar in made if bar is not None]
+    return Chart(
+        name=name,
+        title=title,
+        summary=_summary(series, pieces, unit),
+        unit=unit,
+        rows=_rows(scale, unit),
+        columns=tuple(Tick(_middle(place, len(pieces)), pieces[place]) for place in places(len(pieces), labels)),
+        bars=tuple(drawn_bars),
+        paths=() if bars else tuple(_path(line, scale[-1], area=False) for line in series),
+        pieces=tuple(pieces),
+        legend=tuple(Legend(name=line.name, tone=line.tone) for line in series),
+        cells=_cells(series, unit),
+        empty=not any(each for line in series for each in line.values),
+    )
+
+
 def sparkline(values: Sequence[Number], *, open_end: bool = False) -> Drawn | None:
     """A small line without axes, in a field of 1000 by 32; None where there is nothing to draw. What has not ended is left out."""
     values = values[:-1] if open_end else values

@@ -122,6 +122,39 @@ def unpriced(view: View, period: Period, *, limit: int = 5) -> Sql:
     )
 
 
+def by_model(view: View, period: Period, *, limit: int = 300) -> Sql:
+    """Of each model of each provider its sums, what costs most first, with how many there are (`found`)."""
+    fields = {each.field for each in view.filters}
+    counted = Counted(
+        since=period.since,
+        before=period.until,
+        where=view.condition(),
+        reads={FIELDS[field].column or field for field in fields} | {"model", "provider"} | ({"error"} if view.search else set()),
+        by={"model": Sql("model"), "provider": Sql("provider")},
+        piece=None,
+        cuts=(),
+        whole=False,
+        quantiles=(),
+    )
+    return (
+        f"SELECT model, provider, {_AS_SUMS}, newest_at AS latest, count(*) OVER () AS found FROM ("
+        + asked(counted)
+        + ") ORDER BY cost_usd DESC NULLS LAST, calls DESC, model, provider LIMIT "
+        + value(limit)
+    )
+
+
+def unpriced_models(view: View, period: Period, *, limit: int = 50) -> Sql:
+    """As `unpriced`, of each provider: with tokens, and when the newest was."""
+    return (
+        "SELECT model, provider, price_source AS reason, count(*) AS calls, sum(total_tokens) AS total_tokens, max(created_at) AS latest "
+        "FROM calls WHERE "
+        + all_of([within(view, period), Sql(UNPRICED)])
+        + " GROUP BY 1, 2, 3 ORDER BY calls DESC, model, provider LIMIT "
+        + value(limit)
+    )
+
+
 RECENT = 4000
 """Calls that are looked at for the names of properties."""
 

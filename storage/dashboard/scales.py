@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from storage.dashboard.zones import DAY, MONTH, WEEK, Step
@@ -30,7 +30,7 @@ def ticks(largest: float, unit: str, wanted: int = 4) -> list[float]:
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def day_text(at: datetime) -> str:
+def day_text(at: date) -> str:
     return f"{at.day} {MONTHS[at.month - 1]}"
 
 

@@ -21,6 +21,8 @@ SHARED = span.NAMES | {SEARCH, COMPARE, ORGANIZATION}
 ADDED = ("add.field", "add.key", "add.how", "add.value")
 """What the form sends that adds one filter."""
 SEARCH_CHARACTERS = 200
+OWN_CHARACTERS = 8000
+"""Of a parameter of a page's own: a question in SQL is one."""
 SEARCHED = (
     "call_id, request_id, model, provider, user_id, session_id, session_name, session_path, prompt_id, path, outcome, error, finish_reason"
 )
@@ -114,7 +116,7 @@ def read(pairs: Iterable[tuple[str, str]], zone: ZoneInfo, own: Collection[str] 
         search=search,
         compare=shared.get(COMPARE, "") != "off",
         organization=shared.get(ORGANIZATION, ""),
-        own=tuple((name, said[: filters.VALUE_CHARACTERS]) for name, said in rest if name in own and name not in SHARED and said),
+        own=tuple((name, said[:OWN_CHARACTERS]) for name, said in rest if name in own and name not in SHARED and said),
     )
     return Read(view, tuple(troubles), canonical=not added and all(said for name, said in listed))
 

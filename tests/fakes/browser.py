@@ -1,8 +1,8 @@
 """A real Chromium, and the dashboard served to it from a thread of this process, over a lake and keys of the test's own."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from eventlog.admission import Admission
 from eventlog.keys import Keys
 from ingress.secrets import presented
+from runtime.deciding import Control
 from runtime.guard import Guard, GuardedApp
+from runtime.kept_routes import kept_routes
+from runtime.settings import Settings
 from storage.api import create_api
 from storage.dashboard.config import DashboardConfig
 from storage.dashboard.routes import install_dashboard
@@ -34,13 +37,15 @@ def chromium() -> Iterator[Browser]:
 
 
 class Served:
-    """The query port with its dashboard. `keys` may change while it runs."""
+    """The query port with its dashboard. `keys` may change while it runs. `keeping`: questions can be saved."""
 
-    def __init__(self, folder: Path, clock: Any) -> None:
+    def __init__(self, folder: Path, clock: Any, *, keeping: bool = False) -> None:
         self.lake = SmallLake(folder / "lake")
         self.keys: Keys = {}
         self.app: FastAPI = create_api(self.lake.config, admission=Admission(known=lambda: self.keys), presented=presented)
         install_dashboard(self.app, DashboardConfig(), clock)
+        if keeping:
+            _keep(self.app, Control(Settings(data_dir=folder)))
         config = uvicorn.Config(GuardedApp(self.app, Guard()), port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -58,6 +63,19 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(30)
+
+
+def _keep(app: FastAPI, control: Control) -> None:
+    """What is saved is decided on an event log."""
+    app.include_router(kept_routes(control))
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with control.following(), inner(app) as state:
+            yield state
+
+    app.router.lifespan_context = lifespan
 
 
 class Eyes:

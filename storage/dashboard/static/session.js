@@ -2,14 +2,14 @@
 const { base, token } = document.body.dataset;
 
 /** Sends on to an endpoint of the API, such as `send("POST", "/v1/request/ID/feedback", {rating: true})`. */
-export function send(method, path, body) {
-  return written(`${base}/send${path}`, method, body);
+export function send(method, path, body, signal) {
+  return written(`${base}/send${path}`, method, body, signal);
 }
 
-export function written(address, method, body) {
+export function written(address, method, body, signal) {
   const headers = { "x-heliograph-token": token };
   if (body !== undefined) headers["content-type"] = "application/json";
-  return fetch(address, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  return fetch(address, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
 }
 
 document.querySelector("[data-sign-out]")?.addEventListener("click", async () => {
