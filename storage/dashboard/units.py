@@ -40,7 +40,7 @@ def money(usd: Number) -> str:
 
 
 def duration(ms: Number) -> str:
-    """843 ms, 1.24 s, 2 min 03 s."""
+    """843 ms, 1.24 s, 2 min 03 s, 5 h 07 min, 23 d 18 h."""
     if ms is None:
         return UNKNOWN
     ms = float(ms)
@@ -53,7 +53,9 @@ def duration(ms: Number) -> str:
     minutes, seconds = divmod(round(ms / 1000), 60)
     if minutes < 60:
         return f"{minutes}{THIN}min {seconds:02}{THIN}s" if seconds else f"{minutes}{THIN}min"
-    return f"{minutes // 60:,}{THIN}h {minutes % 60:02}{THIN}min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60}{THIN}h {minutes % 60:02}{THIN}min"
+    return f"{minutes // 1440:,}{THIN}d {minutes // 60 % 24:02}{THIN}h"
 
 
 def octets(number: Number) -> str:
