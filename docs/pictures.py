@@ -35,7 +35,8 @@ ASKED = {
     "call": "SELECT call_id FROM calls JOIN bodies USING (call_id) WHERE side = 'response' AND assembled IS NOT NULL AND total_tokens > 500"
     " ORDER BY calls.created_at DESC LIMIT 1",
     "session": "SELECT session_id FROM calls WHERE session_id IS NOT NULL"
-    " AND created_at > (SELECT max(created_at) FROM calls) - INTERVAL 2 DAY GROUP BY 1 ORDER BY count(DISTINCT session_path) DESC, count(*) DESC LIMIT 1",
+    " AND created_at > (SELECT max(created_at) FROM calls) - INTERVAL 2 DAY GROUP BY 1"
+    " ORDER BY count(DISTINCT session_path) DESC, count(*) DESC LIMIT 1",
 }
 """What stands in an address: found by asking."""
 SHOWN = "SELECT date_trunc('day', created_at) AS day, sum(cost_usd) AS usd, count(*) AS calls\nFROM calls\nGROUP BY day\nORDER BY day"
