@@ -28,8 +28,8 @@ def time_saved(rows: Sequence[Row]) -> float | None:
 async def _figures(asking: Asking) -> Shown:
     view, bucket, until = asking.view, asking.bucket, asking.period.until
     earlier = bucket_of(asking.before, asking.zone, bucket.step)
-    questions = [figures.series(view, asking.period, bucket), cache_figures.waits(view, asking.period)]
-    questions += [figures.series(view, asking.before, earlier)] if view.compare else []
+    questions = [figures.added(view, asking.period, bucket=bucket, whole=True), cache_figures.waits(view, asking.period)]
+    questions += [figures.added(view, asking.before, bucket=earlier, whole=True)] if view.compare else []
     now, waits, *before = await asking.all_rows(*questions)
     total, old = whole(now), whole(before[0]) if before else None
     hits = total["hits"] if total else 0
