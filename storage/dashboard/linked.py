@@ -34,6 +34,10 @@ class Linked:
         query = urlencode([*shared.pairs(own=False), *said.items()])
         return _with(path_of(page, parts), query)
 
+    def call(self, call_id: str) -> str:
+        """What one call was; time range and filters stay."""
+        return _with(f"{BASE}/calls/{quote(call_id, safe='')}", self._view.query(own=False))
+
     def narrowed(self, field: str, value: str | None, key: str = "", *, page: str = "") -> str:
         """The page, or another, with one more filter. A value of None: where there is none."""
         wanted = Filter(field, value, key)
@@ -43,10 +47,6 @@ class Linked:
         """Where a panel is fetched, or its rows as a file. Parts of the page's path are parameters there. `said`: others set anew."""
         query = urlencode([*self._view.with_own(**said).pairs(), *self._at.items()])
         return _with(f"{BASE}/panels/{self._page.name}/{panel.name}{'.csv' if csv else ''}", query)
-
-    def call(self, call_id: str) -> str:
-        """What one call was; time range and filters stay."""
-        return _with(f"{BASE}/calls/{quote(call_id, safe='')}", self._view.query(own=False))
 
     def has(self, name: str) -> bool:
         return name in self._pages
