@@ -116,6 +116,11 @@ async def broken_down(asking: Asking, field: str, key: str = "") -> Shown:
     }
 
 
+async def any_calls(asking: Asking) -> bool:
+    """Whether the view is about any; where it is not, nothing is missing of them."""
+    return bool((await asking.rows(figures.counted(asking.view, asking.period)))[0]["calls"])
+
+
 def values(
     rows: Sequence[Row], pieces: dict[str | None, list[Row | None]], total: Row, field: str, key: str, rank: str, *, open_end: bool
 ) -> list[Value]:

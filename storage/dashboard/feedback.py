@@ -80,7 +80,7 @@ async def _ratings(asking: Asking) -> Shown:
     key = view.get(KEY).strip().lower()[:KEY_CHARACTERS]
     names = [row["name"] for row in await asking.rows(figures.property_names(view, period))]
     key = key or (names[0] if names else "")
-    rows, counted = await asking.all_rows(feedback_figures.ratings(view, period, bucket, key), feedback_figures.counted(view, period))
+    rows, counted = await asking.all_rows(feedback_figures.ratings(view, period, bucket, key), figures.counted(view, period))
     whole = next(iter(cut(rows, "all")), None)
     calls = counted[0]["calls"]
     if whole is None or not whole["judged"]:

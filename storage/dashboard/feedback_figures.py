@@ -45,11 +45,6 @@ def ratings(view: View, period: Period, bucket: Bucket, key: str) -> Sql:
 CUTS = {"all": 0b11111, "piece": 0b01111, "model": 0b10111, "prompt": 0b11001, "property": 0b11110}
 
 
-def counted(view: View, period: Period) -> Sql:
-    """How many calls there are at all."""
-    return "SELECT count(*) AS calls FROM calls WHERE " + within(view, period)
-
-
 def ratings_file(view: View, period: Period, bucket: Bucket, key: str) -> Sql:
     """For a file: what `cut` says in words."""
     words = " ".join(f"WHEN {cut} THEN '{name}'" for name, cut in CUTS.items())

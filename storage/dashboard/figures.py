@@ -198,6 +198,11 @@ def organizations(period: Period) -> Sql:
     )
 
 
+def counted(view: View, period: Period) -> Sql:
+    """How many calls there are at all."""
+    return "SELECT count(*) AS calls FROM calls WHERE " + within(view, period)
+
+
 def newest() -> Sql:
     """When the newest call began, if there is any."""
     return Sql("SELECT created_at FROM calls ORDER BY created_at DESC LIMIT 1")

@@ -34,6 +34,10 @@ class Linked:
         query = urlencode([*shared.pairs(own=False), *said.items()])
         return _with(path_of(page, parts), query)
 
+    def call(self, call_id: str) -> str:
+        """What one call was; time range and filters stay."""
+        return _with(f"{BASE}/calls/{quote(call_id, safe='')}", self._view.query(own=False))
+
     def narrowed(self, field: str, value: str | None, key: str = "", *, page: str = "") -> str:
         """The page, or another, with one more filter. A value of None: where there is none."""
         wanted = Filter(field, value, key)
@@ -48,10 +52,6 @@ class Linked:
         """What the page answers beside its panels. `said`: parameters of its own, set anew."""
         query = urlencode([*self._view.with_own(**said).pairs(), *((part, text) for part, text in self._at.items() if part not in said)])
         return _with(f"{BASE}/own/{self._page.name}/{name}", query)
-
-    def call(self, call_id: str) -> str:
-        """What one call was; time range and filters stay."""
-        return _with(f"{BASE}/calls/{quote(call_id, safe='')}", self._view.query(own=False))
 
     def has(self, name: str) -> bool:
         return name in self._pages

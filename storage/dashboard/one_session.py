@@ -3,6 +3,7 @@
 from typing import Any
 
 from storage.dashboard import session_figures
+from storage.dashboard.filters import Filter
 from storage.dashboard.page import Asking, Page, Panel, Shown
 from storage.dashboard.session_figures import MOST_CALLS
 from storage.dashboard.session_timeline import timeline, tone_of
@@ -41,7 +42,7 @@ def _file(asking: Asking) -> Sql:
 
 
 async def _shell(asking: Asking) -> dict[str, Any]:
-    return {SESSION_ID: asking.part(SESSION_ID)}
+    return {SESSION_ID: asking.part(SESSION_ID), "whose": Filter("session", asking.part(SESSION_ID))}
 
 
 PAGE = Page(

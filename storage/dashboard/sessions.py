@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from storage.dashboard import sending, session_figures
+from storage.dashboard.breakdown import any_calls
 from storage.dashboard.page import Asking, Page, Panel, Shown
 from storage.dashboard.session_figures import SORTS, WITHOUT_NAME
 from storage.dashboard.state import View
@@ -102,7 +103,7 @@ async def _list(asking: Asking) -> Shown:
         "only": asking.view.get(ONLY),
         "named": asking.view.get(NAMED),
         "narrowed": bool(at or asking.view.get(ONLY) or asking.view.get(NAMED)),
-        "snippets": [] if rows else sending.with_headers(asking, sending.SESSION),
+        "snippets": [] if rows or not await any_calls(asking) else sending.with_headers(asking, sending.SESSION),
         "WITHOUT_NAME": WITHOUT_NAME,
     }
 

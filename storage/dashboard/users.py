@@ -10,8 +10,8 @@ FIELD = "user"
 
 async def _users(asking: Asking) -> Shown:
     found = await broken_down(asking, FIELD)
-    named = any(each.said is not None for each in found["values"])
-    return {**found, "key": "", "field": FIELD, "snippets": [] if named else sending.with_headers(asking, sending.USER)}
+    nobody = bool(found["values"]) and all(each.said is None for each in found["values"])
+    return {**found, "key": "", "field": FIELD, "snippets": sending.with_headers(asking, sending.USER) if nobody else []}
 
 
 def _file(asking: Asking) -> Sql:

@@ -202,6 +202,8 @@ def test_where_nothing_was_sent_pages_say_how(served: Served) -> None:
             "properties/values": "Helicone-Property-Feature",
         }.items():
             assert f'-H "{header}:' in html.unescape(shown(web, panel)), panel
+        for panel in ("sessions/list", "users/values", "properties/values", "feedback/ratings"):
+            assert "No calls here" in shown(web, f"{panel}?model=none"), panel
         assert "POST http://localhost:8787/v1/request/$HELICONE_ID/feedback" in shown(web, "feedback/ratings")
 
 

@@ -49,3 +49,7 @@ def test_how_a_number_moved() -> None:
     new = units.delta(5, 0)
     assert new is not None
     assert new.text == "new"
+
+
+def test_numbers_without_a_unit_keep_three_digits() -> None:
+    assert [units.decimal(each) for each in (0.91234, 1, 87.5, -0.5, 0, 1250, None)] == ["0.912", "1", "87.5", "−0.5", "0", "1,250", "–"]
