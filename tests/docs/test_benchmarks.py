@@ -71,8 +71,8 @@ def test_a_sum_that_is_off_by_its_last_digit_is_another() -> None:
 
 
 def test_whatever_rests_has_a_type_in_clickhouse() -> None:
-    for schema in TABLES.values():
-        assert all(column_type(field) for field in schema if field.name != "day")
+    for name in ("calls", "amendments", "bodies", "feedback"):
+        assert all(column_type(field) for field in TABLES[name] if field.name != "day")
 
 
 def test_a_page_s_panels_are_found() -> None:
