@@ -130,6 +130,10 @@ class Delta(Struct, frozen=True):
     """The number before, with its unit."""
 
 
+TIMES = 9.5
+"""From so many times more on, that is how it is told: a percentage of thousands says nothing."""
+
+
 def delta(now: Number, before: Number, *, rising: str = "neutral", form: Callable[[Number], str] = count) -> Delta | None:
     """None where nothing is known of before. `rising`: what it means when the number grows."""
     if now is None or before is None:
@@ -142,5 +146,8 @@ def delta(now: Number, before: Number, *, rising: str = "neutral", form: Callabl
         return Delta("no change", "same", "neutral", told)
     up = moved > 0
     sense = rising if up or rising == "neutral" else {"good": "bad", "bad": "good"}[rising]
-    text = f"{moved * 100:+.1f}{THIN}%" if abs(moved) < 0.995 else f"{moved * 100:+,.0f}{THIN}%"
+    if moved >= TIMES:
+        text = f"×{THIN}{moved + 1:,.0f}"
+    else:
+        text = f"{moved * 100:+.1f}{THIN}%" if abs(moved) < 0.995 else f"{moved * 100:+,.0f}{THIN}%"
     return Delta(text.replace("-", "−"), "up" if up else "down", sense, told)

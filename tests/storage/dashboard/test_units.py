@@ -44,6 +44,9 @@ def test_how_a_number_moved() -> None:
     fallen = units.delta(50, 100, rising="bad")
     assert fallen is not None
     assert (fallen.direction, fallen.sense) == ("down", "good")
+    much = units.delta(5000, 5)
+    assert much is not None
+    assert much.text == f"×{THIN}1,000"
     assert units.delta(5, None) is None
     assert units.delta(None, 5) is None
     new = units.delta(5, 0)
