@@ -96,6 +96,11 @@ def existing_lake(chosen: Settings) -> Lake:
         ) from error
 
 
+def told_of_unread(told: Told) -> str:
+    """What to say of an answer that lacks rows."""
+    return f"{len(told.unread)} files of the lake cannot be read, and their rows are missing here. `heliograph lake --check` names them."
+
+
 def told_of_cut(told: Told) -> str:
     """What to say of an answer that is not whole."""
     return (

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from runtime import letters_cli, logs
 from runtime.alerts_cli import app as alerts_app
-from runtime.asking import Wish, ask_into, told_of_cut
+from runtime.asking import Wish, ask_into, told_of_cut, told_of_unread
 from runtime.backup import back_up, restore
 from runtime.cache_cli import app as cache_app
 from runtime.cluster import kafka_config
@@ -233,6 +233,8 @@ def query(
         out.close()
     if told.truncated:
         typer.echo(f"heliograph: {told_of_cut(told)}", err=True)
+    if told.unread:
+        typer.echo(f"heliograph: {told_of_unread(told)}", err=True)
 
 
 @app.command("sql")

@@ -41,7 +41,8 @@ class QueryPort:
             while piece := answer.read():
                 take(piece)
             rows = None if "heliograph-limits" in answer.headers else int(answer.headers.get("heliograph-rows", 0))
-            return Told(rows=rows, truncated="heliograph-truncated" in answer.headers)
+            unread = int(answer.headers.get("heliograph-unread-files", 0))
+            return Told(rows=rows, truncated="heliograph-truncated" in answer.headers, unread=("a file",) * unread)
 
     def rest(self, method: str, path: str, said: dict[str, Any] | None = None) -> Any:
         """`data` of an endpoint that answers as Helicone's API does. Raises as `ask`."""

@@ -1,6 +1,7 @@
 """Questions in, bytes out: whatever can be asked, answered over a lake and written in the form asked for."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -37,7 +38,7 @@ def _pass_on(questions: Questions, asked: Asked, take: Take) -> Told:
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
     for piece in tuple(_within(questions.limits, _written(result, asked.form, asked.width))):
         take(piece)
-    return Told(rows=result.table.num_rows, truncated=result.truncated)
+    return Told(rows=result.table.num_rows, truncated=result.truncated, unread=result.unread)
 
 
 def _stream(questions: Questions, asked: SqlAsked, take: Take) -> Told:
@@ -49,7 +50,7 @@ def _stream(questions: Questions, asked: SqlAsked, take: Take) -> Told:
         for piece in _within(questions.limits, streamed(found.schema, tables, asked.form)):
             began = True
             take(piece)
-        return Told(rows=found.batches.rows, truncated=found.batches.truncated)
+        return Told(rows=found.batches.rows, truncated=found.batches.truncated, unread=found.unread)
 
     return questions.pass_on(asked.sql, written, organization=asked.organization, parameters=asked.parameters, again=lambda: not began)
 
@@ -59,7 +60,9 @@ def _written(result: QueryResult, form: Format, width: int | None) -> Iterator[b
         yield from rendered(result.table, form, width=width)
         return
     before = {"columns": result.table.column_names, "types": result.types}
-    after = {"truncated": result.truncated, "elapsed_ms": round(result.elapsed_ms, 1)}
+    after: dict[str, Any] = {"truncated": result.truncated, "elapsed_ms": round(result.elapsed_ms, 1)}
+    if result.unread:
+        after["unread_files"] = result.unread
     yield msgspec.json.encode(before)[:-1] + b',"rows":'
     yield from json_rows(result.table)
     yield b"," + msgspec.json.encode(after)[1:]

@@ -144,7 +144,8 @@ calls_router = APIRouter()
 
 _QUERY_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The columns and the rows. `truncated`: there were more rows than the limit.",
+        "description": "The columns and the rows. `truncated`: there were more rows than the limit. "
+        "`unread_files`, where there are any: files of the lake that cannot be read, and whose rows are missing.",
         "content": {
             **{media: {"schema": {"type": "string"}} for form, media in _MEDIA.items() if form is not Format.JSON},
             "application/json": {
@@ -177,6 +178,8 @@ async def query(question: Question, request: Request) -> Response:
     if isinstance(answer, Passed):
         return answer
     headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
+    if answer.told.unread:
+        headers["heliograph-unread-files"] = str(len(answer.told.unread))
     return Handed(answer, headers, media)
 
 

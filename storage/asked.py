@@ -81,6 +81,8 @@ class Told(Struct, frozen=True, kw_only=True):
     """None: not told, of an answer that was read while it was found."""
     truncated: bool = False
     """There were more rows than the limit."""
+    unread: tuple[str, ...] = ()
+    """Files of the lake that cannot be read: what is in them is not in the answer."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

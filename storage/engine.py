@@ -145,6 +145,7 @@ LAKE_MOVED = Refusal(
     status=503,
 )
 
+_NO_PARQUET = re.compile(r"No magic bytes found|too small to be a Parquet file|not a parquet file", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?P<kind>[\w ]+?) Error: (?P<rest>.*)$", re.DOTALL)
 
 
@@ -198,7 +199,7 @@ def _refusal_of_statement(told: _Told, kind: str) -> Refusal:
     position = int(told.position) if told.position and told.position.isdecimal() else None
     if kind == "permission":
         return Refusal(code="forbidden_function", message="The question reaches for a file.", fix="Read from the views.", field="sql")
-    if kind == "io":
+    if kind == "io" or _NO_PARQUET.search(told.exception_message):
         return LAKE_MOVED
     if kind in {"invalid input", "binder"} and "parameter" in told.exception_message.lower():
         return Refusal(

@@ -18,8 +18,8 @@ from storage.views import VIEWS, Source, view_sql
 KEPT = 8
 """Connections that wait for another question."""
 
-Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None], ...]]
-"""Whose rows, which tables, what of feedback is in them, and of which commits."""
+Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None, int], ...]]
+"""Whose rows, which tables, what of feedback is in them, of which commits, and of how many files."""
 
 
 class LaidOut:
@@ -35,7 +35,7 @@ class LaidOut:
         self, sources: Mapping[str, Source], names: frozenset[str], organization: Organization | None, needs: frozenset[str], seconds: float
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """One that has the views `names` of these snapshots, for at most so long. Raises Refused. After an error it is not kept."""
-        laid = (organization, names, needs, tuple(sorted((table, source.version) for table, source in sources.items())))
+        laid = (organization, names, needs, tuple(sorted((table, source.version, len(source.files)) for table, source in sources.items())))
         with self._lock:
             kept = self._idle.pop(laid, None)
         connection = kept or self._engine.open()

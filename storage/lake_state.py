@@ -226,7 +226,7 @@ def problems_of(table: TableState) -> Iterator[str]:
         yield f"{table.name}: its log cannot be read: {table.unreadable}. Restore a backup (heliograph restore)."
     for said, files in (("is missing", table.missing), ("is damaged", table.damaged)):
         for path in files:
-            yield f"{table.name}: the file {path} {said}; questions about its day fail. Put it back from a backup."
+            yield f"{table.name}: the file {path} {said}; its rows are missing from every answer. Put it back from a backup."
     behind = (table.version or 0) - (table.checkpoint or 0)
     if behind > LATE_CHECKPOINT:
         yield f"{table.name}: {behind} commits since the last checkpoint: it is slow to open. Does `heliograph up`, or a sink, run?"

@@ -20,7 +20,7 @@ import pyarrow as pa
 import structlog
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from eventlog.events import Organization
 from storage.carried import projection
@@ -34,6 +34,7 @@ from storage.refusal import Refusal, Refused
 from storage.rollups.coverage import read_index
 from storage.sandbox import checked
 from storage.schema import MADE_KEY, TABLES, VERSION
+from storage.set_aside import SetAside
 from storage.views import VIEWS, LiveFile, Source, few_calls_sql
 
 Value = str | int | float | bool | datetime | None
@@ -75,6 +76,8 @@ class QueryResult(Struct, frozen=True, kw_only=True):
     truncated: bool
     """There were more rows than the limit."""
     elapsed_ms: float
+    unread: tuple[str, ...] = ()
+    """Files of the lake that cannot be read: what is in them is not in the answer."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -84,6 +87,8 @@ class Found(Struct, frozen=True, kw_only=True):
     types: tuple[str, ...]
     """DuckDB's name of each column's type."""
     batches: "Cut"
+    unread: tuple[str, ...] = ()
+    """Files of the lake that cannot be read."""
 
 
 class Cut:
@@ -112,6 +117,7 @@ class Cut:
 READ_IN_ORDER = ("amendments", "calls", "superseded")
 """Settling moves rows on from the first of these to the next, and takes them away behind: a row that moves meanwhile is then read twice,
 which changes no answer, and not passed over. Other tables may be read at any time."""
+TRIES = 3
 COUNTS_PROPERTIES = "property_count"
 """The column of `feedback` that tells of the map beside it."""
 
@@ -211,6 +217,7 @@ class Questions:
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
         self._engine = Engine([lake.directory()], engine, None if lake.local else lake.filesystem()[0])
         self._laid_out = LaidOut(self._engine)
+        self._aside = SetAside(lake)
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
@@ -219,7 +226,7 @@ class Questions:
         def whole(answer: Found) -> QueryResult:
             table = pa.Table.from_batches(answer.batches, answer.schema)
             took = (time.perf_counter() - started) * 1000
-            return QueryResult(table=table, types=answer.types, truncated=answer.batches.truncated, elapsed_ms=took)
+            return QueryResult(table=table, types=answer.types, truncated=answer.batches.truncated, elapsed_ms=took, unread=answer.unread)
 
         return self.pass_on(sql, whole, organization=organization, parameters=parameters)
 
@@ -234,14 +241,17 @@ class Questions:
     ) -> T:
         """What `take` makes of the answer, whose rows it is given while they are found. Raises Refused, also in the midst of them.
 
-        Where the lake moved meanwhile it is called a second time, unless `again` says no.
+        Where the lake moved meanwhile it is called a second time, unless `again` says no; and once more without files that cannot be read.
         """
-        try:
-            return self._pass_on(sql, take, organization, parameters, again)
-        except Refused as refused:
-            if refused.refusal is not LAKE_MOVED or not again():
-                raise
-        return self._pass_on(sql, take, organization, parameters, again)
+        for tried in range(TRIES):
+            try:
+                return self._pass_on(sql, take, organization, parameters, again)
+            except Refused as refused:
+                if refused.refusal is not LAKE_MOVED or not again() or tried == TRIES - 1:
+                    raise
+                if tried and not self._aside.look(self.snapshots.sources(TABLES)):
+                    raise
+        raise AssertionError("the last of them answers or raises")
 
     def interrupt(self) -> None:
         """Stops what is being answered now: it ends as if its time were over."""
@@ -256,7 +266,8 @@ class Questions:
     ) -> T:
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
-        sources = self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
+        sources, unread = self._aside.without(self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads}))
+        take = _telling(unread, take)
         judged = _judged(sources)
         needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
         few = finding(statement.tree, judged, aggregates()) if needs and not statement.explained else None
@@ -285,6 +296,11 @@ class Questions:
 
 def _renamed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     return (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches)
+
+
+def _telling(unread: tuple[str, ...], take: Callable[[Found], T]) -> Callable[[Found], T]:
+    """`take`, with what an answer lacks."""
+    return (lambda answer: take(structs.replace(answer, unread=unread))) if unread else take
 
 
 def _judged(sources: Mapping[str, Source]) -> frozenset[str]:

@@ -82,7 +82,10 @@ class Desk:
                 raise
             return self._refused(request, raised[0].refusal)
         csv = self._links(page, asking).panel(panel, csv=True) if panel.csv is not None else None
-        return self._writer.html(request, panel.template, self._known(page, asking) | {"panel": panel, "csv": csv} | dict(shown))
+        known = self._known(page, asking) | {"panel": panel, "csv": csv} | dict(shown)
+        if asking.unread:
+            return self._writer.html(request, "unread.html", known | {"inner": panel.template, "unread": sorted(asking.unread)})
+        return self._writer.html(request, panel.template, known)
 
     def _known(self, page: Page, asking: Asking) -> dict[str, Any]:
         """What the template of a panel is given, whatever it shows."""

@@ -239,3 +239,14 @@ class TestAccess:
         world.keys = keyring(key(READER, Scope.ADMIN))
         listed = (await web.get("/dashboard/values?field=organizations")).json()
         assert {each["value"] for each in listed} == {"acme", "other"}
+
+
+async def test_a_file_that_cannot_be_read_is_named_where_its_rows_are_missing(world: World, web: httpx.AsyncClient) -> None:
+    for day in ("2026-01-01", "2026-01-02"):
+        world.lake.add("calls", {"call_id": day, "request_id": day, "created_at": f"{day}T12:00:00", "cost_usd": "0.5"})
+    gone = Path(sorted(world.lake.lake.files("calls"))[0])
+    gone.unlink()
+    panel = await web.get("/dashboard/panels/overview/figures?range=7d")
+    assert panel.status_code == 200
+    assert f"calls/day=2026-01-01/{gone.name}" in panel.text
+    assert "1 file of the lake cannot be read" in panel.text

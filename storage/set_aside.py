@@ -1,0 +1,69 @@
+"""Files of the lake that are not there, or are no Parquet: named, and left out, so that the rest answers.
+
+That a file cannot be read is found by a question that needs it. A lake that others compact meanwhile looks the same for a moment, so this
+comes after the question was asked a second time. Whatever is left out is said with each answer, until the file is back.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import structlog
+from msgspec import structs
+from pyarrow import fs
+
+from storage.lake import Lake
+from storage.views import LiveFile, Source
+
+log = structlog.get_logger()
+
+AGAIN_S = 30.0
+"""So long a file that could not be read is not tried again."""
+
+
+class SetAside:
+    """What was found unreadable a short while ago. May be used by several threads."""
+
+    def __init__(self, lake: Lake, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lake, self._clock = lake, clock
+        self._until: dict[str, float] = {}
+        self._lock = Lock()
+
+    def without(self, sources: Mapping[str, Source]) -> tuple[dict[str, Source], tuple[str, ...]]:
+        """The sources as far as they can be read, and the names of the files that are left out: `calls/day=…/….parquet`."""
+        with self._lock:
+            now = self._clock()
+            self._until = {path: until for path, until in self._until.items() if until > now}
+            bad = self._until.keys()
+            if not bad:
+                return dict(sources), ()
+            left = [f"{table}/{_name(file)}" for table, source in sources.items() for file in source.files if file.path in bad]
+            kept = {
+                table: structs.replace(source, files=tuple(file for file in source.files if file.path not in bad))
+                for table, source in sources.items()
+            }
+            return kept, tuple(sorted(left))
+
+    def look(self, sources: Mapping[str, Source]) -> bool:
+        """Tries each file; whether any of them cannot be read. Blocks."""
+        system, _ = self._lake.filesystem()
+        bad = [file.path for source in sources.values() for file in source.files if not _opens(system, file.path)]
+        with self._lock:
+            self._until |= dict.fromkeys(bad, self._clock() + AGAIN_S)
+        for path in bad:
+            log.error("lake_file_unreadable", path=path)
+        return bool(bad)
+
+
+def _name(file: LiveFile) -> str:
+    return "/".join(file.path.rsplit("/", 2)[1:])
+
+
+def _opens(system: fs.FileSystem, path: str) -> bool:
+    try:
+        pq.read_metadata(path.removeprefix("s3://"), filesystem=system)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
