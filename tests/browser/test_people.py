@@ -97,7 +97,7 @@ def test_from_the_list_to_a_session_and_its_branches(eyes: Windows) -> None:
 def test_from_users_to_one_and_from_a_property_to_the_overview(eyes: Windows) -> None:
     window = eyes()
     page = window.open("/dashboard/users?range=7d&model=gpt-4o-mini")
-    page.get_by_role("link", name="Calls", exact=True).click()
+    page.get_by_role("region", name="Ranking").get_by_role("link", name="Calls", exact=True).click()
     window.settled()
     assert said(page)["rank"] == ["calls"]
     page.get_by_role("link", name="ada", exact=True).click()

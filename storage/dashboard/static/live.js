@@ -25,7 +25,7 @@ function refresh() {
 
 function set(on) {
   source?.close();
-  source = on ? arrivals(({ first }) => { if (!first) refresh(); }) : null;
+  source = on ? arrivals(refresh) : null; // the first too: a call may have come since the panels were fetched
   button.setAttribute("aria-pressed", String(on));
   try { sessionStorage.setItem(KEPT, on ? "1" : ""); } catch { /* then it is not kept */ }
 }
