@@ -8,7 +8,8 @@ import msgspec
 
 from eventlog.events import Organization
 from storage.formats import rows_of
-from storage.query import Parameters, Questions
+from storage.query import LAKE_UNREADABLE, Parameters, Questions
+from storage.refusal import Refused
 
 _SLACK = timedelta(hours=1)
 _LATEST_MS = 253_000_000_000_000  # in the year 9987: nothing later is a time
@@ -50,8 +51,10 @@ def _near(key: str) -> datetime | None:
 
 
 def _found(questions: Questions, sql: str, parameters: Parameters, organization: Organization | None) -> list[dict[str, Any]]:
-    table = questions.ask(sql, organization=organization, parameters=parameters).table
-    return [dict(zip(table.column_names, row, strict=True)) for row in rows_of(table)]
+    result = questions.ask(sql, organization=organization, parameters=parameters)
+    if not result.table.num_rows and result.unread:
+        raise Refused(LAKE_UNREADABLE)  # it may lie in a file that cannot be read
+    return [dict(zip(result.table.column_names, row, strict=True)) for row in rows_of(result.table)]
 
 
 _REPEATED = frozenset({"call_id", "request_id", "organization", "created_at", "side"})

@@ -15,14 +15,13 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
+from storage.needed import is_wide, tables_of
 from storage.syntax import Tree, nodes
 
 TABLE = "calls"
 MOST = 5_000
 """Calls that are still few. A question that shows more is asked once, over everything."""
 _NEEDED = ("call_id", "request_id", "created_at")
-VOLATILE = frozenset({"gen_random_uuid", "random", "uuid", "uuidv4", "uuidv7", "error"})
-"""Functions that answer differently the second time, or are asked for what they do."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -44,16 +43,16 @@ class Found(Struct, frozen=True, kw_only=True):
     """When they were made, UTC without a zone; None where there are none."""
 
 
-def finding(tree: Tree, judged: Set[str], aggregates: Set[str]) -> Finding | None:
+def finding(tree: Tree, judged: Set[str], plain: Set[str]) -> Finding | None:
     """How to ask for the calls that a question shows; None where it has another shape.
 
-    `judged`: the columns that are gathered from feedback. `aggregates`: functions whose answer is of many rows.
+    `judged`: the columns that are gathered from feedback. `plain`: functions of one row, that answer the same each time.
     """
-    if not (_is_plain(tree) and _shows_calls(tree["select_list"], aggregates) and _bounded(tree)):
+    if not (_is_plain(tree) and _shows_calls(tree["select_list"], plain) and _bounded(tree)):
         return None
     given_names = {item["alias"].lower() for item in tree["select_list"] if item.get("alias")}
-    decides = [tree["where_clause"], *_orders(tree)]
-    if any(not _decidable(node, judged | given_names, aggregates) for node in nodes(decides)):
+    decides, tables = [tree["where_clause"], *_orders(tree)], {name.lower() for name in tables_of(tree["from_table"])}
+    if any(is_wide(node, tables) or not _decidable(node, judged | given_names, plain) for node in nodes(decides)):
         return None
     asked = {**tree, "select_list": [_column(name) for name in _NEEDED], "modifiers": _modifiers(tree)}
     return Finding(tree=asked, parameters=frozenset(node["identifier"] for node in nodes(asked) if node.get("class") == "PARAMETER"))
@@ -71,8 +70,14 @@ def _is_plain(tree: Tree) -> bool:
         and not (table.get("sample") or table.get("column_name_alias") or table.get("at_clause"))
         and not any(tree[name] for name in nothing)
         and tree["aggregate_handling"] == "STANDARD_HANDLING"
-        and all(modifier["type"] in {"ORDER_MODIFIER", "LIMIT_MODIFIER"} for modifier in tree["modifiers"])
+        and all(modifier["type"] == "ORDER_MODIFIER" or _is_plain_limit(modifier) for modifier in tree["modifiers"])
     )
+
+
+def _is_plain_limit(modifier: Tree) -> bool:
+    """So many rows, said outright: a count that is asked for would be of the few."""
+    said = [modifier.get("limit"), modifier.get("offset")]
+    return modifier["type"] == "LIMIT_MODIFIER" and all(each is None or each.get("class") in {"CONSTANT", "PARAMETER"} for each in said)
 
 
 def _bounded(tree: Tree) -> bool:
@@ -80,20 +85,16 @@ def _bounded(tree: Tree) -> bool:
     return tree["where_clause"] is not None or any(modifier["type"] == "LIMIT_MODIFIER" for modifier in tree["modifiers"])
 
 
-def _shows_calls(select_list: list[Tree], aggregates: Set[str]) -> bool:
+def _shows_calls(select_list: list[Tree], plain: Set[str]) -> bool:
     """Each row of the answer is one of the table's."""
-    every = list(nodes(select_list))
-    return not any(node.get("class") in {"WINDOW", "SUBQUERY"} or _function(node) in aggregates | _MANY for node in every)
+    return all(node.get("class") not in {"WINDOW", "SUBQUERY"} and _function(node) in plain | {None} for node in nodes(select_list))
 
 
-_MANY = VOLATILE | {"unnest", "unlist"}
-
-
-def _decidable(node: Tree, beyond: Set[str], aggregates: Set[str]) -> bool:
+def _decidable(node: Tree, beyond: Set[str], plain: Set[str]) -> bool:
     """Whether this part of a condition or an order means the same without what is `beyond` it."""
-    if node.get("class") in {"WINDOW", "SUBQUERY", "STAR", "POSITIONAL_REFERENCE", "LAMBDA", "LAMBDA_REF"}:
+    if node.get("class") in {"WINDOW", "SUBQUERY", "LAMBDA", "LAMBDA_REF"}:
         return False
-    return not _names(node) & beyond and _function(node) not in aggregates | _MANY
+    return not _names(node) & beyond and _function(node) in plain | {None}
 
 
 def _orders(tree: Tree) -> Iterator[Tree]:

@@ -52,8 +52,10 @@ def _text(connection: duckdb.DuckDBPyConnection, asked: Finding) -> str:
 
 
 @cache
-def aggregates() -> frozenset[str]:
-    """The functions of which the engine makes one value of many rows."""
+def plain_functions() -> frozenset[str]:
+    """The functions that make one value of those of a single row, and the same one each time."""
     with duckdb.connect(":memory:") as engine:
-        names = engine.execute("SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'").fetchall()
-    return frozenset(name for (name,) in names)
+        names = engine.execute("""
+            SELECT function_name FROM duckdb_functions() GROUP BY 1
+            HAVING bool_and(function_type = 'scalar' AND stability IN ('CONSISTENT', 'CONSISTENT_WITHIN_QUERY'))""").fetchall()
+    return frozenset(name for (name,) in names) - {"error"}

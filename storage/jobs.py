@@ -122,7 +122,8 @@ def book_jobs(lake: Lake, today: date, now: datetime) -> int:
                 return 0
             known = _since(calls, today - LONGEST)
             current = current_calls_sql(known, amended, None)
-            changes = [change for about in _about(connection, known, current, works) for change in decide(about)]
+            before = _since(source_of(lake, "superseded"), today - LONGEST)
+            changes = [change for about in _about(connection, (before, known), current, works) for change in decide(about)]
             if not changes:
                 return 0
             rows = replaced(connection, current, _table(changes, now))
@@ -148,12 +149,13 @@ def _told_of(connection: Any, current: str) -> list[str]:
     return [row[0] for row in found]
 
 
-def _about(connection: Any, calls: Source, current: str, works: Sequence[str]) -> Iterable[list[About]]:
-    """All calls about each, of one organization and provider."""
+def _about(connection: Any, written: Sequence[Source], current: str, works: Sequence[str]) -> Iterable[list[About]]:
+    """All calls about each, of one organization and provider. `written`: where their rows lie as they came first, or were replaced by."""
     names = ("call_id", "organization", "provider", "created_at", "revision", "price_basis", "job", *TOLD)
     of_them = f"job IS NOT NULL AND job.id IN ({', '.join(map(literal, works))})"
-    live = scan_sql(calls, calls.files, None)
-    first = {row["call_id"]: row for row in _rows(connection, f"SELECT {', '.join(names)} FROM ({live}) WHERE {of_them}")}
+    rows = " UNION ALL BY NAME ".join(f"SELECT {', '.join(names)} FROM ({scan_sql(each, each.files, None)})" for each in written)
+    oldest = f"SELECT * FROM ({rows}) WHERE {of_them} QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY abs(revision)) = 1"
+    first = {row["call_id"]: row for row in _rows(connection, oldest)}
     groups: dict[tuple[str, str, str], list[About]] = {}
     for row in _rows(connection, f"SELECT {', '.join(names)} FROM ({current}) WHERE {of_them}"):
         about = About(row, first.get(row["call_id"], row))

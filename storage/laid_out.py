@@ -18,8 +18,8 @@ from storage.views import VIEWS, Source, view_sql
 KEPT = 8
 """Connections that wait for another question."""
 
-Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None, int], ...]]
-"""Whose rows, which tables, what of feedback is in them, of which commits, and of how many files."""
+Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None, tuple[str, ...]], ...]]
+"""Whose rows, which tables, what of feedback is in them, of which commits; and of which files, where not of all."""
 
 
 class LaidOut:
@@ -35,7 +35,11 @@ class LaidOut:
         self, sources: Mapping[str, Source], names: frozenset[str], organization: Organization | None, needs: frozenset[str], seconds: float
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """One that has the views `names` of these snapshots, for at most so long. Raises Refused. After an error it is not kept."""
-        laid = (organization, names, needs, tuple(sorted((table, source.version, len(source.files)) for table, source in sources.items())))
+        held = (
+            (table, source.version, tuple(file.path for file in source.files) if source.partial else ())
+            for table, source in sources.items()
+        )
+        laid = (organization, names, needs, tuple(sorted(held)))
         with self._lock:
             kept = self._idle.pop(laid, None)
         connection = kept or self._engine.open()

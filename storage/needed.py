@@ -4,7 +4,7 @@ The engine would have to see by itself that a join adds nothing, and does not al
 anything that stands for all columns, can do without them: they are NULL in its view.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from storage.syntax import Tree, nodes
 
@@ -20,14 +20,14 @@ _WIDE = frozenset({"SHOW_REF", "PIVOT"})
 def needed(tree: Tree) -> frozenset[str]:
     """Of `JUDGED`, what a question may show or decide by."""
     every = list(nodes(tree))
-    tables = {name.lower() for node in every for name in _tables(node)}
-    if any(_is_wide(node, tables) for node in every):
+    tables = {name.lower() for node in every for name in tables_of(node)}
+    if any(is_wide(node, tables) for node in every):
         return JUDGED
     named = {name.lower() for node in every for name in (*node.get("column_names", ()), *node.get("using_columns", ()))}
     return JUDGED & named
 
 
-def _tables(node: Tree) -> Iterator[str]:
+def tables_of(node: Tree) -> Iterator[str]:
     """The names by which the rows of a table can be called as a whole."""
     if isinstance(node.get("qualified_name"), dict):
         yield from node["qualified_name"]["path"][-1:]
@@ -43,7 +43,7 @@ def _kind(node: Tree) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _is_wide(node: Tree, tables: set[str]) -> bool:
+def is_wide(node: Tree, tables: Set[str]) -> bool:
     """Whether it stands for columns that it does not name."""
     if node.get("class") in _ALL or _kind(node) in _WIDE or node.get("ref_type") == "NATURAL" or node.get("column_name_alias"):
         return True

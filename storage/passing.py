@@ -123,6 +123,8 @@ class Passed(Response):
             return self._broken_off(refused.refusal.code)
         if self._spool.lost:
             return self._broken_off("not_taken")
+        if told.unread:
+            return self._broken_off("unread_files")
         return self._broken_off("rows") if told.truncated else True
 
     def _broken_off(self, reason: str) -> bool:

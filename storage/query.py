@@ -26,7 +26,7 @@ from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
 from storage.few import TABLE, finding
-from storage.found import aggregates, found
+from storage.found import found, plain_functions
 from storage.laid_out import LaidOut
 from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
@@ -181,7 +181,8 @@ def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
     added = pa.table(snapshot.get_add_actions())
     paths, giving = added.column("path").to_pylist(), _may_give_properties(added)
     abandoned = [lowest is not None and lowest < 0 for lowest in _statistics(added, "min", "revision")]
-    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned), key=lambda file: file.path))
+    amended = [highest is not None and highest > 0 for highest in _statistics(added, "max", "revision")]
+    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned, amended), key=lambda file: file.path))
 
 
 def _may_give_properties(added: pa.Table) -> list[bool]:
@@ -199,13 +200,16 @@ def _statistics(added: pa.Table, kind: str, column: str) -> list[int | None]:
     return found
 
 
-def live_file(folder: str, path: str, may_give_properties: bool = True, holds_abandoned: bool = False) -> LiveFile:
+def live_file(
+    folder: str, path: str, may_give_properties: bool = True, holds_abandoned: bool = False, holds_amended: bool = False
+) -> LiveFile:
     """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
 
     Not by the URI that delta-rs makes of both: that encodes the folder too, and a folder with a space in its name is then not found.
     """
     day = _DAY.match(path)
-    return LiveFile(f"{folder}/{unquote(path)}", date.fromisoformat(day[1]) if day else None, may_give_properties, holds_abandoned)
+    of = date.fromisoformat(day[1]) if day else None
+    return LiveFile(f"{folder}/{unquote(path)}", of, may_give_properties, holds_abandoned, holds_amended)
 
 
 class Questions:
@@ -264,24 +268,23 @@ class Questions:
     def _pass_on(
         self, sql: str, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters, again: Callable[[], bool]
     ) -> T:
+        started = time.perf_counter()
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
         sources, unread = self._aside.without(self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads}))
         take = _telling(unread, take)
         judged = _judged(sources)
         needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
-        few = finding(statement.tree, judged, aggregates()) if needs and not statement.explained else None
+        few = finding(statement.tree, judged, plain_functions()) if needs and not statement.explained else None
+        calls = None
         if few is not None:
             with self._laid_out.connection(sources, statement.tables, organization, frozenset(), seconds) as connection:
                 calls = found(connection, few, parameters)
-                if calls is not None:
-                    sql = f"WITH {TABLE} AS ({few_calls_sql(sources, organization, calls)}) {statement.sql}"
-                    try:
-                        return take(self._found(connection, sql, parameters))
-                    except (duckdb.BinderException, duckdb.ConversionException):
-                        if not again():
-                            raise
-        with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
+        if calls is None:
+            with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
+                return take(self._found(connection, statement.sql, parameters))
+        with self._engine.connection() as connection, deadline(connection, max(0.0, seconds - (time.perf_counter() - started))):
+            connection.execute(f"CREATE TEMP VIEW {TABLE} AS {few_calls_sql(sources, organization, calls)}")
             return take(self._found(connection, statement.sql, parameters))
 
     def _found(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> Found:

@@ -163,28 +163,10 @@ DEAD_LETTERS = pa.schema(
     ]
 )
 
-SUPERSEDED = pa.schema(
-    [
-        ("call_id", TEXT),
-        ("organization", TEXT),
-        ("created_at", TIME),
-        ("provider", TEXT),
-        ("model", TEXT),
-        ("revision", pa.int32()),
-        ("cost_usd", MONEY),
-        ("cost_saved_usd", MONEY),
-        ("price_source", TEXT),
-        ("price_basis", TEXT),
-        ("rates", PROPERTIES),
-        ("booked_at", TIME),
-        ("day", pa.date32()),
-    ]
-)
-
 TABLES: dict[str, pa.Schema] = {
     "calls": CALLS,
     "amendments": CALLS,
-    "superseded": SUPERSEDED,
+    "superseded": CALLS,
     "bodies": BODIES,
     "feedback": FEEDBACK,
     "dead_letters": DEAD_LETTERS,

@@ -5,7 +5,7 @@ comes after the question was asked a second time. Whatever is left out is said w
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from threading import Lock
 
 import pyarrow as pa
@@ -40,14 +40,10 @@ class SetAside:
             if not bad:
                 return dict(sources), ()
             left = [f"{table}/{_name(file)}" for table, source in sources.items() for file in source.files if file.path in bad]
-            kept = {
-                table: structs.replace(source, files=tuple(file for file in source.files if file.path not in bad))
-                for table, source in sources.items()
-            }
-            return kept, tuple(sorted(left))
+            return {table: _readable(source, bad) for table, source in sources.items()}, tuple(sorted(left))
 
     def look(self, sources: Mapping[str, Source]) -> bool:
-        """Tries each file; whether any of them cannot be read. Blocks."""
+        """Tries each file; whether any of them is gone, or no Parquet. Blocks."""
         system, _ = self._lake.filesystem()
         bad = [file.path for source in sources.values() for file in source.files if not _opens(system, file.path)]
         with self._lock:
@@ -57,6 +53,12 @@ class SetAside:
         return bool(bad)
 
 
+def _readable(source: Source, bad: Set[str]) -> Source:
+    """Without rollups where one of their files is bad: what they were made of is read instead."""
+    files = tuple(file for file in source.files if file.path not in bad)
+    return source if len(files) == len(source.files) else structs.replace(source, files=files, partial=True, parts=())
+
+
 def _name(file: LiveFile) -> str:
     return "/".join(file.path.rsplit("/", 2)[1:])
 
@@ -64,6 +66,8 @@ def _name(file: LiveFile) -> str:
 def _opens(system: fs.FileSystem, path: str) -> bool:
     try:
         pq.read_metadata(path.removeprefix("s3://"), filesystem=system)
-    except (pa.ArrowException, OSError):
+    except (FileNotFoundError, pa.ArrowException):
         return False
+    except OSError:  # a store that is away for a moment has lost nothing
+        return True
     return True

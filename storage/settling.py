@@ -2,8 +2,8 @@
 
 A day is read newest first while it is young, so its files stay in order of time until the day after the next. Then all its rows are
 written anew into one file, sorted by organization, user, session and time: a user's calls of a month are in one row group a day, and Bloom
-filters find the row group of a call, a request or a session. The rows that amendments put in the place of others are folded in; the figures
-that stood there before go to `superseded`, from which `cost_history` is told.
+filters find the row group of a call, a request or a session. The rows that amendments put in the place of others are folded in; those that
+stood there before go to `superseded`, from which `cost_history` is told.
 
 Three commits, each of which leaves the views as they were: figures of before, the day, the amendments that are no longer needed. Whoever is
 killed in between is followed by another who does the same again.
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+import duckdb
 import pyarrow as pa
 import structlog
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -25,7 +26,7 @@ from storage import schema
 from storage.engine import Engine, EngineLimits
 from storage.lake import Lake
 from storage.replacing import source_of
-from storage.views import BOOKED, Source, current_calls_sql, scan_sql
+from storage.views import Source, current_calls_sql, scan_sql
 from storage.writing import HOOKS, SETTLED, SETTLED_ROWS, append
 
 log = structlog.get_logger()
@@ -106,6 +107,9 @@ def settle(lake: Lake, day: date) -> bool:
         except CommitFailedError as error:
             log.info("settling_lost", day=str(day), error=str(error))
             return False
+        except (duckdb.Error, OSError) as error:  # a file of it cannot be read: the other days do not wait for that
+            log.error("day_unreadable", day=str(day), error=str(error))
+            return False
         finally:
             engine.close()
 
@@ -132,13 +136,13 @@ class _Day:
         live, amended = (scan_sql(each, each.files, None) for each in (self._live, self._amended))
         rows = f"SELECT * FROM ({amended}) WHERE revision > 0"
         sql = f"""
-            SELECT {", ".join(BOOKED)}, coalesce(amended_at, completed_at) AS booked_at, {_day_sql(self._day)} FROM (
+            SELECT *, {_day_sql(self._day)} FROM (
                 SELECT * FROM ({live}) SEMI JOIN ({rows}) replaced USING (call_id) UNION ALL BY NAME {rows}
             ) QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC, amended_at DESC) > 1"""
         with self._engine.connection() as connection:
             found = connection.sql(sql).to_arrow_table()
         if found.num_rows:
-            append(self._lake.table("superseded"), shaped(found, schema.SUPERSEDED), CommitProperties(max_commit_retries=5))
+            append(self._lake.table("superseded"), shaped(found), CommitProperties(max_commit_retries=5))
 
     def _write(self) -> None:
         columns = ", ".join(f'"{field.name}"' for field in schema.CALLS if field.name != "day")
@@ -169,13 +173,13 @@ def of_day(source: Source, day: date) -> Source:
     return structs.replace(source, files=tuple(file for file in source.files if file.day == day))
 
 
-def shaped(found: pa.Table, declared: pa.Schema) -> pa.Table:
-    """In the declared order and types."""
-    return pa.Table.from_arrays([found.column(field.name).cast(field.type) for field in declared], schema=declared)
+def shaped(found: pa.Table) -> pa.Table:
+    """Calls in the declared order and types."""
+    return pa.Table.from_arrays([found.column(field.name).cast(field.type) for field in schema.CALLS], schema=schema.CALLS)
 
 
 def _cast(batch: pa.RecordBatch) -> pa.RecordBatch:
-    [made] = shaped(pa.Table.from_batches([batch]), schema.CALLS).combine_chunks().to_batches() or [batch.slice(0, 0)]
+    [made] = shaped(pa.Table.from_batches([batch])).combine_chunks().to_batches() or [batch.slice(0, 0)]
     return made
 
 

@@ -5,8 +5,8 @@ too, is only lent up to a bound; beyond it, or where there is none, the answer w
 """
 
 import asyncio
-import math
 import tempfile
+import time
 from collections import deque
 from contextlib import suppress
 from threading import Condition, Lock
@@ -60,12 +60,12 @@ class Spool:
 
     def put(self, piece: bytes) -> None:
         """In a thread. Waits while there is room nowhere; once closed, everything is let go."""
-        looks = math.ceil(self._patience_s / LOOK_S)
+        until = time.monotonic() + self._patience_s
         with self._changed:
             while not self._over and not self._kept(piece):
                 self._changed.wait(LOOK_S)
-                looks -= 1
-                self._over = self.lost = looks <= 0
+                if time.monotonic() > until:
+                    self._over = self.lost = True
             self.bytes += len(piece)
         with suppress(RuntimeError):  # the loop is closed: nobody takes any more
             self._loop.call_soon_threadsafe(self._news.set)

@@ -36,6 +36,8 @@ class LiveFile(Struct, frozen=True):
     """Of feedback: whether a row of it gives any, as far as Delta's log tells."""
     holds_abandoned: bool = False
     """Of calls: whether rows of abandoned calls were folded into it."""
+    holds_amended: bool = False
+    """Of calls: whether rows that replaced others were folded into it."""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -47,6 +49,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """Of the snapshot; None where there is no table."""
     whole: bool = False
     """Each file has all the declared columns: the engine need not be told them, which takes it as long as a small question."""
+    partial: bool = False
+    """Files that cannot be read are left out."""
     parts: tuple[Part, ...] = ()
     """Of rollups: what they were made of."""
 
@@ -286,7 +290,7 @@ def _cost_history_sql(sources: Sources, organization: Organization | None) -> st
                 SELECT * FROM ({scan_sql(calls, touched, organization)})
                 SEMI JOIN (SELECT call_id FROM ({replaced}) UNION ALL SELECT call_id FROM ({before})) replaced USING (call_id)
                 UNION ALL BY NAME {replaced}
-            ) UNION ALL BY NAME SELECT {", ".join(BOOKED)}, booked_at FROM ({before})
+            ) UNION ALL BY NAME SELECT {", ".join(BOOKED)}, coalesce(amended_at, completed_at) AS booked_at FROM ({before})
         ) QUALIFY row_number() OVER (PARTITION BY call_id, revision) = 1"""
 
 
@@ -297,7 +301,10 @@ def _span_sql(days: Sequence[date]) -> str:
 
 
 def _amended_sql(calls: Source, files: Sequence[LiveFile], amendments: Source, organization: Organization | None) -> str:
-    """Of each call the row that stands: the amendment of the highest revision, above 0; else the live row; else an abandoned call's."""
+    """Of each call the row that stands: that of the highest revision. Where an amendment was folded in, the live row has it.
+
+    An amendment that comes late may have a lower one than was folded in meanwhile, and stands for nothing then.
+    """
     live, instead = scan_sql(calls, files, organization), scan_sql(amendments, amendments.files, organization)
     if given_up := [file for file in files if file.holds_abandoned]:
         instead = f"{instead} UNION ALL BY NAME SELECT * FROM ({scan_sql(calls, given_up, organization)}) WHERE revision < 0"
@@ -305,10 +312,14 @@ def _amended_sql(calls: Source, files: Sequence[LiveFile], amendments: Source, o
     newest = f"""
         SELECT * FROM ({instead})
         QUALIFY row_number() OVER (PARTITION BY call_id ORDER BY revision DESC, amended_at DESC) = 1"""
+    replacing = f"SELECT * FROM ({newest}) WHERE revision > 0"
+    if folded := [file for file in files if file.holds_amended]:
+        ahead = f"SELECT call_id, revision FROM ({scan_sql(calls, folded, organization)}) WHERE revision > 0"
+        replacing = f"SELECT * FROM ({replacing}) a ANTI JOIN ({ahead}) l ON l.call_id = a.call_id AND l.revision >= a.revision"
     return f"""
-        SELECT * FROM ({live}) live ANTI JOIN (SELECT call_id FROM ({newest}) WHERE revision > 0) replaced USING (call_id)
+        SELECT * FROM ({live}) live ANTI JOIN (SELECT call_id FROM ({replacing})) replaced USING (call_id)
         UNION ALL BY NAME
-        SELECT * FROM (SELECT * FROM ({newest}) WHERE revision > 0)
+        SELECT * FROM ({replacing})
         UNION ALL BY NAME
         SELECT * FROM (SELECT * FROM ({newest}) WHERE revision < 0) abandoned ANTI JOIN ({live}) live USING (call_id)"""
 

@@ -1,6 +1,6 @@
 """Who looks at the dashboard: by the key of a session, or by one in a header, judged anew with every request."""
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fastapi import Request, Response
 from starlette.datastructures import URL
@@ -81,7 +81,7 @@ class Access:
             raise Refused(_NOT_MEANT)
 
     def _set(self, request: Request, answer: Response, name: str, value: str, age_s: int) -> None:
-        answer.set_cookie(name, value, max_age=age_s, path=BASE, httponly=True, samesite="strict", secure=self._by_https(request.url))
+        answer.set_cookie(name, value, max_age=age_s, path=BASE, httponly=True, samesite="lax", secure=self._by_https(request.url))
 
     def _by_https(self, url: URL) -> bool:
         return (self._public_url or "").startswith("https://") or url.scheme == "https"
@@ -94,7 +94,7 @@ def _bound(request: Request) -> str:
 
 def local(said: str) -> str:
     """Where to go after signing in: a page of the dashboard, whatever was said."""
-    parts = urlsplit(said)
+    parts = urlsplit(unquote(said))
     ours = parts.path == BASE or parts.path.startswith(f"{BASE}/")
     plain = not parts.scheme and not parts.netloc and "\\" not in said and all(letter.isprintable() for letter in said)
     return said if ours and plain and ".." not in parts.path and not parts.path.startswith(SIGN_IN) else BASE

@@ -131,6 +131,7 @@ async def download(asking: Asking, _: Hands) -> Response:
     """The body as it is at rest. As a file: it is never opened as a page of ours."""
     text = await text_of(asking)
     side, form = asking.view.get(SIDE, "request"), asking.view.get(FORM, "text")
+    form = form if form in FORMS else next(iter(FORMS))  # of a row, which has but one
     plain = "".join(letter for letter in asking.part("call_id") if letter.isascii() and (letter.isalnum() or letter in "-_"))[:80]
     headers = HEADERS | {"content-disposition": f'attachment; filename="{plain or "call"}-{side}-{form}.txt"'}
     return Response(text.encode("utf-8", "replace"), 200, headers, "text/plain; charset=utf-8")

@@ -78,9 +78,15 @@ def covered(parts: Iterable[Part], calls: Iterable["LiveFile"], amendments: Sequ
         whole = part.calls == ours if part.day in undivided else part.calls <= ours
         return whole and part.amendments == amended.get(part.day, set())
 
-    used = () if None in amended else tuple(filter(may_be_used, parts))
+    contested = contested_days(calls, amendments)
+    used = () if None in amended else tuple(part for part in parts if part.day not in contested and may_be_used(part))
     named = {path for part in used for path in part.calls}
     return Covered(used, tuple(file for file in calls if file.path not in named))
+
+
+def contested_days(calls: Iterable["LiveFile"], amendments: Iterable["LiveFile"]) -> set[date | None]:
+    """Days with amendments beside rows into which others were folded before: which of them stands is only known by looking at both."""
+    return {file.day for file in calls if file.holds_amended} & {file.day for file in amendments}
 
 
 def _by_day(files: Iterable["LiveFile"]) -> dict[date | None, set[str]]:

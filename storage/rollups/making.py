@@ -20,7 +20,7 @@ from storage.engine import Engine, EngineLimits
 from storage.lake import Lake
 from storage.query import live_file
 from storage.query import live_files as files_of
-from storage.rollups.coverage import INDEX_DAY, Covered, Part, covered, folders_of, index_rows, read_index
+from storage.rollups.coverage import INDEX_DAY, Covered, Part, contested_days, covered, folders_of, index_rows, read_index
 from storage.rollups.measures import KEYS, MEASURES, ROLLUPS, SKETCHES
 from storage.rollups.shaping import Given, rolled_up, view_of_calls
 from storage.rollups.shown import rows_sql
@@ -92,7 +92,8 @@ def due(facts: Facts, today: date) -> list[Due]:
             uncovered[each.file.day] = uncovered.get(each.file.day, 0) + each.rows
     useless = {file.day for file in facts.rollups.files if file.day is not None} - {part.day for part in found.parts}
     wanted = {day for day, rows in uncovered.items() if day < today or rows > LOOSE_ROWS} | useless
-    return [Due(day, uncovered.get(day, 0)) for day in sorted(wanted - {INDEX_DAY}, reverse=True)]
+    left = {INDEX_DAY} | contested_days((each.file for each in facts.calls), facts.amendments)
+    return [Due(day, uncovered.get(day, 0)) for day in sorted(wanted - left, reverse=True)]
 
 
 def plans(facts: Facts, day: date, today: date, settled_bytes: int) -> list[Plan]:
@@ -141,9 +142,10 @@ def roll_up(lake: Lake, today: date, *, rows: int = ROUND_ROWS) -> list[Due]:
                 break
             try:
                 facts = _rolled(lake, engine, snapshot, facts, work.day, today)
-            except (CommitFailedError, duckdb.IOException) as error:  # others made rollups, or replaced what was read
-                log.info("rollup_lost", day=str(work.day), error=str(error))
-                break
+            except (CommitFailedError, duckdb.Error, OSError) as error:  # others made rollups, or replaced what was read
+                log.warning("rollup_lost", day=str(work.day), error=str(error))
+                facts = facts_of(lake, snapshot := lake.table(TABLE))
+                continue
             done.append(work)
     finally:
         engine.close()

@@ -10,13 +10,14 @@ import pytest
 import storage.query
 from eventlog.events import Organization
 from storage.few import finding
-from storage.found import aggregates
+from storage.found import plain_functions
 from storage.needed import JUDGED, RATED, needed
 from storage.query import Questions
 from storage.refusal import Refused
 from tests.fakes.small_lake import SmallLake
 
 TWICE = [
+    ";SELECT call_id, rating FROM calls WHERE user_id = 'u1' ORDER BY call_id LIMIT 5 -- so many",
     "SELECT * FROM calls WHERE user_id = 'u1'",
     "SELECT * FROM calls ORDER BY created_at DESC, call_id LIMIT 5",
     "SELECT call_id, rating FROM calls c WHERE c.cost_usd > 0.001 ORDER BY c.call_id",
@@ -27,6 +28,12 @@ TWICE = [
     "SELECT * FROM calls WHERE call_id = 'c-03' AND status = 200",
 ]
 ONCE = [
+    "SELECT wavg(scores['quality'], 1) FROM calls WHERE user_id = 'u1'",
+    "SELECT * FROM calls c WHERE to_json(c)->>'rating' = 'true' ORDER BY call_id",
+    "SELECT call_id, rating FROM calls WHERE struct_extract(calls, 'rating') ORDER BY call_id",
+    "SELECT call_id, rating FROM calls c ORDER BY struct_extract(c, 'rating'), call_id LIMIT 3",
+    "SELECT call_id, rating FROM calls ORDER BY call_id LIMIT (SELECT count(*) FROM calls WHERE rating)",
+    "SELECT call_id, rating FROM calls ORDER BY call_id LIMIT (SELECT count(*) // 2 FROM calls)",
     "SELECT * FROM main.calls WHERE user_id = 'u1' ORDER BY call_id",
     "SELECT * FROM calls",
     "SELECT call_id FROM calls WHERE user_id = 'u1' ORDER BY 1",
@@ -58,18 +65,18 @@ def tree_of(sql: str) -> dict[str, Any]:
 @pytest.mark.parametrize("sql", TWICE)
 def test_questions_that_are_asked_in_two_steps(sql: str) -> None:
     assert needed(tree_of(sql)) & RATED
-    assert finding(tree_of(sql), RATED, aggregates()) is not None
+    assert finding(tree_of(sql), RATED, plain_functions()) is not None
 
 
 @pytest.mark.parametrize("sql", ONCE)
 def test_questions_that_are_asked_once(sql: str) -> None:
     tree = tree_of(sql)
-    assert not needed(tree) & RATED or finding(tree, RATED, aggregates()) is None
+    assert not needed(tree) & RATED or finding(tree, RATED, plain_functions()) is None
 
 
 def test_where_properties_are_given_they_decide_nothing_beforehand() -> None:
     sql = "SELECT * FROM calls WHERE properties['feature'] = 'f1'"
-    assert finding(tree_of(sql), JUDGED, aggregates()) is None
+    assert finding(tree_of(sql), JUDGED, plain_functions()) is None
 
 
 @pytest.fixture(scope="module")

@@ -230,3 +230,14 @@ def test_who_reads_table_after_table_meanwhile_misses_no_amendment(lake: SmallLa
     with engine.connection() as connection:
         assert connection.sql(f"{sql} ORDER BY 1").fetchall() == [tuple(row.values()) for row in before]
     engine.close()
+
+
+def test_an_amendment_that_comes_late_and_is_older_stands_for_nothing(lake: SmallLake) -> None:
+    lake.add("amendments", call(3, revision=5, cost_usd="0.9", amended_at="2026-01-04T00:00:00"))
+    settle(lake.lake, DAY)
+    lake.add("amendments", call(3, revision=4, cost_usd="0.1", amended_at="2026-01-03T00:00:00"))
+    for _ in range(2):
+        found = answers(lake)
+        assert [(row["revision"], str(row["cost_usd"])) for row in found["calls"] if row["call_id"] == "c-003"] == [(5, "0.900000000000")]
+        assert [row["revision"] for row in found["history"] if row["call_id"] == "c-003"] == [0, 4, 5]
+        settle(lake.lake, DAY)

@@ -177,7 +177,7 @@ class TestAccess:
         assert answer.json() == {"next": "/dashboard?model=a"}
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=strict" in cookie
+        assert "SameSite=lax" in cookie
         assert "Path=/dashboard" in cookie
         assert READER not in cookie
         panel = await web.get("/dashboard/panels/overview/by-model")
