@@ -6,7 +6,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -73,8 +73,8 @@ class Question(BaseModel):
     parameters: list[Any] | dict[str, Any] = Field(
         default=[], description="Values for `?` and `$1` as a list, for `$name` as an object.", examples=[[]]
     )
-    format: Format | None = Field(
-        default=None,
+    format: Format | Literal[""] = Field(
+        default="",
         description="`json`, `jsonl` (an object a line), `csv`, `arrow` (its stream), `parquet` or `table` (plain text). "
         "Empty: what the header `accept` names, else `json`.",
     )

@@ -25,7 +25,7 @@ IDS_AT_ONCE = 50_000
 """Calls whose rows go in one commit."""
 LETTERS_AT_ONCE = 200
 
-FACTS = ("calls", "amendments")
+FACTS = ("calls", "amendments", "superseded")
 ORDER = ("dead_letters", "feedback", "bodies", "superseded", "amendments", "calls")
 """Calls, by which the rest is found, go last."""
 TIME = {
@@ -95,7 +95,7 @@ def find(lake: Lake, subject: Subject, known: Found | None = None) -> Found:
         _find_requests(lake, subject, found)
     if subject.erasure.about == About.USER:
         found.sessions = _only_his(lake, subject, found)
-    for table in (*FACTS, "superseded", "bodies"):
+    for table in (*FACTS, "bodies"):
         found.rows[table] = _count_of_calls(lake, table, subject, found)
     found.rows["feedback"] = sum(batch.num_rows for batch in _batches(lake, "feedback", ["feedback_id"], _feedback(subject, found)))
     _find_letters(lake, subject, found)

@@ -253,6 +253,7 @@ def test_what_came_in_spite_of_it_is_swept(tmp_path: Path) -> None:
         "feedback": {BOB},
         "superseded": set(),
         "dead_letters": set(),
+        "rollups": set(),
     }
     assert sweep(made.lake, about) == 0
 

@@ -46,6 +46,7 @@ def test_its_figures(lake: SmallLake, tmp_path: Path) -> None:
         "feedback": (1, 1),
         "dead_letters": (0, 0),
         "superseded": (0, 0),
+        "rollups": (0, 0),
     }
     assert {day: each["rows"] for day, each in tables["calls"]["days"].items()} == {"2026-01-31": 3, "2026-02-01": 1}
     on_disk = sum(file.stat().st_size for file in (tmp_path / "lake" / "calls").rglob("*.parquet"))

@@ -173,7 +173,7 @@ def test_where_a_fault_is_pointed_at() -> None:
 
 
 COMPLETED: Mapping[str, tuple[str, list[str]]] = {
-    "a table": ("SELECT * FROM ca", ["calls"]),
+    "a table": ("SELECT * FROM cal", ["calls", "calls_by_day", "calls_by_hour"]),
     "a column of the table that is named": ("SELECT outco FROM calls|", ["outcome"]),
     "by an alias": ("SELECT c.sess FROM calls c|", ["session_id", "session_name", "session_path"]),
     "a key": ("SELECT properties['fe", ["feature']"]),
