@@ -142,9 +142,11 @@ def roll_up(lake: Lake, today: date, *, rows: int = ROUND_ROWS) -> list[Due]:
                 break
             try:
                 facts = _rolled(lake, engine, snapshot, facts, work.day, today)
-            except (CommitFailedError, duckdb.Error, OSError) as error:  # others made rollups, or replaced what was read
-                log.warning("rollup_lost", day=str(work.day), error=str(error))
-                facts = facts_of(lake, snapshot := lake.table(TABLE))
+            except CommitFailedError as error:  # others make rollups too
+                log.info("rollup_lost", day=str(work.day), error=str(error))
+                break
+            except (duckdb.Error, OSError) as error:  # what was to be read was replaced, or cannot be read: the other days do not wait
+                log.warning("day_unreadable", day=str(work.day), error=str(error))
                 continue
             done.append(work)
     finally:

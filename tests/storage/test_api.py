@@ -276,6 +276,8 @@ class TestTables:
         tables = (await still.get("/v1/tables")).json()["tables"]
         assert [table["name"] for table in tables] == [
             "calls",
+            "calls_by_hour",
+            "calls_by_day",
             "cost_history",
             "bodies",
             "feedback",
