@@ -17,7 +17,7 @@ from tests.fakes.stack import Stack
 from tests.fakes.stack import stack as running
 
 GRAMMARS = [positive_data_acceptance, negative_data_rejection]
-SOME = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+SOME = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schemathesis.serializer("application/x-ndjson", "application/x-protobuf")

@@ -41,7 +41,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @given(fields=st.dictionaries(st.sampled_from(" ".join(FIELDS).split()), JSON, max_size=8), streamed=st.booleans(), cut=st.integers(0, 200))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_fields_of_any_kind(dialect: Dialect, fields: dict[str, Any], streamed: bool, cut: int) -> None:
     text = json.dumps(fields, allow_nan=False) if not _has_nan(fields) else json.dumps(fields)
     if streamed:
@@ -150,7 +150,7 @@ def test_only_events_that_are_objects_are_looked_at() -> None:
 
 
 @given(st.lists(st.sampled_from(BODIES), max_size=5))
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_a_batch_gives_as_many_calls_as_it_has_events(bodies: list[tuple[str, bytes]]) -> None:
     paths = {"openai.chat": "/v1/chat/completions", "anthropic.messages": "/v1/messages"}
     events = [completed(data.decode("utf-8", "replace"), facts=call(path=paths.get(name, "/v1/x"))) for name, data in bodies]

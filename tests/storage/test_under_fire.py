@@ -23,8 +23,8 @@ from tests.fakes.fire_roles import drained_to_the_end, reprice_once
 from tests.fakes.under_fire import fought
 
 ROLES = ("sink-1", "sink-2", "upkeep", "repricer", "eraser", "reader-1")
-BATCHES = 30
-DONE = {"questions": 16, "upkeep rounds": 2, "repriced rows": 1, "erasures": 1}
+BATCHES = 16
+DONE = {"questions": 8, "upkeep rounds": 2, "repriced rows": 1, "erasures": 1}
 """What is to be done at the least."""
 
 

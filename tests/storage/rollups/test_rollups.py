@@ -51,7 +51,7 @@ ROLLED = f"""
     FROM {{rows}} GROUP BY ALL ORDER BY ALL"""
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture(params=range(2))
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RandomLake:
     """Its open day has parts of both kinds."""
     monkeypatch.setattr(making, "LOOSE_ROWS", 20)
