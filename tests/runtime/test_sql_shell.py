@@ -89,6 +89,7 @@ def test_the_history_and_the_tab_key(folder: Path) -> None:
         terminal.expect("outcome")  # it is offered
         terminal.type("\t) AS found FROM calls;\r")
         terminal.expect(r"found\s+─+\s+1\s")
+        terminal.expect("heliograph>")  # only then is it read as a key
         terminal.type("\x04")
         assert terminal.ended() == 0
 
@@ -173,7 +174,7 @@ def test_where_a_fault_is_pointed_at() -> None:
 
 
 COMPLETED: Mapping[str, tuple[str, list[str]]] = {
-    "a table": ("SELECT * FROM cal", ["calls", "calls_by_day", "calls_by_hour"]),
+    "a table": ("SELECT * FROM cal", ["calls", "calls_by_hour", "calls_by_day"]),
     "a column of the table that is named": ("SELECT outco FROM calls|", ["outcome"]),
     "by an alias": ("SELECT c.sess FROM calls c|", ["session_id", "session_name", "session_path"]),
     "a key": ("SELECT properties['fe", ["feature']"]),
