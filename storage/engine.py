@@ -32,6 +32,8 @@ _MACROS = ("now", "get_current_timestamp", "transaction_timestamp")
 """Redefined as UTC without a zone, as the lake's times are: comparing with a zoned time casts every row's, and skips no file."""
 
 _TIMEOUT_GRACE_S = 1.0
+_FREED = "1MB"
+"""What is let go is given back to the system from here on; else each process keeps fifty megabytes after its first large question."""
 
 
 class EngineLimits(Struct, frozen=True, kw_only=True):
@@ -101,6 +103,8 @@ def _lock(directories: Sequence[str], limits: EngineLimits, spill: str) -> Itera
     yield f"SET GLOBAL enable_external_file_cache = {limits.keeps_files}"
     yield f"SET GLOBAL memory_limit = '{limits.memory_bytes}B'"
     yield f"SET GLOBAL threads = {limits.threads}"
+    yield f"SET GLOBAL allocator_flush_threshold = '{_FREED}'"
+    yield f"SET GLOBAL allocator_bulk_deallocation_flush_threshold = '{_FREED}'"
     yield f"SET GLOBAL max_execution_time = {int((limits.timeout_s + _TIMEOUT_GRACE_S) * 1000)}"
     yield f"SET GLOBAL temp_directory = {literal(spill)}"
     yield f"SET GLOBAL allowed_directories = [{allowed}]"
