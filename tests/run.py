@@ -1,7 +1,7 @@
 """`make test`: every test but the docs' own, which are part of `make check`, in runs side by side.
 
-Two cores are busy with three of them. The longest begin first, those that mostly wait among them; what is not named here runs together,
-last. Each tells of itself once it is over.
+Two cores are busy with four of them, as most of them wait now and then. The longest begin first, those that mostly wait among them; what
+is not named here runs together, last. Each tells of itself once it is over.
 """
 
 import subprocess
@@ -12,17 +12,24 @@ from contextlib import suppress
 from pathlib import Path
 
 PYTEST = [sys.executable, "-m", "pytest"]
-AT_ONCE = 3
-APART = (("kafka", "eventlog"), ("runtime",), ("browser",), ("spine", "clients"), ("storage",))
-"""Folders of `tests`. Together are those that share what takes long to start: a broker, whole Heliographs."""
+AT_ONCE = 4
+APART = (
+    ("kafka", "eventlog"),
+    ("runtime/test_[a-k]*",),
+    ("runtime/test_[l-z]*",),
+    ("spine", "clients"),
+    ("browser",),
+    ("storage",),
+)
+"""Folders and files of `tests`, or patterns of them. Together are those that share what takes long to start: a broker, whole Heliographs."""
 CHECKED = "docs"
 
 
 def runs() -> list[list[str]]:
     """Pytest's arguments, run by run."""
-    there = [[str(path) for name in names if (path := Path("tests", name)).is_dir()] for names in APART]
-    apart = [folder for folders in there for folder in folders]
-    others = [f"--ignore={folder}" for folder in (*apart, f"tests/{CHECKED}")]
+    there = [[str(path) for name in names for path in sorted(Path("tests").glob(name))] for names in APART]
+    apart = {str(Path("tests", name.split("/")[0])) for names in APART for name in names}
+    others = [f"--ignore={folder}" for folder in (*sorted(apart), f"tests/{CHECKED}")]
     return [["-p", "no:cacheprovider", *folders] for folders in there if folders] + [others]
 
 
