@@ -21,7 +21,7 @@ APART = (
     ("browser",),
     ("storage",),
 )
-"""Folders and files of `tests`, or patterns of them. Together are those that share what takes long to start: a broker, whole Heliographs."""
+"""Folders and files of `tests`, or patterns of them. Together are those that share what takes long to start."""
 CHECKED = "docs"
 
 
