@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from eventlog.control import Decided, decide, retract
 from eventlog.events import Organization
@@ -29,8 +30,10 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"facts_days": 365, "bodies_days": 30}})
 
-    facts_days: int | None = Field(None, ge=0, le=MOST_DAYS, description="Days that calls and feedback stay; 0: for ever.")
-    bodies_days: int | None = Field(None, ge=0, le=MOST_DAYS, description="The same of bodies and dead letters: no more than facts.")
+    facts_days: int | SkipJsonSchema[None] = Field(None, ge=0, le=MOST_DAYS, description="Days that calls and feedback stay; 0: for ever.")
+    bodies_days: int | SkipJsonSchema[None] = Field(
+        None, ge=0, le=MOST_DAYS, description="The same of bodies and dead letters: no more than facts."
+    )
 
 
 def retention_routes(control: Control, usual: Span, clock: Callable[[], float]) -> APIRouter:
