@@ -17,6 +17,7 @@ from msgspec import Struct
 from pyarrow import fs
 
 from storage.config import SCHEME
+from storage.lake import Lake
 from storage.refusal import Refusal, Refused
 
 _SETTINGS = {
@@ -87,6 +88,11 @@ class Engine:
 
     def close(self) -> None:
         self._root.close()
+
+
+def engine_of(lake: Lake, limits: EngineLimits, *, spill: str = "") -> Engine:
+    """One that reads the lake. Close it at the end."""
+    return Engine([lake.directory()], limits, None if lake.local else lake.filesystem()[0], spill=spill)
 
 
 class _Remote(ArrowFSWrapper):

@@ -20,12 +20,11 @@ from eventlog.events import Organization
 from storage import bodies_beside
 from storage.carried import quoted
 from storage.condition import checked_condition
-from storage.engine import LAKE_MOVED, OUT_OF_MEMORY, EngineLimits, deadline, literal
+from storage.engine import LAKE_MOVED, OUT_OF_MEMORY, EngineLimits, deadline, engine_of, literal
 from storage.export_forms import Form, projected
 from storage.lake import Lake
 from storage.query import Snapshots
 from storage.refusal import Refusal, Refused
-from storage.replacing import engine_of
 from storage.views import VIEWS, Column, Source, Sources, some_calls_sql
 
 TIMES: Mapping[str, str] = {

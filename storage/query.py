@@ -24,7 +24,7 @@ from msgspec import Struct, structs
 
 from eventlog.events import Organization
 from storage.carried import projection
-from storage.engine import LAKE_MOVED, Engine, EngineLimits, deadline
+from storage.engine import LAKE_MOVED, EngineLimits, deadline, engine_of
 from storage.few import TABLE, finding
 from storage.found import found, plain_functions
 from storage.laid_out import LaidOut
@@ -219,7 +219,7 @@ class Questions:
         self.limits = limits
         self.snapshots = Snapshots(lake)
         engine = EngineLimits(memory_bytes=limits.memory_bytes, threads=limits.threads, timeout_s=limits.timeout_s)
-        self._engine = Engine([lake.directory()], engine, None if lake.local else lake.filesystem()[0])
+        self._engine = engine_of(lake, engine)
         self._laid_out = LaidOut(self._engine)
         self._aside = SetAside(lake)
 
@@ -249,7 +249,7 @@ class Questions:
         """
         for tried in range(TRIES):
             try:
-                return self._pass_on(sql, take, organization, parameters, again)
+                return self._pass_on(sql, take, organization, parameters)
             except Refused as refused:
                 if refused.refusal is not LAKE_MOVED or not again() or tried == TRIES - 1:
                     raise
@@ -265,9 +265,7 @@ class Questions:
         self._laid_out.close()
         self._engine.close()
 
-    def _pass_on(
-        self, sql: str, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters, again: Callable[[], bool]
-    ) -> T:
+    def _pass_on(self, sql: str, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters) -> T:
         started = time.perf_counter()
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)

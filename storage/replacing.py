@@ -11,7 +11,6 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from storage import schema
-from storage.engine import Engine, EngineLimits
 from storage.lake import Lake
 from storage.query import live_files
 from storage.views import Source
@@ -23,11 +22,6 @@ def source_of(lake: Lake, name: str, snapshot: DeltaTable | None = None) -> Sour
     """A table of calls as it is now, or as `snapshot` has it. Blocks."""
     table = lake.table(name) if snapshot is None else snapshot
     return Source(schema=schema.CALLS, files=live_files(table, lake.uri_of(name)))
-
-
-def engine_of(lake: Lake, limits: EngineLimits) -> Engine:
-    """One that reads the lake. Close it at the end."""
-    return Engine([lake.directory()], limits, None if lake.local else lake.filesystem()[0])
 
 
 def changes_of(columns: Mapping[str, Sequence[Any]], now: datetime) -> pa.Table:

@@ -19,9 +19,9 @@ from deltalake.exceptions import CommitFailedError
 from msgspec import Struct, structs
 
 from eventlog.events import PriceBasis
-from storage.engine import Engine, EngineLimits, literal
+from storage.engine import Engine, EngineLimits, engine_of, literal
 from storage.lake import Lake
-from storage.replacing import changes_of, engine_of, replaced, source_of
+from storage.replacing import changes_of, replaced, source_of
 from storage.rows import COUNT_COLUMNS
 from storage.views import Source, current_calls_sql
 from storage.writing import append

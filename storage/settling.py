@@ -23,7 +23,7 @@ from deltalake.exceptions import CommitFailedError
 from msgspec import Struct, structs
 
 from storage import schema
-from storage.engine import Engine, EngineLimits
+from storage.engine import Engine, EngineLimits, engine_of
 from storage.lake import Lake
 from storage.replacing import source_of
 from storage.views import Source, current_calls_sql, scan_sql
@@ -101,7 +101,7 @@ def settle(lake: Lake, day: date) -> bool:
     """Settles one day; False where others changed it meanwhile, and it is left for the next time. Blocks."""
     amendments, calls = (lake.table(each) for each in ("amendments", "calls"))
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
-        engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0], spill=folder)
+        engine = engine_of(lake, LIMITS, spill=folder)
         try:
             return _Day(lake, day, calls, amendments, engine).settle()
         except CommitFailedError as error:

@@ -5,10 +5,10 @@ from typing import Any
 
 from storage.dashboard import cache_figures, charts, figures, units
 from storage.dashboard.charts import Line
-from storage.dashboard.filters import PROPERTY, Filter
+from storage.dashboard.filters import PROPERTY
 from storage.dashboard.overview_figures import placed, share, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.ranked import NOT_GIVEN
+from storage.dashboard.ranked import bar, more, named
 from storage.dashboard.units import Number
 from storage.dashboard.zones import bucket_of
 from storage.rest.sql import Row, Sql
@@ -87,21 +87,22 @@ def ranks(rows: Sequence[Row], field: str, key: str = "") -> list[dict[str, Any]
     largest = max((float(row["saved_usd"] or 0) for row in rows), default=0.0)
     return [
         {
-            "text": NOT_GIVEN if row["value"] is None else str(row["value"]) or "(empty)",
-            "filter": None if row["value"] == "" else Filter(field, None if row["value"] is None else str(row["value"]), key),
+            "text": text,
+            "filter": wanted,
             "hits": row["hits"],
             "rate": row["hits"] / row["calls"],
             "saved": row["saved_usd"],
-            "bar": round(float(row["saved_usd"] or 0) / largest * 100, 2) if largest else 0.0,
+            "bar": bar(row["saved_usd"], largest),
         }
         for row in rows
+        for text, wanted in [named(row["value"], field, key)]
     ]
 
 
 def _by(field: str, title: str) -> Panel:
     async def draw(asking: Asking) -> Shown:
         rows = await asking.rows(cache_figures.hits_by(asking.view, asking.period, field))
-        return {"ranks": ranks(rows, field), "keys": [], "key": "", "more": max(0, rows[0]["found"] - len(rows)) if rows else 0}
+        return {"ranks": ranks(rows, field), "keys": [], "key": "", "more": more(rows)}
 
     def csv(asking: Asking) -> Sql:
         return cache_figures.hits_by(asking.view, asking.period, field, limit=MOST_FILE)
@@ -118,12 +119,12 @@ async def key_of(asking: Asking) -> tuple[str, list[str]]:
 async def _by_property(asking: Asking) -> Shown:
     key, names = await key_of(asking)
     rows = await asking.rows(cache_figures.hits_by(asking.view, asking.period, PROPERTY, key)) if key else []
-    return {"ranks": ranks(rows, PROPERTY, key), "keys": names, "key": key, "more": max(0, rows[0]["found"] - len(rows)) if rows else 0}
+    return {"ranks": ranks(rows, PROPERTY, key), "keys": names, "key": key, "more": more(rows)}
 
 
 async def _reused(asking: Asking) -> Shown:
     rows = await asking.rows(cache_figures.reused(asking.view, asking.period))
-    return {"rows": rows, "more": max(0, rows[0]["found"] - len(rows)) if rows else 0}
+    return {"rows": rows, "more": more(rows)}
 
 
 def _series_file(asking: Asking) -> Sql:

@@ -8,13 +8,15 @@ from the cache included.
 
 # ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
 
+from collections.abc import Mapping
+
 from storage.dashboard.filters import FIELDS, expression
 from storage.dashboard.state import View
 from storage.dashboard.zones import Bucket, Period, instant
 from storage.rest.sql import Sql, all_of, value
 from storage.rollups.asking import Counted, asked
+from storage.rollups.measures import ERROR
 
-ERROR = "coalesce(outcome NOT IN ('completed', 'interrupted_by_client'), true)"
 UNPRICED = f"cost_usd IS NULL AND NOT {ERROR}"
 """Something was answered, and nobody knows what it cost."""
 
@@ -32,31 +34,34 @@ def within(view: View, period: Period) -> Sql:
     return all_of([period.contains(), view.condition()])
 
 
+NOTHING: Mapping[str, tuple[str, str]] = {}
+
+
 def added(
     view: View,
     period: Period,
     *,
-    by: tuple[str, str] | None = None,
+    by: Mapping[str, tuple[str, str]] = NOTHING,
     bucket: Bucket | None = None,
     quantiles: tuple[float, ...] = (),
     whole: bool = False,
 ) -> Sql:
-    """What the view's calls come to, for each value of a field (and its key) and each piece of time."""
-    fields = {each.field for each in view.filters} | ({by[0]} if by else set())
+    """What the view's calls come to, for each piece of time and each value of fields (with their keys), named as the columns are to be."""
+    fields = {each.field for each in view.filters} | {field for field, _ in by.values()}
     reads = {FIELDS[field].column or field for field in fields} | ({"error"} if view.search else set())
     counted = Counted(
         since=period.since,
         before=period.until,
         where=view.condition(),
         reads=reads,
-        by={} if by is None else {"value": expression(*by)},
+        by={name: expression(*field) for name, field in by.items()},
         piece=None if bucket is None else bucket.sql,
         cuts=() if bucket is None else [cut for cut in bucket.cuts if period.since <= cut < period.until] or [period.since],
         whole=whole,
         quantiles=quantiles,
     )
-    keys = ("piece, " if bucket else "") + ("value, " if by else "") + ("latency, ttft, " if quantiles else "")
-    return f"SELECT {keys}{_AS_SUMS}, newest_at AS latest FROM (" + asked(counted) + ")"
+    keys = [*(["piece"] if bucket else []), *by, *(["latency", "ttft"] if quantiles else [])]
+    return f"SELECT {', '.join([*keys, _AS_SUMS])}, newest_at AS latest FROM (" + asked(counted) + ")"
 
 
 _AS_SUMS = """calls, errors, cost_usd, unpriced_answers AS unpriced, calls - unpriced AS priced,
@@ -98,12 +103,12 @@ def series_file(view: View, period: Period, bucket: Bucket) -> Sql:
 
 def series_by(view: View, period: Period, bucket: Bucket, field: str, key: str = "") -> Sql:
     """A row for each piece and value of a field: calls, errors, cost and tokens."""
-    return added(view, period, by=(field, key), bucket=bucket)
+    return added(view, period, by={"value": (field, key)}, bucket=bucket)
 
 
 def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = "cost", limit: int = 8) -> Sql:
     """The first values of a field, in an order of `RANKED_BY`, with how many values there are (`found`)."""
-    sums = added(view, period, by=(field, key), quantiles=(0.95,))
+    sums = added(view, period, by={"value": (field, key)}, quantiles=(0.95,))
     return (
         "SELECT * EXCLUDE (latency, ttft), latency[1] AS p95_ms, count(*) OVER () AS found FROM ("
         + sums
@@ -124,21 +129,10 @@ def unpriced(view: View, period: Period, *, limit: int = 5) -> Sql:
 
 def by_model(view: View, period: Period, *, limit: int = 300) -> Sql:
     """Of each model of each provider its sums, what costs most first, with how many there are (`found`)."""
-    fields = {each.field for each in view.filters}
-    counted = Counted(
-        since=period.since,
-        before=period.until,
-        where=view.condition(),
-        reads={FIELDS[field].column or field for field in fields} | {"model", "provider"} | ({"error"} if view.search else set()),
-        by={"model": Sql("model"), "provider": Sql("provider")},
-        piece=None,
-        cuts=(),
-        whole=False,
-        quantiles=(),
-    )
+    sums = added(view, period, by={"model": ("model", ""), "provider": ("provider", "")})
     return (
-        f"SELECT model, provider, {_AS_SUMS}, newest_at AS latest, count(*) OVER () AS found FROM ("
-        + asked(counted)
+        "SELECT *, count(*) OVER () AS found FROM ("
+        + sums
         + ") ORDER BY cost_usd DESC NULLS LAST, calls DESC, model, provider LIMIT "
         + value(limit)
     )

@@ -7,10 +7,10 @@ from typing import Any
 from storage.dashboard import charts, limit_figures
 from storage.dashboard.cache import KEY, MOST_FILE, key_of
 from storage.dashboard.charts import Line
-from storage.dashboard.filters import PROPERTY, Filter
+from storage.dashboard.filters import PROPERTY
 from storage.dashboard.overview_figures import share
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.ranked import NOT_GIVEN
+from storage.dashboard.ranked import bar, more, named
 from storage.dashboard.units import Number
 from storage.dashboard.zones import Bucket
 from storage.rest.sql import Row, Sql
@@ -76,13 +76,14 @@ def ranks(rows: Sequence[Row], field: str, key: str = "") -> list[dict[str, Any]
     largest = max((row["calls"] for row in rows), default=0)
     return [
         {
-            "text": NOT_GIVEN if row["value"] is None else str(row["value"]) or "(empty)",
-            "filter": None if row["value"] == "" else Filter(field, None if row["value"] is None else str(row["value"]), key),
+            "text": text,
+            "filter": wanted,
             "calls": row["calls"],
             "notes": [f"{row[name]:,} {told}" for name, told in _NOTES if row[name]],
-            "bar": round(row["calls"] / largest * 100, 2),
+            "bar": bar(row["calls"], largest),
         }
         for row in rows
+        for text, wanted in [named(row["value"], field, key)]
     ]
 
 
@@ -92,7 +93,7 @@ _NOTES = (("rate_limited", "limited"), ("rejected", "rejected"), ("provider", "b
 def _by(field: str, title: str) -> Panel:
     async def draw(asking: Asking) -> Shown:
         rows = await asking.rows(limit_figures.by_value(asking.view, asking.period, field))
-        return {"ranks": ranks(rows, field), "keys": [], "key": "", "more": max(0, rows[0]["found"] - len(rows)) if rows else 0}
+        return {"ranks": ranks(rows, field), "keys": [], "key": "", "more": more(rows)}
 
     def csv(asking: Asking) -> Sql:
         return limit_figures.by_value(asking.view, asking.period, field, limit=MOST_FILE)
@@ -103,7 +104,7 @@ def _by(field: str, title: str) -> Panel:
 async def _by_property(asking: Asking) -> Shown:
     key, names = await key_of(asking)
     rows = await asking.rows(limit_figures.by_value(asking.view, asking.period, PROPERTY, key)) if key else []
-    return {"ranks": ranks(rows, PROPERTY, key), "keys": names, "key": key, "more": max(0, rows[0]["found"] - len(rows)) if rows else 0}
+    return {"ranks": ranks(rows, PROPERTY, key), "keys": names, "key": key, "more": more(rows)}
 
 
 async def _newest(asking: Asking) -> Shown:

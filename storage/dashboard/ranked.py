@@ -50,20 +50,36 @@ def ranked(rows: Sequence[Row], field: str, key: str = "", *, by: str) -> Ranked
     name, form = _MEASURES[by]
     largest = max((float(row[name] or 0) for row in rows), default=0.0)
     ranks = tuple(_rank(row, field, key, by, row[name], form, largest) for row in rows)
-    return Ranked(ranks=ranks, more=max(0, rows[0]["found"] - len(rows)) if rows else 0)
+    return Ranked(ranks=ranks, more=more(rows))
+
+
+def more(rows: Sequence[Row]) -> int:
+    """How many there are beside those that are shown."""
+    return max(0, rows[0]["found"] - len(rows)) if rows else 0
+
+
+def named(value: Any, field: str, key: str = "") -> tuple[str, Filter | None]:
+    """What a value is called, and the filter that finds its calls; None where none can say so."""
+    if value is None:
+        return NOT_GIVEN, Filter(field, None, key)
+    return str(value) or "(empty)", None if value == "" else Filter(field, str(value), key)
+
+
+def bar(part: Any, largest: float) -> float:
+    """In percent of the longest."""
+    return round(float(part or 0) / largest * 100, 2) if largest else 0.0
 
 
 def _rank(row: Row, field: str, key: str, by: str, measured: Number, form: Any, largest: float) -> Rank:
-    value = row["value"]
-    wanted = None if value == "" else Filter(field, None if value is None else str(value), key)
+    text, wanted = named(row["value"], field, key)
     failed = row["errors"] / row["calls"]
     notes = [f"{units.count(row['calls'])} calls"] if by != "calls" else []
     notes += [units.money(row["cost_usd"])] if by not in {"cost"} and row["cost_usd"] is not None else []
     notes += [f"{units.count(row['unpriced'])} unpriced"] if row["unpriced"] else []
     return Rank(
-        text=NOT_GIVEN if value is None else (str(value) or "(empty)"),
+        text=text,
         filter=wanted,
-        bar=round(float(measured or 0) / largest * 100, 2) if largest else 0.0,
+        bar=bar(measured, largest),
         value=form(measured),
         notes=tuple(notes),
         errors=f"{units.percent(failed)} errors" if row["errors"] else "",

@@ -2,10 +2,11 @@
 
 # ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
 
-from storage.dashboard.figures import ERROR, UNPRICED, within
+from storage.dashboard.figures import UNPRICED, within
 from storage.dashboard.state import View
 from storage.dashboard.zones import Period
 from storage.rest.sql import EVERY, Sql, all_of, value
+from storage.rollups.measures import ERROR
 
 ENDS = "max(coalesce(completed_at, created_at))"
 SORTS = {

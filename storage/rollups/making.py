@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from msgspec import Struct, structs
 
-from storage.engine import Engine, EngineLimits
+from storage.engine import Engine, EngineLimits, engine_of
 from storage.lake import Lake
 from storage.query import live_file
 from storage.query import live_files as files_of
@@ -135,7 +135,7 @@ def roll_up(lake: Lake, today: date, *, rows: int = ROUND_ROWS) -> list[Due]:
     wanted, done = due(facts, today), list[Due]()
     if not wanted:
         return []
-    engine = Engine([lake.directory()], LIMITS, None if lake.local else lake.filesystem()[0])
+    engine = engine_of(lake, LIMITS)
     try:
         for work in wanted:
             if done and sum(each.rows for each in done) + work.rows > rows:

@@ -12,10 +12,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from storage.amendments import newest_revision
+from storage.engine import engine_of
 from storage.lake import Lake
 from storage.maintenance import maintain
 from storage.query import Snapshots, run_query
-from storage.replacing import engine_of
 from storage.settling import LATE_FILES, LIMITS, DayFiles, days_due, due, settle, settled_days
 from storage.views import current_calls_sql
 from tests.fakes.small_lake import SmallLake
