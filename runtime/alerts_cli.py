@@ -9,7 +9,8 @@ from eventlog.alerts import Aggregation, Alert, AlertMetric
 from eventlog.control import Decided, decide, retract
 from eventlog.events import DEFAULT_ORGANIZATION
 from eventlog.port import Log
-from runtime.keys_cli import ALL, DataDir, with_control
+from runtime.keys_cli import with_control
+from runtime.options import ALL, LogDir
 from runtime.settings import Misconfigured
 from runtime.webhooks import Unfit, alerts_of, new_alert, without_alert
 from runtime.webhooks_cli import Id, Whose, WhoseAll, misconfigured, now, organization_of, organization_or_all, pair, show
@@ -32,7 +33,7 @@ def add(
     user: Annotated[str | None, typer.Option(help="Only this user's calls.", show_default=False)] = None,
     property_: Annotated[str | None, typer.Option("--property", help="Only calls with it: `plan=pro`.", show_default=False)] = None,
     organization: Whose = DEFAULT_ORGANIZATION,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Make an alert. Its webhook is told once when it begins, and once when it is over."""
     spans = _span("--window", window), _span("--cool-down", cool_down)
@@ -64,7 +65,7 @@ def add(
 
 
 @app.command("list")
-def list_(organization: WhoseAll = ALL, data_dir: DataDir = None) -> None:
+def list_(organization: WhoseAll = ALL, data_dir: LogDir = None) -> None:
     """Print the alerts, and which of them go on."""
 
     async def work(_log: Log, decided: Decided) -> list[tuple[str, ...]]:
@@ -78,7 +79,7 @@ def list_(organization: WhoseAll = ALL, data_dir: DataDir = None) -> None:
 
 
 @app.command("remove")
-def remove(which: Id, data_dir: DataDir = None) -> None:
+def remove(which: Id, data_dir: LogDir = None) -> None:
     """Take an alert away. One that goes on is not told to be over."""
 
     async def work(log: Log, decided: Decided) -> None:

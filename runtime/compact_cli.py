@@ -3,16 +3,16 @@
 import typer
 
 from runtime.asking import existing_lake
+from runtime.bars import bar
 from runtime.compacting import compact_lake
-from runtime.keys_cli import DataDir
-from runtime.letters_cli import bar
 from runtime.moments import now
+from runtime.options import LogDir
 from runtime.settings import settings_by
 from storage.lake import Lake
 from storage.schema import TABLES
 
 
-def compact(data_dir: DataDir = None) -> None:
+def compact(data_dir: LogDir = None) -> None:
     """Merge small files, settle days that are over, add calls up and remove what nobody reads any more, at once. Beside whatever runs."""
     lake = Lake.open(existing_lake(settings_by(data_dir=data_dir)).config)
     before = _files(lake)

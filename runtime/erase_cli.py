@@ -16,12 +16,12 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.topics import NEEDED
 from ingress.cache_store import CacheUnavailable
 from runtime.asking import existing_lake
+from runtime.bars import bar
 from runtime.compacting import roll_up_all
 from runtime.erasing import Eraser, Report, Wish
-from runtime.keys_cli import ALL, DataDir
-from runtime.letters_cli import bar
 from runtime.moments import now
 from runtime.observing import observed
+from runtime.options import ALL, LogDir
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
 from storage.lake import Lake
@@ -49,7 +49,7 @@ def erase(
         typer.Option("--now", help="Remove the lake's old files at once instead of after an hour: questions that read them fail."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Remove all that was kept of a user, a request, a session or an organization until now, and prove it. It cannot be undone."""
     wish = wished(user, request, session, organization, property_ or [], at_once=at_once)

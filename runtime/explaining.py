@@ -15,7 +15,7 @@ from processors.pricing.cards import plain
 from processors.pricing.stored import UNPRICED
 from runtime.asking import Wish, ask
 from runtime.invoices import Explained, explained, invoice_json
-from runtime.keys_cli import ALL, DataDir
+from runtime.options import ALL, LogDir
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.engine import literal
@@ -46,7 +46,7 @@ def explain(
     call: Annotated[str, typer.Argument(metavar="CALL_ID", help="A call id; or a request id: the newest call of it.", show_default=False)],
     organization: Annotated[str, typer.Option(help="Whose call: an organization's, or `all`.")] = "",
     form: Annotated[Format, typer.Option("--format", help="`table` or `json`.")] = Format.TABLE,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Print the arithmetic of a call's cost: each unit, count, rate, and where the rate comes from."""
     row = _row(call, organization, data_dir)

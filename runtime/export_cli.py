@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eventlog.events import Organization
 from runtime.asking import existing_lake
-from runtime.keys_cli import ALL
-from runtime.letters_cli import moment
+from runtime.moments import moment
+from runtime.options import ALL
 from runtime.settings import Misconfigured, settings_by
 from runtime.whole_files import WholeFiles, whole_files
 from storage.export_forms import Form, writer_of

@@ -10,10 +10,10 @@ import msgspec
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from runtime.bars import bar
 from runtime.export_files import STDIN, ExportFile, Unreadable
 from runtime.import_target import Lost, Target
 from runtime.importing import DryRun, Heliograph, Importing, Rejected, Stopped, Tally
-from runtime.letters_cli import bar
 from runtime.query_port import key_said
 from runtime.settings import Misconfigured, Settings, settings
 from storage.refusal import Refused

@@ -31,6 +31,7 @@ from ingress.policies import parse_policy
 from runtime.deciding import decided_on
 from runtime.made_keys import changed, made, revoked, rotated
 from runtime.observing import observed
+from runtime.options import ALL, LogDir
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
 from storage.whose import EVERY
@@ -42,14 +43,11 @@ PROPERTY_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 app = typer.Typer(help="Keys of Heliograph: who may call, and whose calls they are.", no_args_is_help=True)
 
-DataDir = Annotated[Path | None, typer.Option(help="Where the embedded log lies (HELIOGRAPH_DATA_DIR).")]
 Limit = Annotated[list[str] | None, typer.Option(help="A policy that holds for all its calls: `1000;w=3600`.", show_default=False)]
 Default = Annotated[
     list[str] | None,
     typer.Option(help="A header that its calls have unless they say otherwise: `Helicone-Cache-Enabled: true`.", show_default=False),
 ]
-ALL = "all"
-"""What a question says that is about every organization."""
 Which = Annotated[str, typer.Argument(help="Its id, or its name where only one key has it.", show_default=False)]
 
 
@@ -71,7 +69,7 @@ def create(
     ] = None,
     limit: Limit = None,
     default: Default = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Make a key and print it. It is shown this once."""
     if not name.strip() or not organization.strip():
@@ -92,7 +90,7 @@ def create(
 
 
 @app.command("list")
-def list_(data_dir: DataDir = None) -> None:
+def list_(data_dir: LogDir = None) -> None:
     """Print every key: what it is called, whose it is, what it may, how it stands. The keys themselves are kept nowhere."""
     keys = sorted(with_control(data_dir, _keys), key=lambda key: key.created_at)
     if not keys:
@@ -109,7 +107,7 @@ def list_(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def revoke(which: Which, data_dir: DataDir = None) -> None:
+def revoke(which: Which, data_dir: LogDir = None) -> None:
     """Take a key away from whoever has it. Revoking it again changes nothing."""
     now = _now()
 
@@ -128,7 +126,7 @@ def set_(
     limit: Limit = None,
     default: Default = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take away what it had of these before.")] = False,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Give a key limits, and headers that its calls have unless they say otherwise. A header said again replaces the one before."""
     limits, defaults = _limits(limit or []), _defaults(default or [])
@@ -151,7 +149,7 @@ def defaults(
     organization: Annotated[str, typer.Argument(help="Whose calls have them.", show_default=False)],
     default: Default = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take away what it had before.")] = False,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Give all keys of an organization headers that their calls have unless they, or their key, say otherwise."""
     headers = _defaults(default or [])
@@ -172,7 +170,7 @@ def defaults(
 def rotate(
     which: Which,
     overlap_minutes: Annotated[float, typer.Option(help="For so long the old one is still good.", min=0)] = 60,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Make another key of the same name, organization and scopes, and let the old one end."""
     now = _now()

@@ -18,8 +18,8 @@ from rich.table import Column, Table
 
 from eventlog.events import Organization
 from runtime.asking import existing_lake
-from runtime.keys_cli import ALL
 from runtime.moments import now
+from runtime.options import ALL
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.lake import Lake

@@ -6,22 +6,22 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from msgspec import Struct
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from eventlog.port import LogCorrupt, LogUnavailable
 from eventlog.replay import Replays
 from runtime.asking import Wish, ask
+from runtime.bars import bar
 from runtime.deciding import decided_on
-from runtime.moments import moment_of
+from runtime.moments import moment
 from runtime.observing import observed
+from runtime.options import ApiPort, DataDir, fail
 from runtime.replaying import Selection, Sent, at_rest, replay_calls, replay_letters
-from runtime.settings import Misconfigured, Settings
+from runtime.settings import Misconfigured, Settings, settings_by
 from storage.amendments import newest_revision
 from storage.engine import literal
 from storage.formats import Format
@@ -38,28 +38,41 @@ SELECT "at", topic, partition, "offset", index, reason, call_id, error
 FROM dead_letters{where} ORDER BY "at" DESC, topic, partition, "offset", index LIMIT {limit}"""
 
 
-class Listed(Struct, frozen=True):
-    """Which dead letters are listed, and how."""
-
-    reason: str | None
-    each: bool
-    limit: int
-
-
-def dead_letters(chosen: Settings, form: Format, listed: Listed, *, here: bool, there: bool) -> bytes:
-    """The answer in the form asked for: by reason, or each of them. Raises Refused."""
-    where = "" if listed.reason is None else f" WHERE reason = {literal(listed.reason)}"
-    by_one = listed.each or listed.reason is not None
-    sql = EACH.format(where=where, limit=listed.limit) if by_one else BY_REASON.format(where=where)
+def dead_letters(
+    reason: Annotated[str | None, typer.Option(help="Only those put aside for this reason, each of them.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Each of them, newest first, instead of how many of each reason.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    form: Annotated[Format, typer.Option("--format", help="How the answer looks.")] = Format.TABLE,
+    api_port: ApiPort = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the events that could not be understood, by reason."""
+    found = settings_by(api_port=api_port, data_dir=data_dir)
+    where = "" if reason is None else f" WHERE reason = {literal(reason)}"
+    sql = EACH.format(where=where, limit=limit) if each or reason is not None else BY_REASON.format(where=where)
     width = Console().width if sys.stdout.isatty() else None
-    found = ask(chosen, Wish(sql=sql, form=form, width=width, here=here, there=there))
-    return b"No dead letters.\n" if form is Format.TABLE and not found.told.rows else found.body
+    answer = ask(found, Wish(sql=sql, form=form, width=width, here=data_dir is not None, there=api_port is not None))
+    sys.stdout.buffer.write(b"No dead letters.\n" if form is Format.TABLE and not answer.told.rows else answer.body)
 
 
-def replay(chosen: Settings, selection: Selection, *, letters: bool, wait: bool) -> None:
-    """Sends events through again, and tells what became of them. Raises Misconfigured for what an operator can change."""
+def replay(
+    letters: Annotated[bool, typer.Option("--dead-letters", help="The events of dead letters that can be understood now.")] = False,
+    since: Annotated[str | None, typer.Option("--from", help="Calls that began then or later; dead letters of then or later.")] = None,
+    before: Annotated[str | None, typer.Option("--to", help="Calls that began before then; dead letters of before then.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only this organization's.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only dead letters put aside for this reason.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the rows are at rest.")] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Send events that are still on the log through the pipeline again. Their rows are replaced, never doubled."""
+    if not letters and since is None and before is None:
+        fail("say what is to be replayed: --dead-letters, or --from and --to.")
+    if reason is not None and not letters:
+        fail("--reason chooses among dead letters; say --dead-letters too.")
+    span = moment(since, "--from"), moment(before, "--to")
+    selection = Selection(since=span[0], before=span[1], organization=organization, reason=reason)
     with bar() as shown:
-        lake, revision, sent = asyncio.run(_send(chosen, selection, letters, shown))
+        lake, revision, sent = asyncio.run(_send(settings_by(data_dir=data_dir), selection, letters, shown))
     typer.echo(told(sent, revision))
     if sent.calls and wait:
         _wait(lake, revision, sent.calls)
@@ -83,12 +96,6 @@ async def _send(chosen: Settings, selection: Selection, letters: bool, shown: Pr
 
 def _step(shown: Progress, task: Any) -> Callable[[int, int], None]:
     return lambda done, whole: shown.update(task, completed=done, total=whole)
-
-
-def bar() -> Progress:
-    """Of how far a command is; silent where nobody looks."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 def told(sent: Sent, revision: int) -> str:
@@ -119,13 +126,3 @@ def _wait(lake: Lake, revision: int, calls: int) -> None:
         typer.echo(f"{done} rows are at rest.")
     else:
         typer.echo(f"{done} of {calls} rows are at rest; the rest follow as soon as a pipeline runs.", err=True)
-
-
-def moment(text: str | None, option: str) -> datetime | None:
-    """A time as people write it: ISO 8601, UTC unless it says otherwise. Raises Misconfigured naming the option."""
-    if text is None:
-        return None
-    try:
-        return moment_of(text)
-    except ValueError as error:
-        raise Misconfigured(f"{option} {text}: {error}.") from None

@@ -25,8 +25,9 @@ from processors.pricing.cards import Unpriced
 from processors.pricing.invoice import rate_told
 from processors.pricing.rates import RateBook
 from runtime.explaining import explain
-from runtime.keys_cli import DataDir, with_control
-from runtime.letters_cli import moment
+from runtime.keys_cli import with_control
+from runtime.moments import moment
+from runtime.options import LogDir
 from runtime.price_file import BadPrices, PriceFile
 from runtime.prices import FILE, By, listed, price_file, shown
 from runtime.settings import Misconfigured, settings_by
@@ -52,7 +53,7 @@ def set_(
     organization: Whose = None,
     since: From = None,
     until: Until = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Set what calls cost, in the place of the price list. The most specific price counts; the same one again replaces it."""
     price = _price(rates, provider, model, organization, since, until)
@@ -71,7 +72,7 @@ def set_(
 @app.command("list")
 def list_(
     form: Annotated[Format, typer.Option("--format", help="`table` or `json`.")] = Format.TABLE,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Print the prices of your own, the most specific first: those that were set, and those of the file."""
     if form not in {Format.TABLE, Format.JSON}:
@@ -94,7 +95,7 @@ def list_(
 @app.command()
 def remove(
     which: Annotated[str, typer.Argument(metavar="ID", help="As `heliograph prices list` names it.", show_default=False)],
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Take a price away that was set. Calls that were priced by it keep their cost."""
 
@@ -113,7 +114,7 @@ def remove(
 @app.command()
 def check(
     file: Annotated[Path | None, typer.Argument(help="Left out: the one that would be read.", show_default=False)] = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Read a prices file and say what is wrong with it, or what it says. Nothing is changed."""
     chosen = settings_by(data_dir=data_dir)
@@ -133,7 +134,7 @@ def show(
     model: Annotated[str, typer.Argument(help="As the answer names it.", show_default=False)],
     organization: Annotated[str, typer.Option(help="Whose call.")] = DEFAULT_ORGANIZATION,
     at: At = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Print what a call to a model would be priced by."""
     when = moment(at, "--at") or datetime.fromtimestamp(time.time(), UTC)

@@ -16,7 +16,8 @@ from eventlog.port import Log
 from eventlog.vault import ProviderKey
 from ingress.routes import Router
 from runtime.deciding import vault_of
-from runtime.keys_cli import DataDir, with_control
+from runtime.keys_cli import with_control
+from runtime.options import LogDir
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
 
@@ -30,7 +31,7 @@ Whose = Annotated[str, typer.Option(help="Whose calls it is for.")]
 
 
 @app.command("set")
-def set_(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_dir: DataDir = None) -> None:
+def set_(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_dir: LogDir = None) -> None:
     """Keep a key of a provider, sealed. It is read from standard input, or asked for: an argument could be seen by others."""
     chosen = settings_by(data_dir=data_dir)
     vault, name = vault_of(chosen), _known(chosen, provider)
@@ -53,7 +54,7 @@ def set_(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_di
 
 
 @app.command("list")
-def list_(data_dir: DataDir = None) -> None:
+def list_(data_dir: LogDir = None) -> None:
     """Print which keys are kept, and their last characters."""
 
     async def work(_log: Log, decided: Decided) -> list[ProviderKey]:
@@ -70,7 +71,7 @@ def list_(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def remove(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_dir: DataDir = None) -> None:
+def remove(provider: Provider, organization: Whose = DEFAULT_ORGANIZATION, data_dir: LogDir = None) -> None:
     """Forget a provider's key: calls that relied on it are sent without one from then on."""
 
     async def work(log: Log, decided: Decided) -> None:

@@ -20,7 +20,8 @@ from eventlog.redaction import Detector, Redaction
 from ingress.budget import GivenUp
 from ingress.detectors import BadPattern, Rule
 from ingress.redaction import Cut, redacted
-from runtime.keys_cli import DataDir, with_control
+from runtime.keys_cli import with_control
+from runtime.options import LogDir
 from runtime.settings import Misconfigured
 from runtime.topics_cli import WIDE
 
@@ -35,7 +36,7 @@ Whose = Annotated[str, typer.Option(help="Whose calls it is for.")]
 
 
 @app.command("set")
-def set_(detect: Detect = None, pattern: Pattern = None, organization: Whose = DEFAULT_ORGANIZATION, data_dir: DataDir = None) -> None:
+def set_(detect: Detect = None, pattern: Pattern = None, organization: Whose = DEFAULT_ORGANIZATION, data_dir: LogDir = None) -> None:
     """Say what is redacted, in the place of what was said before. What is stored already stays as it is."""
     rule = _rule(organization, detect or [], pattern or [])
     with_control(data_dir, lambda log, _: decide(log, [rule]))
@@ -43,7 +44,7 @@ def set_(detect: Detect = None, pattern: Pattern = None, organization: Whose = D
 
 
 @app.command("list")
-def list_(data_dir: DataDir = None) -> None:
+def list_(data_dir: LogDir = None) -> None:
     """Print what is redacted, for each organization."""
 
     async def work(_log: Log, decided: Decided) -> list[Redaction]:
@@ -61,7 +62,7 @@ def list_(data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def remove(organization: Whose = DEFAULT_ORGANIZATION, data_dir: DataDir = None) -> None:
+def remove(organization: Whose = DEFAULT_ORGANIZATION, data_dir: LogDir = None) -> None:
     """Redact nothing of an organization's calls any more. What was replaced is gone for good."""
 
     async def work(log: Log, decided: Decided) -> None:
@@ -79,7 +80,7 @@ def try_(
     detect: Detect = None,
     pattern: Pattern = None,
     organization: Annotated[str | None, typer.Option(help="Whose rule to try, in the place of one said here.", show_default=False)] = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Read a body from standard input and print it as it would be stored: JSON, a stream of events, or any text. Nothing is kept."""
     if organization is None:
@@ -99,7 +100,7 @@ def try_(
     typer.echo(told or "nothing found", err=True)
 
 
-def _set_for(organization: Organization, data_dir: DataDir) -> Redaction:
+def _set_for(organization: Organization, data_dir: LogDir) -> Redaction:
     async def work(_log: Log, decided: Decided) -> Redaction | None:
         return decided.redactions.get(organization)
 

@@ -24,8 +24,9 @@ from processors.pricing.cards import plain
 from processors.pricing.rates import RateBook
 from processors.pricing.stored import Stored, priced_again
 from runtime.asking import existing_lake
-from runtime.keys_cli import DataDir
-from runtime.letters_cli import bar, moment
+from runtime.bars import bar
+from runtime.moments import moment
+from runtime.options import LogDir
 from runtime.prices_cli import sources_of
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
@@ -94,7 +95,7 @@ def reprice(
     provider: Annotated[str | None, typer.Option(help="Only calls to this provider.", show_default=False)] = None,
     organization: Annotated[str | None, typer.Option(help="Only this organization's.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, and write nothing.")] = False,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Work out anew what stored calls cost, show the difference by day and model, then replace their rows.
 

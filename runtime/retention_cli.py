@@ -14,8 +14,9 @@ from eventlog.control import Decided, decide, retract
 from eventlog.events import Organization
 from eventlog.lifetimes import EVERYBODY, FOREVER, MOST_DAYS, BadRetention, Lifetimes, Span, decided_anew, lifetimes, told
 from eventlog.port import Log
-from runtime.keys_cli import ALL, DataDir, with_control
+from runtime.keys_cli import with_control
 from runtime.moments import now
+from runtime.options import ALL, LogDir
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.whose import EVERY
@@ -31,7 +32,7 @@ Whose = Annotated[str, typer.Option(help=f"Whose rows: an organization's, or `{A
 
 
 @app.command("list")
-def list_(data_dir: DataDir = None) -> None:
+def list_(data_dir: LogDir = None) -> None:
     """Print how long rows stay, for each organization."""
     usual = settings_by(data_dir=data_dir).kept_in_lake()
 
@@ -46,7 +47,7 @@ def list_(data_dir: DataDir = None) -> None:
 
 
 @app.command("set")
-def set_(facts_days: Days = None, bodies_days: BodyDays = None, organization: Whose = ALL, data_dir: DataDir = None) -> None:
+def set_(facts_days: Days = None, bodies_days: BodyDays = None, organization: Whose = ALL, data_dir: LogDir = None) -> None:
     """Say how long rows stay. What is not said stays as it was said before."""
     if facts_days is None and bodies_days is None:
         raise Misconfigured(f"Say how long: --facts-days DAYS, --bodies-days DAYS, or `{KEEP}` in the place of days.")
@@ -67,7 +68,7 @@ def set_(facts_days: Days = None, bodies_days: BodyDays = None, organization: Wh
 
 
 @app.command()
-def clear(organization: Whose = ALL, data_dir: DataDir = None) -> None:
+def clear(organization: Whose = ALL, data_dir: LogDir = None) -> None:
     """Take away what was said: what holds for all counts, else what the settings say."""
     whose = _named(organization)
 

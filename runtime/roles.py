@@ -11,15 +11,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import structlog
 import uvloop
 
 from eventlog.port import LogCorrupt, LogUnavailable, OffsetOutOfRange
 from runtime import logs
+from runtime.leaving import leave
 from runtime.settings import LogFormat, Misconfigured, Settings, settings
 from storage.lean import lean
 
@@ -134,14 +134,6 @@ def main() -> None:
     for each in sockets:
         each.setblocking(False)
     leave(run(chosen.role, sockets, chosen.ready_fd))
-
-
-def leave(code: int) -> NoReturn:
-    """Ends the process at once. All work is done by now, and the native libraries' own endings print riddles, or abort."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError):  # who read it has left
-            stream.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from runtime.keys_cli import DataDir
+from runtime.options import LogDir
 from runtime.saved import SavedQueries
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
@@ -21,7 +21,7 @@ Whose = Annotated[str, typer.Option(help="Whose: written on the log of the data 
 ApiPort = Annotated[int | None, typer.Option(help="Port of the query side (HELIOGRAPH_API_PORT).")]
 
 
-def _of(organization: str, api_port: int | None, data_dir: DataDir) -> SavedQueries:
+def _of(organization: str, api_port: int | None, data_dir: LogDir) -> SavedQueries:
     found = settings_by(api_port=api_port, data_dir=data_dir)
     return SavedQueries(found, organization=organization, here=data_dir is not None, there=api_port is not None)
 
@@ -31,7 +31,7 @@ def list_(
     form: Annotated[Format, typer.Option("--format", help="`table` or `json`.")] = Format.TABLE,
     organization: Whose = "",
     api_port: ApiPort = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Print them, by name."""
     if form not in {Format.TABLE, Format.JSON}:
@@ -51,7 +51,7 @@ def list_(
 
 
 @app.command()
-def show(name: Name, organization: Whose = "", api_port: ApiPort = None, data_dir: DataDir = None) -> None:
+def show(name: Name, organization: Whose = "", api_port: ApiPort = None, data_dir: LogDir = None) -> None:
     """Print the SQL of one."""
     typer.echo(_of(organization, api_port, data_dir).named(name).sql)
 
@@ -62,7 +62,7 @@ def add(
     sql: Annotated[str, typer.Argument(help="One SELECT; `-`: read from standard input.", show_default=False)],
     organization: Whose = "",
     api_port: ApiPort = None,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Save a query. The same name again replaces it."""
     text = (sys.stdin.read() if sql == "-" else sql).strip()
@@ -73,7 +73,7 @@ def add(
 
 
 @app.command()
-def remove(name: Name, organization: Whose = "", api_port: ApiPort = None, data_dir: DataDir = None) -> None:
+def remove(name: Name, organization: Whose = "", api_port: ApiPort = None, data_dir: LogDir = None) -> None:
     """Take one away."""
     _of(organization, api_port, data_dir).remove(name)
     typer.echo(f"{name} is gone.")

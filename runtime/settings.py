@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from eventlog.kafka_config import Acks, Compression, Mechanism, Security
 from eventlog.keys import Auth
 from eventlog.lifetimes import MOST_DAYS, Span
+from eventlog.operators import OperatorError
 from eventlog.spill_state import SpillConfig
 from ingress.config import AttemptLimits, ClientLimits, Durability, EmitterLimits, IngressConfig, RedisConfig
 from ingress.upstream import Caps, TimeLimits
@@ -33,7 +34,7 @@ MARKS_KEPT = timedelta(days=30)
 """At the least: a spill may be drained weeks later."""
 
 
-class Misconfigured(Exception):
+class Misconfigured(OperatorError):
     """The operator must change a setting; the message names it, and the fix."""
 
     retryable = False

@@ -17,7 +17,9 @@ from eventlog.control import Decided, decide, retract
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from eventlog.port import Log
 from eventlog.webhooks import Webhook
-from runtime.keys_cli import ALL, DataDir, with_control
+from runtime.becoming import become_on_kafka
+from runtime.keys_cli import with_control
+from runtime.options import ALL, DataDir, HealthPort, Host, LogDir
 from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from runtime.webhook_posting import told_of_test, try_out
@@ -55,7 +57,7 @@ def add(
     ] = None,
     data: Annotated[bool, typer.Option(help="Tell model, cost, tokens, latency and a link to the bodies, too.")] = True,
     organization: Whose = DEFAULT_ORGANIZATION,
-    data_dir: DataDir = None,
+    data_dir: LogDir = None,
 ) -> None:
     """Make a webhook. It prints the key that messages are signed with."""
     chosen, filters = settings_by(data_dir=data_dir), [pair("--filter", text) for text in filter_ or []]
@@ -83,7 +85,7 @@ def add(
 
 
 @app.command("list")
-def list_(organization: WhoseAll = ALL, data_dir: DataDir = None) -> None:
+def list_(organization: WhoseAll = ALL, data_dir: LogDir = None) -> None:
     """Print the webhooks, without their keys."""
 
     async def work(_log: Log, decided: Decided) -> list[Webhook]:
@@ -111,7 +113,7 @@ def list_(organization: WhoseAll = ALL, data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def remove(which: Id, data_dir: DataDir = None) -> None:
+def remove(which: Id, data_dir: LogDir = None) -> None:
     """Take a webhook away. What waits for it is not delivered."""
 
     async def work(log: Log, decided: Decided) -> None:
@@ -125,7 +127,7 @@ def remove(which: Id, data_dir: DataDir = None) -> None:
 
 
 @app.command("test")
-def try_(which: Id, data_dir: DataDir = None) -> None:
+def try_(which: Id, data_dir: LogDir = None) -> None:
     """Send a webhook a message about a call that never was, once, now."""
 
     async def work(_log: Log, decided: Decided) -> Webhook:
@@ -174,3 +176,9 @@ def show(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 def now() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC)
+
+
+@app.command("run")
+def run_webhooks(host: Host = None, health_port: HealthPort = None, data_dir: DataDir = None) -> None:
+    """Run one role on Kafka that tells webhooks of calls and watches alerts. Several share the partitions. `up` runs it by itself."""
+    become_on_kafka("webhooks", settings_by(host=host, health_port=health_port, data_dir=data_dir))

@@ -11,6 +11,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
+from eventlog.operators import OperatorError
 from storage.config import StorageConfig
 from storage.migration import known_version, migrate
 from storage.object_store import filesystem, folder_of
@@ -22,7 +23,7 @@ UNFINISHED = "RESTORE-UNFINISHED"
 MARK_RETENTION = "delta.setTransactionRetentionDuration"
 
 
-class LakeUnreachable(Exception):
+class LakeUnreachable(OperatorError):
     """The lake cannot be opened; the message names it, the reason and the settings."""
 
     retryable = True

@@ -3,10 +3,11 @@
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 
+from eventlog.operators import OperatorError
 from storage.schema import TABLES, VERSION, VERSION_KEY
 
 
-class LakeTooNew(Exception):
+class LakeTooNew(OperatorError):
     """The lake was written by a later program than this one."""
 
     retryable = False

@@ -9,12 +9,12 @@ import typer
 from deltalake import CommitProperties
 
 from processors.pricing.rates import RateBook
+from runtime.bars import bar
 from runtime.compacting import compact_lake
 from runtime.history.making import Part, Wanted, history
 from runtime.keys_cli import check_organization
 from runtime.lakes import lake_opened
-from runtime.letters_cli import bar, moment
-from runtime.moments import now
+from runtime.moments import moment, now
 from runtime.settings import Misconfigured, settings_by
 from storage.lake import Lake
 from storage.writing import append

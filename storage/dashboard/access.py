@@ -17,8 +17,12 @@ TOKEN = "x-heliograph-token"  # noqa: S105 the name of a header
 SIGN_IN = f"{BASE}/sign-in"
 
 
-class SignInNeeded(Exception):
-    """Nobody comes in here without a good key. The message says what is wrong with the one there is, if any."""
+class SignInNeeded(Refused):
+    """Nobody comes in here without a good key. `wrong` says what is wrong with the one there is, if any."""
+
+    def __init__(self, wrong: str) -> None:
+        super().__init__(Refusal(code="sign_in", message=wrong or "The session ended.", fix="Sign in again.", status=401))
+        self.wrong = wrong
 
 
 class Access:

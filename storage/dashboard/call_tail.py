@@ -1,25 +1,22 @@
-"""Calls as they come to rest, while somebody watches: looked for when the lake has a newer commit, at most every second."""
+"""Calls as they come to rest, while somebody watches."""
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from fastapi import Response
 
 from storage.dashboard import call_list
-from storage.dashboard.call_columns import COLUMN, Column, chosen, table_rows
+from storage.dashboard.call_columns import COLUMN, chosen, table_rows
 from storage.dashboard.page import Asking, Hands
-from storage.dashboard.streams import STILL, event, streamed
-from storage.query import Snapshots
+from storage.dashboard.streams import as_calls_come, event, streamed
 from storage.rest.sql import Row
 
 SINCE = "ended"
-LOOK_S, STILL_S, LASTS_S = 1.0, 15.0, 600.0
-"""Between two looks; between two signs of life; until the browser comes again, and is judged anew if it was not before."""
 LOOKED_AT = 600
+"""Calls of one look, those that ended last. That there were more is told."""
 MOST = 100
-"""Calls of one look. More are told by their number, and a page holds no more."""
+"""Of them, those that are told each. The others are told by their number, and a page holds no more."""
 KNOWN = 2000
 """Calls that are remembered, so that none is told twice."""
 
@@ -30,37 +27,39 @@ async def tail(asking: Asking, hands: Hands) -> Response:
 
 async def _arrivals(asking: Asking, hands: Hands) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
-    loop = asyncio.get_running_loop()
-    ends, told_at = loop.time() + LASTS_S, loop.time()
-    columns = chosen(asking.view.all(COLUMN))
-    ended, told = _since(asking), deque[str](maxlen=KNOWN)
-    version: int | None = -1
-    seen: datetime | None = ended  # what ended until then is on the page, or older than what the page has
-    yield event("watching", {"ended": ended.isoformat()})
-    while loop.time() < ends and not asking.request.app.state.pool.closed:
-        now_version = await asyncio.to_thread(_version, asking)
-        if now_version != version:
-            version, now = now_version, hands.again()
-            rows = await now.rows(call_list.arrived(now.view, columns, now.now, ended, LOOKED_AT))
-            known = set(told)
-            fresh = [row for row in rows if row["call_id"] not in known]
-            told.extend(row["call_id"] for row in fresh)
-            ended = max([ended, *(_time(row["completed_at"]) for row in fresh)])
-            if seen is not None:
-                fresh, seen = [row for row in fresh if _time(row["completed_at"]) > seen], None
-            if fresh:
-                yield event("calls", _said(now, hands, fresh, columns, ended))
-                told_at = loop.time()
-        if loop.time() - told_at > STILL_S:
-            yield STILL
-            told_at = loop.time()
-        await asyncio.sleep(LOOK_S)
+    watch = _Watch(asking, hands)
+    yield event("watching", {"ended": watch.ended.isoformat()})
+    async for each in as_calls_come(asking.request, hands.again, watch.look):
+        yield each
 
 
-def _said(asking: Asking, hands: Hands, rows: list[Row], columns: Sequence[Column], ended: datetime) -> dict[str, object]:
-    """The rows as the table has them, newest first; `more`: how many are only counted."""
-    newest = sorted(rows, key=lambda row: (row["created_at"], row["call_id"]), reverse=True)[:MOST]
-    return {"html": table_rows(asking, hands, newest, columns), "more": len(rows) - len(newest), "ended": ended.isoformat()}
+class _Watch:
+    """What was told already."""
+
+    def __init__(self, asking: Asking, hands: Hands) -> None:
+        self._hands = hands
+        self._columns = chosen(asking.view.all(COLUMN))
+        self.ended = _since(asking)
+        """When the call that ended last did so, of those that were told."""
+        self._seen: datetime | None = self.ended
+        """What ended until then is on the page, or older than what the page has."""
+        self._told = deque[str](maxlen=KNOWN)
+
+    async def look(self, asking: Asking) -> bytes | None:
+        found = await asking.rows(call_list.arrived(asking.view, self._columns, asking.now, self.ended, LOOKED_AT))
+        known = set(self._told)
+        fresh = [row for row in found if row["call_id"] not in known]
+        self._told.extend(row["call_id"] for row in fresh)
+        self.ended = max([self.ended, *(_time(row["completed_at"]) for row in fresh)])
+        if self._seen is not None:
+            fresh, self._seen = [row for row in fresh if _time(row["completed_at"]) > self._seen], None
+        return self._said(asking, fresh, whole=len(found) < LOOKED_AT) if fresh else None
+
+    def _said(self, asking: Asking, rows: list[Row], *, whole: bool) -> bytes:
+        """The rows as the table has them, newest first; `more`: how many are only counted; `whole`: whether those are all."""
+        newest = sorted(rows, key=lambda row: (row["created_at"], row["call_id"]), reverse=True)[:MOST]
+        html = table_rows(asking, self._hands, newest, self._columns)
+        return event("calls", {"html": html, "more": len(rows) - len(newest), "whole": whole, "ended": self.ended.isoformat()})
 
 
 def _since(asking: Asking) -> datetime:
@@ -75,8 +74,3 @@ def _since(asking: Asking) -> datetime:
 def _time(iso: str) -> datetime:
     at = datetime.fromisoformat(iso)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _version(asking: Asking) -> int | None:
-    snapshots: Snapshots = asking.request.app.state.snapshots
-    return snapshots.sources(["calls"])["calls"].version

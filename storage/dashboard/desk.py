@@ -9,10 +9,9 @@ from urllib.parse import unquote, urlencode
 import msgspec
 import structlog
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 from msgspec import Struct
 
-from eventlog.keys import NotAdmitted
 from storage.dashboard import figures, filters, live, state
 from storage.dashboard.access import Access, SignInNeeded, local
 from storage.dashboard.assets import Assets
@@ -21,6 +20,7 @@ from storage.dashboard.linked import Linked, parts_of
 from storage.dashboard.page import BASE, Asking, Hands, Own, Page, Panel, Shown
 from storage.dashboard.session import KEY_CHARACTERS, Sessions
 from storage.dashboard.shown import shell
+from storage.dashboard.streams import streamed
 from storage.dashboard.writing import HEADERS, Writer
 from storage.dashboard.zones import UTC_ZONE, zone_of
 from storage.formats import Format
@@ -56,8 +56,8 @@ class Desk:
         """The shell, at once. An address that a form made is written anew first."""
         try:
             asking, read = self._asking(page, request)
-        except SignInNeeded as needed:
-            return self._to_sign_in(request, str(needed))
+        except SignInNeeded:
+            return self._to_sign_in(request)
         except Refused as refused:
             return self._writer.html(request, "refused.html", self._bare(request) | {"refusal": refused.refusal}, refused.refusal.status)
         links = self._links(page, asking)
@@ -72,8 +72,6 @@ class Desk:
         try:
             asking, _ = self._asking(page, request)
             shown = await panel.draw(asking)
-        except SignInNeeded as needed:
-            return self._refused(request, Refusal(code="sign_in", message=str(needed), fix="Sign in.", status=401))
         except Refused as refused:
             return self._refused(request, refused.refusal)
         except BaseExceptionGroup as group:
@@ -93,10 +91,7 @@ class Desk:
 
     async def own(self, page: Page, own: Own, request: Request) -> Response:
         """What a page answers beside its panels."""
-        try:
-            asking, _ = self._asking(page, request)
-        except SignInNeeded as needed:
-            raise Refused(Refusal(code="sign_in", message=str(needed), fix="Sign in.", status=401)) from None
+        asking, _ = self._asking(page, request)
 
         def render(template: str, asking: Asking, shown: Shown) -> str:
             return self._writer.text(template, self._known(page, asking) | dict(shown))
@@ -108,7 +103,7 @@ class Desk:
         try:
             asking, _ = self._asking(page, request)
         except SignInNeeded:
-            return self._to_sign_in(request, "")
+            return self._to_sign_in(request)
         assert panel.csv is not None  # noqa: S101 the route looked
         answer = await asking.answer(panel.csv(asking), Format.CSV)
         name = f"heliograph-{page.name}-{panel.name}.csv"
@@ -118,10 +113,7 @@ class Desk:
     async def values(self, request: Request) -> Response:
         """Values of a field, `field` and `key`, that calls of the view have: for choosing one. As JSON."""
         page = Page(name="values", title="", own=("field", "key", "like"))
-        try:
-            asking, _ = self._asking(page, request)
-        except SignInNeeded as needed:
-            raise Refused(Refusal(code="sign_in", message=str(needed), fix="Sign in.", status=401)) from None
+        asking, _ = self._asking(page, request)
         view, field = asking.view, asking.view.get("field")
         if field == "organizations":
             return _json(await self._organizations(asking))
@@ -147,26 +139,15 @@ class Desk:
 
     async def live(self, request: Request) -> Response:
         page = Page(name="live", title="")
-        try:
-            self._asking(page, request)
-        except SignInNeeded as needed:
-            raise Refused(Refusal(code="sign_in", message=str(needed), fix="Sign in.", status=401)) from None
-
-        async def events() -> Any:
-            try:
-                async for event in live.arrivals(request, lambda: self._asking(page, request)[0].organization):
-                    yield event
-            except (SignInNeeded, Refused, NotAdmitted):
-                yield b"event: ended\ndata: {}\n\n"
-
-        return StreamingResponse(events(), headers=HEADERS | {"x-accel-buffering": "no"}, media_type="text/event-stream")
+        self._asking(page, request)
+        return streamed(live.arrivals(request, lambda: self._asking(page, request)[0]))
 
     async def sign_in_page(self, request: Request) -> Response:
         visit = secrets.token_urlsafe(18)
         shown = self._bare(request) | {
             "token": self.access.token(request, visit=visit),
             "next": local(request.query_params.get("next", BASE)),
-            "message": request.query_params.get("message", "")[:300],
+            "wrong": self._wrong(request),
         }
         answer = self._writer.html(request, "sign_in.html", shown)
         if not request.cookies.get("heliograph-visit"):
@@ -196,7 +177,7 @@ class Desk:
         return answer
 
     def _asking(self, page: Page, request: Request) -> tuple[Asking, state.Read]:
-        """Raises SignInNeeded and Refused."""
+        """Raises Refused."""
         caller = self.access.caller(request)
         zone = zone_of(unquote(request.cookies.get(ZONE, ""))) or UTC_ZONE
         parts = [part for part in parts_of(page) if part not in request.path_params]
@@ -226,10 +207,17 @@ class Desk:
             refusal = Refusal(code="internal_error", message="Heliograph failed to answer.", fix="The server's log says why.", status=500)
         return self._writer.html(request, "panel_refused.html", {"refusal": refusal}, refusal.status)
 
-    def _to_sign_in(self, request: Request, message: str) -> Response:
+    def _to_sign_in(self, request: Request) -> Response:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        said = {"next": local(here)} | ({"message": message} if message else {})
-        return RedirectResponse(f"{BASE}/sign-in?{urlencode(said)}", 303, HEADERS)
+        return RedirectResponse(f"{BASE}/sign-in?{urlencode({'next': local(here)})}", 303, HEADERS)
+
+    def _wrong(self, request: Request) -> str:
+        """What is wrong with the key that the browser has, if it has one."""
+        try:
+            self.access.caller(request)
+        except Refused as refused:
+            return refused.wrong if isinstance(refused, SignInNeeded) else refused.refusal.message
+        return ""
 
 
 def _json(found: Any) -> Response:

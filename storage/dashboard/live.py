@@ -1,58 +1,30 @@
-"""Tells a page that calls arrived: server-sent events, one for each time that the newest call of the caller's is another.
+"""Tells a page that calls arrived: one event for each time that the newest call of the caller's is another.
 
-The lake's version is looked at, which costs nothing; only when it moved is the lake asked, as the caller, so that nobody learns when
-others call.
+The lake is asked as the caller, so that nobody learns when others call.
 """
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 
 from fastapi import Request
 
-from eventlog.events import Organization
-from storage.asked import SqlAsked
 from storage.dashboard import figures
-from storage.passing import answered
-from storage.query import Snapshots
-
-LOOK_S = 1.0
-STILL_S = 15.0
-"""A comment is sent so often, by which a browser that is gone is noticed."""
-LASTS_S = 600.0
-"""Then the browser connects anew, and is judged anew if it was not before."""
+from storage.dashboard.page import Asking
+from storage.dashboard.streams import as_calls_come, event
 
 
-async def arrivals(request: Request, allowed: Callable[[], Organization | None]) -> AsyncIterator[bytes]:
-    """Events `calls` with when the newest call began. `allowed` says whose rows, each time; it raises where nobody may look any more."""
+async def arrivals(request: Request, again: Callable[[], Asking]) -> AsyncIterator[bytes]:
+    """Events `calls` with when the newest call began, and whether it is the first that is told of."""
     yield b"retry: 3000\n\n"
-    loop = asyncio.get_running_loop()
-    ends, told_at = loop.time() + LASTS_S, loop.time()
-    version: int | None = -1
-    newest = None
-    first = True
-    while loop.time() < ends and not request.app.state.pool.closed:
-        now = await asyncio.to_thread(_version, request)
-        organization = allowed()
-        if now != version:
-            found = await _newest(request, organization)
-            if found != newest or first:
-                yield f"event: calls\ndata: {json.dumps({'newest': found, 'first': first})}\n\n".encode()
-                told_at = loop.time()
-            version, newest, first = now, found, False
-        elif loop.time() - told_at > STILL_S:
-            yield b": still here\n\n"
-            told_at = loop.time()
-        await asyncio.sleep(LOOK_S)
+    told: list[str | None] = []
 
+    async def newest(asking: Asking) -> bytes | None:
+        rows = await asking.rows(figures.newest())
+        found = rows[0]["created_at"] if rows else None
+        if told and found == told[-1]:
+            return None
+        said = event("calls", {"newest": found, "first": not told})
+        told[:] = [found]
+        return said
 
-def _version(request: Request) -> int | None:
-    snapshots: Snapshots = request.app.state.snapshots
-    return snapshots.sources(["calls"])["calls"].version
-
-
-async def _newest(request: Request, organization: Organization | None) -> str | None:
-    """When the newest call began; None where there is none."""
-    asked = SqlAsked(sql=figures.newest().text, organization=organization)
-    rows = json.loads((await answered(request, asked)).body)["rows"]
-    return rows[0][0] if rows else None
+    async for each in as_calls_come(request, again, newest):
+        yield each

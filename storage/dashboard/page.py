@@ -121,7 +121,7 @@ class Hands(Struct, frozen=True, kw_only=True):
     render: Callable[[str, Asking, Shown], str]
     """A template as a panel has it, to HTML."""
     again: Callable[[], Asking]
-    """Who asks, judged anew: for what goes on for long. Raises SignInNeeded and Refused."""
+    """Who asks, judged anew: for what goes on for long. Raises Refused."""
 
 
 class Own(Struct, frozen=True, kw_only=True):

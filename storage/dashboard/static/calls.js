@@ -154,6 +154,7 @@ let paused = false;
 let ended = "";
 let held = [];
 let uncounted = 0;
+let whole = true;
 
 function listen() {
   stream?.close();
@@ -170,6 +171,7 @@ function listen() {
     const fresh = [...fragment(told.html).children].filter((row) => !known.has(row.dataset.call));
     held = [...fresh, ...held].slice(0, LONGEST);
     uncounted += told.more;
+    whole &&= told.whole;
     if (paused) count(); else showHeld();
   });
   stream.addEventListener("ended", () => { stream.close(); setTimeout(listen, 1000); });
@@ -182,7 +184,7 @@ function listen() {
 function count() {
   const many = held.length + uncounted;
   waiting.hidden = many === 0;
-  waiting.querySelector("button").textContent = `${many.toLocaleString("en")} new ${many === 1 ? "call" : "calls"}`;
+  waiting.querySelector("button").textContent = `${whole ? "" : "more than "}${many.toLocaleString("en")} new ${many === 1 ? "call" : "calls"}`;
 }
 function showHeld() {
   if (held.length && !body()) { held = []; load(list); return; }
@@ -191,6 +193,7 @@ function showHeld() {
   rows().slice(LONGEST).forEach((row) => row.remove());
   held = [];
   uncounted = 0;
+  whole = true;
   count();
 }
 function set(on) {

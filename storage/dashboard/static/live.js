@@ -11,7 +11,7 @@ let later = 0;
 export function arrivals(heard) {
   const stream = new EventSource(document.body.dataset.live);
   stream.addEventListener("calls", (event) => heard(JSON.parse(event.data)));
-  stream.addEventListener("ended", () => stream.close());
+  stream.addEventListener("refused", () => stream.close()); // when its time is over the browser connects anew
   return stream;
 }
 
