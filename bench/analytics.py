@@ -38,9 +38,7 @@ from bench.questions import PANELS, QUESTIONS, Ask, Question, difference, values
 from eventlog.events import Organization
 from storage.config import StorageConfig
 from storage.lake import Lake
-from storage.maintenance import maintain
 from storage.query import Limits, Questions
-from storage.settling import days_of, is_old, settle
 
 OWN = Organization("default")
 LIMITS = Limits(threads=THREADS, timeout_s=600)
@@ -99,23 +97,13 @@ def timed(ask: Ask, sql: str) -> Took:
 
 
 def lake_in(folder: Path, calls: int, days: int) -> str:
-    """The lake of a folder; made there, with what `heliograph demo history` makes up, and left as upkeep leaves it, where there is none."""
+    """The lake of a folder; made there by `heliograph demo history`, which leaves it as upkeep does, where there is none."""
     for each in (folder, folder / "lake"):
         if (each / "calls" / "_delta_log").is_dir():
             return str(each)
     made = [sys.executable, "-m", "runtime.cli", "demo", "history", "--calls", str(calls), "--days", str(days), "--bodies", "0"]
     subprocess.run([*made, "--data-dir", str(folder)], check=True)
-    keep_up(Lake.open(StorageConfig(lake_uri=str(folder / "lake"))))
     return str(folder / "lake")
-
-
-def keep_up(lake: Lake) -> None:
-    """Settles the days that are over, and puts small files together, as `heliograph up` does by and by."""
-    days = sorted(days_of(lake.table("calls")))
-    for day in track([day for day in days if is_old(day, days[-1])], description="settling, by day", transient=True):
-        settle(lake, day)
-    while maintain(lake, days[-1]):
-        pass
 
 
 def bytes_of(lake: Lake) -> int:

@@ -4,7 +4,7 @@ First a plan, a value that can be read and refused; then its execution. A sink a
 and a merge that loses against another merge is simply planned again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import date
 
 import structlog
@@ -15,7 +15,7 @@ from msgspec import Struct
 from storage.config import StorageConfig
 from storage.lake import Lake
 from storage.schema import SORTED_BY, TABLES
-from storage.settling import is_old, settled_days
+from storage.settling import settled_days
 from storage.writing import WRITING
 
 log = structlog.get_logger()
@@ -45,16 +45,16 @@ class Merge(Struct, frozen=True):
     """The day is over: its rows are put in order once and for all."""
 
 
-def plan(table: str, files: Sequence[SizedFile], config: StorageConfig, today: date, settled: frozenset[date] = frozenset()) -> list[Merge]:
+def plan(table: str, files: Sequence[SizedFile], config: StorageConfig, today: date, settled: Set[date] = frozenset()) -> list[Merge]:
     """The days worth merging: an open one when its small files are many, a closed one when it is not yet as few files as it could be.
 
-    Days that are `settled` are left to `storage/settling.py`, and so is the order of those that will be.
+    Days of calls that are over are put in order by `storage/settling.py`; those that are `settled` are left to it.
     """
     merges = []
     for day in sorted({file.day for file in files} - settled):
         small = [file for file in files if file.day == day and file.size < config.target_file_bytes // 2]
         total = sum(file.size for file in small)
-        closed = day < today and not (table == "calls" and is_old(day, today))
+        closed = day < today and table != "calls"
         if len(small) > (1 if closed else config.small_files):
             merges.append(Merge(table, day, len(small), sort=closed and total <= SORT_LIMIT_BYTES and table != "bodies"))
     return merges
@@ -83,7 +83,7 @@ def work_of(lake: Lake, today: date) -> list[Merge]:
 
 
 def _plan(table: str, snapshot: DeltaTable, config: StorageConfig, today: date) -> list[Merge]:
-    return plan(table, live_files(snapshot), config, today, settled_days(snapshot) if table == "calls" else frozenset())
+    return plan(table, live_files(snapshot), config, today, settled_days(snapshot).keys() if table == "calls" else frozenset())
 
 
 def maintain(lake: Lake, today: date) -> list[Merge]:

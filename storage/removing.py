@@ -65,7 +65,7 @@ def _removed(lake: Lake, table: str, condition: pc.Expression, days: Days) -> in
     snapshot = lake.table(table)
     dataset = snapshot.to_pyarrow_dataset(file_pruning_predicate=list(days) or None)
     known = {row["path"]: row for row in pa.table(snapshot.get_add_actions(flatten=True)).to_pylist()}
-    settled = settled_days(snapshot) if table == "calls" else frozenset()
+    settled = settled_days(snapshot).keys() if table == "calls" else frozenset()
     removed: list[RemoveAction] = []
     added: list[AddAction] = []
     rows = 0

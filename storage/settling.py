@@ -1,7 +1,7 @@
-"""Days that are over are settled: what stands of each call is written once, in an order in which people look for old calls.
+"""Days that are over are settled: what stands of each call is written anew, in an order in which people look for calls of that age.
 
-A day is read newest first while it is young, so its files stay in order of time until the day after the next. Then all its rows are
-written anew into one file, sorted by organization, user, session and time: a user's calls of a month are in one row group a day, and Bloom
+All rows of the day go into one file. Those of yesterday are sorted by organization and time, as young calls are read newest first; a day
+later they are sorted once more, by organization, user, session and time: a user's calls of a month are in one row group a day, and Bloom
 filters find the row group of a call, a request or a session. The rows that amendments put in the place of others are folded in; those that
 stood there before go to `superseded`, from which `cost_history` is told.
 
@@ -12,8 +12,9 @@ killed in between is followed by another who does the same again.
 # ruff: noqa: S608 the names are those of declared columns, the texts pass `literal`
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
 import duckdb
 import pyarrow as pa
@@ -31,8 +32,17 @@ from storage.writing import HOOKS, SETTLED, SETTLED_ROWS, append
 
 log = structlog.get_logger()
 
+
+class Order(StrEnum):
+    """How the rows of a day that is over are sorted; the value is what the Delta application is called that says so."""
+
+    BY_TIME = "in-time"
+    BY_USER = "settled"
+
+
+SORTED: Mapping[Order, tuple[str, ...]] = {Order.BY_TIME: schema.SORTED_BY["calls"], Order.BY_USER: schema.SETTLED_BY}
 KEPT_BY_TIME = 2
-"""Days, today among them, whose files stay in the order of time."""
+"""Days, today among them, whose calls are read in the order of time."""
 LATE_FILES = 8
 """More files than this that came to a settled day later are worth writing it anew."""
 ONE_FILE = 1 << 40
@@ -49,16 +59,32 @@ class DayFiles(Struct, frozen=True):
 
 
 def due(
-    calls: dict[date, DayFiles], amendments: dict[date, DayFiles], settled: frozenset[date], today: date, now: datetime, quiet: timedelta
+    calls: Mapping[date, DayFiles],
+    amendments: Mapping[date, DayFiles],
+    settled: Mapping[date, Order],
+    today: date,
+    now: datetime,
+    quiet: timedelta,
 ) -> list[date]:
-    """The days to settle: over, not yet settled or changed since, and left alone for as long as `quiet`. The newest come first."""
+    """The days to settle: over, not yet in their order or changed since, and left alone for as long as `quiet`. The newest come first.
+
+    What is amended of yesterday is folded in when its order changes, not before.
+    """
     found = []
     for day, held in calls.items():
-        changed = day not in settled or held.files > 1 + LATE_FILES or day in amendments
+        order = order_of(day, today)
+        changed = settled.get(day) is not order or held.files > 1 + LATE_FILES or (order is Order.BY_USER and day in amendments)
         newest = max(each.newest for each in (held, amendments.get(day, held)))
-        if changed and is_old(day, today) and now - newest >= quiet:
+        if order is not None and changed and now - newest >= quiet:
             found.append(day)
     return sorted(found, reverse=True)
+
+
+def order_of(day: date, today: date) -> Order | None:
+    """What a day's calls are to be sorted by; None while it is not over."""
+    if day >= today:
+        return None
+    return Order.BY_USER if is_old(day, today) else Order.BY_TIME
 
 
 def is_old(day: date, today: date) -> bool:
@@ -72,14 +98,20 @@ def days_due(lake: Lake, today: date, now: datetime, *, quiet: timedelta | None 
     return due(days_of(calls), days_of(lake.table("amendments")), settled_days(calls), today, now, least)
 
 
-def settled_days(calls: DeltaTable) -> frozenset[date]:
-    """Those that were settled once; rows may have come to them since."""
-    return frozenset(day for day in days_of(calls) if calls.transaction_version(app_id(day)) is not None)
+def settled_days(calls: DeltaTable) -> dict[date, Order]:
+    """Those that were settled once, and how; rows may have come to them since."""
+    found = {}
+    for day in days_of(calls):
+        for order in (Order.BY_USER, Order.BY_TIME):
+            if calls.transaction_version(app_id(day, order)) is not None:
+                found[day] = order
+                break
+    return found
 
 
-def app_id(day: date) -> str:
+def app_id(day: date, order: Order) -> str:
     """The Delta application whose transaction says that a day was settled."""
-    return f"settled/{day.isoformat()}"
+    return f"{order.value}/{day.isoformat()}"
 
 
 def days_of(snapshot: DeltaTable) -> dict[date, DayFiles]:
@@ -97,13 +129,13 @@ def _aware(written: datetime | int) -> datetime:
     return written if written.tzinfo else written.replace(tzinfo=UTC)
 
 
-def settle(lake: Lake, day: date) -> bool:
+def settle(lake: Lake, day: date, order: Order = Order.BY_USER) -> bool:
     """Settles one day; False where others changed it meanwhile, and it is left for the next time. Blocks."""
     amendments, calls = (lake.table(each) for each in ("amendments", "calls"))
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
         engine = engine_of(lake, LIMITS, spill=folder)
         try:
-            return _Day(lake, day, calls, amendments, engine).settle()
+            return _Day(lake, day, order, calls, amendments, engine).settle()
         except CommitFailedError as error:
             log.info("settling_lost", day=str(day), error=str(error))
             return False
@@ -117,8 +149,8 @@ def settle(lake: Lake, day: date) -> bool:
 class _Day:
     """One day, as two snapshots have it."""
 
-    def __init__(self, lake: Lake, day: date, calls: DeltaTable, amendments: DeltaTable, engine: Engine) -> None:
-        self._lake, self._day, self._engine = lake, day, engine
+    def __init__(self, lake: Lake, day: date, order: Order, calls: DeltaTable, amendments: DeltaTable, engine: Engine) -> None:
+        self._lake, self._day, self._order, self._engine = lake, day, order, engine
         self._calls, self._amendments = calls, amendments
         self._live, self._amended = of_day(source_of(lake, "calls", calls), day), of_day(source_of(lake, "amendments", amendments), day)
 
@@ -148,7 +180,7 @@ class _Day:
         columns = ", ".join(f'"{field.name}"' for field in schema.CALLS if field.name != "day")
         sql = f"""
             SELECT {columns}, {_day_sql(self._day)} FROM ({current_calls_sql(self._live, self._amended, None)})
-            ORDER BY {", ".join(schema.SETTLED_BY)}"""
+            ORDER BY {", ".join(SORTED[self._order])}"""
         with self._engine.connection() as connection:
             batches = connection.sql(sql).to_arrow_reader(SETTLED_ROWS)
             rows = pa.RecordBatchReader.from_batches(schema.CALLS, (_cast(batch) for batch in batches))
@@ -160,7 +192,7 @@ class _Day:
                 target_file_size=ONE_FILE,
                 writer_properties=SETTLED,
                 post_commithook_properties=HOOKS,
-                commit_properties=CommitProperties(app_transactions=[Transaction(app_id(self._day), 1)], max_commit_retries=5),
+                commit_properties=CommitProperties(app_transactions=[Transaction(app_id(self._day, self._order), 1)], max_commit_retries=5),
             )
 
     def _forget_amendments(self) -> None:
@@ -187,6 +219,6 @@ def _day_sql(day: date) -> str:
     return f"DATE '{day.isoformat()}' AS day"
 
 
-def settle_all(lake: Lake, days: Sequence[date]) -> list[date]:
-    """Those that were settled. Blocks."""
-    return [day for day in days if settle(lake, day)]
+def settle_all(lake: Lake, today: date, now: datetime) -> list[date]:
+    """Whatever is due. Answers the days that were settled. Blocks."""
+    return [day for day in days_due(lake, today, now) if settle(lake, day, order_of(day, today) or Order.BY_TIME)]

@@ -190,7 +190,7 @@ def main(given: bytes) -> Done:
     if order.tidy:
         tidy(lake)
     looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
-    settled = settle_all(lake, days_due(lake, order.today, now))
+    settled = settle_all(lake, order.today, now)
     return Done(merges, *looked, settled=len(settled), expired=expired, rolled_up=len(roll_up(lake, order.today)))
 
 

@@ -252,9 +252,11 @@ def given_properties_sql(given: str, keys: Sequence[str]) -> str:
 
 
 def _laid_over_sql(column: str) -> str:
-    """The maps of a group as one. NULL where all are empty."""
-    ordered = f"list({column} ORDER BY given_at, feedback_id) FILTER (cardinality({column}) > 0)"
-    return f"list_reduce({ordered}, lambda older, newer: map_concat(older, newer))"
+    """The maps of a group as one. NULL where all are empty. Most groups have one, which then need not be put in order."""
+    gathered = f"list({{given: given_at, id: feedback_id, said: {column}}}) FILTER (cardinality({column}) > 0)"
+    in_order = f"list_transform(list_sort({gathered}), lambda each: each.said)"
+    laid_over = f"list_reduce({in_order}, lambda older, newer: map_concat(older, newer))"
+    return f"CASE WHEN len({gathered}) = 1 THEN ({gathered})[1].said ELSE {laid_over} END"
 
 
 def current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:

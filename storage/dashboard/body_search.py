@@ -12,10 +12,10 @@ from time import perf_counter
 from fastapi import Response
 
 from storage.dashboard import call_list
-from storage.dashboard.call_columns import COLUMN, Column, chosen, moment, table_rows
+from storage.dashboard.call_columns import COLUMN, Column, chosen, table_rows
 from storage.dashboard.page import Asking, Hands
 from storage.dashboard.streams import event, streamed
-from storage.dashboard.zones import Period
+from storage.dashboard.zones import Period, moment
 from storage.rest.sql import Row
 
 SAID = "said"

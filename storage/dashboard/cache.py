@@ -8,6 +8,7 @@ from storage.dashboard.charts import Line
 from storage.dashboard.filters import PROPERTY
 from storage.dashboard.overview_figures import placed, share, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
+from storage.dashboard.property_names import property_names
 from storage.dashboard.ranked import bar, more, named
 from storage.dashboard.units import Number
 from storage.dashboard.zones import bucket_of
@@ -112,7 +113,7 @@ def _by(field: str, title: str) -> Panel:
 
 async def key_of(asking: Asking) -> tuple[str, list[str]]:
     """The property that is looked at, and those there are."""
-    names = [row["name"] for row in await asking.rows(figures.property_names(asking.view, asking.period))]
+    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
     return asking.view.get(KEY).lower() or (names[0] if names else ""), names
 
 

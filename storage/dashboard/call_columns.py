@@ -1,7 +1,7 @@
 """The columns that a table of calls may have: what each is called, where it comes from, and how its cells read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from storage.dashboard.filters import KEY_CHARACTERS, PROPERTY
 from storage.dashboard.page import Asking, Hands
 from storage.dashboard.scales import day_text
 from storage.dashboard.units import Number
+from storage.dashboard.zones import moment
 from storage.rest.sql import Row, Sql, joined, value
 
 COLUMN = "column"
@@ -208,10 +209,6 @@ def _outcome(row: Row) -> Cell:
         text = "cached" if outcome == "completed" else f"{text}, cached"
     told = row["failure"]
     return Cell(text=text, form=ending_form(outcome), title=str(told)[:2000] if told else f"{outcome}, HTTP {status}")
-
-
-def moment(iso: str) -> datetime:
-    return datetime.fromisoformat(iso).replace(tzinfo=UTC)
 
 
 def time_text(iso: str, now: datetime, zone: ZoneInfo) -> str:

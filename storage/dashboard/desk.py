@@ -18,6 +18,7 @@ from storage.dashboard.assets import Assets
 from storage.dashboard.config import DashboardConfig
 from storage.dashboard.linked import Linked, parts_of
 from storage.dashboard.page import BASE, Asking, Hands, Own, Page, Panel, Shown
+from storage.dashboard.property_names import property_names
 from storage.dashboard.session import KEY_CHARACTERS, Sessions
 from storage.dashboard.shown import shell
 from storage.dashboard.streams import streamed
@@ -118,7 +119,7 @@ class Desk:
         if field == "organizations":
             return _json(await self._organizations(asking))
         if field == "properties":
-            rows = await asking.rows(figures.property_names(view, asking.period))
+            rows = await property_names(asking, view, asking.period)
             return _json([{"value": row["name"], "calls": row["calls"]} for row in rows])
         if choices := list(getattr(filters.FIELDS.get(field), "choices", {})):
             return _json([{"value": each, "calls": None} for each in choices])

@@ -14,8 +14,10 @@ from storage.dashboard.filters import FIELDS, expression
 from storage.dashboard.state import View
 from storage.dashboard.zones import Bucket, Period, instant
 from storage.rest.sql import Sql, all_of, value
-from storage.rollups.asking import Counted, asked
+from storage.rollups import asking as rollups
+from storage.rollups.asking import Counted
 from storage.rollups.measures import ERROR
+from storage.rollups.sketch import ENDLESS, value_sql
 
 UNPRICED = f"cost_usd IS NULL AND NOT {ERROR}"
 """Something was answered, and nobody knows what it cost."""
@@ -47,11 +49,25 @@ def added(
     whole: bool = False,
 ) -> Sql:
     """What the view's calls come to, for each piece of time and each value of fields (with their keys), named as the columns are to be."""
+    counted = _counted(view, period, by=by, bucket=bucket, quantiles=quantiles, whole=whole)
+    keys = [*(["piece"] if bucket else []), *by, *(["latency", "ttft"] if quantiles else [])]
+    return f"SELECT {', '.join([*keys, _AS_SUMS])}, newest_at AS latest FROM (" + rollups.asked(counted) + ")"
+
+
+def _counted(
+    view: View,
+    period: Period,
+    *,
+    by: Mapping[str, tuple[str, str]] = NOTHING,
+    bucket: Bucket | None = None,
+    quantiles: tuple[float, ...] = (),
+    whole: bool = False,
+) -> Counted:
     fields = {each.field for each in view.filters} | {field for field, _ in by.values()}
     reads = {FIELDS[field].column or field for field in fields} | ({"error"} if view.search else set())
-    counted = Counted(
+    return Counted(
         since=period.since,
-        before=period.until,
+        before=None if period.goes_on else period.until,
         where=view.condition(),
         reads=reads,
         by={name: expression(*field) for name, field in by.items()},
@@ -60,10 +76,13 @@ def added(
         whole=whole,
         quantiles=quantiles,
     )
-    keys = [*(["piece"] if bucket else []), *by, *(["latency", "ttft"] if quantiles else [])]
-    return f"SELECT {', '.join([*keys, _AS_SUMS])}, newest_at AS latest FROM (" + asked(counted) + ")"
 
 
+_SUMS = (
+    *("calls", "errors", "cost_usd", "unpriced", "priced", "prompt_tokens", "completion_tokens", "cache_read_tokens", "total_tokens"),
+    *("uncounted", "hits", "saved_usd"),
+)
+_BRIEF = ("calls", "errors", "cost_usd", "unpriced")
 _AS_SUMS = """calls, errors, cost_usd, unpriced_answers AS unpriced, calls - unpriced AS priced,
     prompt_tokens, completion_tokens, cache_read_tokens, total_tokens, uncounted, cache_hits AS hits, cost_saved_usd AS saved_usd"""
 _COUNTS = ("calls", "errors", "unpriced", "priced", "uncounted", "hits")
@@ -106,11 +125,16 @@ def series_by(view: View, period: Period, bucket: Bucket, field: str, key: str =
     return added(view, period, by={"value": (field, key)}, bucket=bucket)
 
 
-def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = "cost", limit: int = 8) -> Sql:
-    """The first values of a field, in an order of `RANKED_BY`, with how many values there are (`found`)."""
+def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = "cost", limit: int = 8, brief: bool = False) -> Sql:
+    """The first values of a field, in an order of `RANKED_BY`, with how many values there are (`found`).
+
+    `brief`: with calls, errors and cost alone, and what it is ranked by. What is not asked for is not read.
+    """
     sums = added(view, period, by={"value": (field, key)}, quantiles=(0.95,))
+    column = RANKED_BY[by].partition(" ")[0]
+    shown = ["value", *(dict.fromkeys((*_BRIEF, column)) if brief else (*_SUMS, "latest", "p95_ms"))]
     return (
-        "SELECT * EXCLUDE (latency, ttft), latency[1] AS p95_ms, count(*) OVER () AS found FROM ("
+        f"SELECT {', '.join(shown).replace('p95_ms', 'latency[1] AS p95_ms')}, count(*) OVER () AS found FROM ("
         + sums
         + f") ORDER BY {RANKED_BY[by].replace('p95_ms', 'latency[1]')}, calls DESC, value LIMIT "
         + value(limit)
@@ -118,13 +142,9 @@ def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = 
 
 
 def unpriced(view: View, period: Period, *, limit: int = 5) -> Sql:
-    """Of calls that no price was found for: their models and the reason, most calls first."""
-    return (
-        "SELECT model, price_source AS reason, count(*) AS calls FROM calls WHERE "
-        + all_of([within(view, period), Sql(UNPRICED)])
-        + " GROUP BY 1, 2 ORDER BY calls DESC, model LIMIT "
-        + value(limit)
-    )
+    """The models of calls that no price was found for, most calls first."""
+    by_model = added(view, period, by={"model": ("model", "")})
+    return "SELECT model, unpriced AS calls FROM (" + by_model + ") WHERE unpriced > 0 ORDER BY calls DESC, model LIMIT " + value(limit)
 
 
 def by_model(view: View, period: Period, *, limit: int = 300) -> Sql:
@@ -154,19 +174,21 @@ RECENT = 4000
 
 
 def latencies(view: View, period: Period) -> Sql:
-    """How many calls took how long: `half` counts halves of a doubling, from 1 ms on; what took less is in the first."""
-    half = "CAST(floor(2 * log2(greatest(latency_ms, 1))) AS INTEGER)"
-    return (
-        f"SELECT {half} AS half, count(*) AS calls FROM calls WHERE "
-        + all_of([within(view, period), Sql("latency_ms IS NOT NULL")])
-        + " GROUP BY 1 ORDER BY 1"
-    )
+    """How many calls took how long, within 1 %: `half` counts halves of a doubling, from 1 ms on; what took less is in the first."""
+    half = f"CAST(floor(2 * log2(greatest({value_sql('bucket')}, 1))) AS INTEGER)"
+    counted = rollups.latencies(_counted(view, period))
+    return f"SELECT {half} AS half, CAST(sum(n) AS BIGINT) AS calls FROM (" + counted + f") WHERE bucket < {ENDLESS} GROUP BY 1 ORDER BY 1"
+
+
+def recent(view: View, period: Period) -> Sql:
+    """Since when the newest calls of the view were made, few enough to be looked at closely; NULL where there are none."""
+    newest = "SELECT created_at FROM calls WHERE " + within(view, period) + " ORDER BY created_at DESC LIMIT " + value(RECENT)
+    return "SELECT min(created_at) AS since FROM (" + newest + ")"
 
 
 def property_names(view: View, period: Period, *, limit: int = 50) -> Sql:
-    """Names of properties in the newest calls, and in how many of these each is."""
-    recent = "SELECT properties FROM calls WHERE " + within(view, period) + " ORDER BY created_at DESC LIMIT " + value(RECENT)
-    named = "SELECT unnest(map_keys(properties)) AS name FROM (" + recent + ")"
+    """Names of properties, and how many calls have each."""
+    named = "SELECT unnest(map_keys(properties)) AS name FROM calls WHERE " + within(view, period)
     return "SELECT name, count(*) AS calls FROM (" + named + ") GROUP BY 1 ORDER BY calls DESC, name LIMIT " + value(limit)
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from storage.dashboard import units
 from storage.dashboard.call_bodies import FORM, FORMS, FROM, SIDE, Body, bodies_of, body_of, download, raw, row_of
-from storage.dashboard.call_columns import ending, ending_form, moment
+from storage.dashboard.call_columns import ending, ending_form
 from storage.dashboard.call_facts import groups
 from storage.dashboard.curl import FILE, curl
 from storage.dashboard.page import Asking, Own, Page, Panel, Shown
 from storage.dashboard.said.shown import conversation
 from storage.dashboard.scales import day_text
 from storage.dashboard.waterfall import waterfall
+from storage.dashboard.zones import moment
 from storage.rest.sql import Sql, value
 
 CALL_ID = "call_id"

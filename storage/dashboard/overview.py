@@ -10,6 +10,7 @@ from storage.dashboard.filters import PROPERTY
 from storage.dashboard.first_call import snippets
 from storage.dashboard.overview_figures import cards, drawn, placed, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
+from storage.dashboard.property_names import property_names
 from storage.dashboard.ranked import ranked
 from storage.dashboard.span import Span
 from storage.dashboard.zones import bucket_of
@@ -70,7 +71,7 @@ def _ranking(field: str) -> Panel:
 
     async def draw(asking: Asking) -> Shown:
         by = rank_of(asking) if field != "outcome" else "calls"
-        rows = await asking.rows(figures.ranking(asking.view, asking.period, field, by=by))
+        rows = await asking.rows(figures.ranking(asking.view, asking.period, field, by=by, brief=True))
         return {"ranked": ranked(rows, field, by=by), "by": by, "keys": [], "key": "", "field": field}
 
     def csv(asking: Asking) -> Sql:
@@ -88,10 +89,10 @@ def _ranking(field: str) -> Panel:
 
 
 async def _by_property(asking: Asking) -> Shown:
-    names = [row["name"] for row in await asking.rows(figures.property_names(asking.view, asking.period))]
+    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
     key = asking.view.get(KEY).lower() or (names[0] if names else "")
     by = rank_of(asking)
-    rows = await asking.rows(figures.ranking(asking.view, asking.period, PROPERTY, key, by=by)) if key else []
+    rows = await asking.rows(figures.ranking(asking.view, asking.period, PROPERTY, key, by=by, brief=True)) if key else []
     return {"ranked": ranked(rows, PROPERTY, key, by=by), "by": by, "keys": names, "key": key, "field": PROPERTY}
 
 

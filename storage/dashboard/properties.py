@@ -1,9 +1,10 @@
 """Properties: the values of one key, ranked, with their shares and courses."""
 
-from storage.dashboard import figures, sending
+from storage.dashboard import sending
 from storage.dashboard.breakdown import RANK, SHOW, any_calls, broken_down, course_file, file
 from storage.dashboard.filters import KEY_CHARACTERS, PROPERTY
 from storage.dashboard.page import Asking, Page, Panel, Shown
+from storage.dashboard.property_names import property_names
 from storage.dashboard.state import View
 from storage.rest.sql import Sql
 
@@ -15,7 +16,7 @@ def key_of(view: View) -> str:
 
 
 async def _values(asking: Asking) -> Shown:
-    names = [row["name"] for row in await asking.rows(figures.property_names(asking.view, asking.period))]
+    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
     key = key_of(asking.view) or (names[0] if names else "")
     found = await broken_down(asking, PROPERTY, key) if key else {"values": []}
     snippets = [] if key or not await any_calls(asking) else sending.with_headers(asking, sending.PROPERTY)

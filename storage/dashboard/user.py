@@ -8,6 +8,7 @@ from storage.dashboard import figures, session_figures
 from storage.dashboard.filters import PROPERTY, Filter
 from storage.dashboard.overview_figures import cards, drawn, placed, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
+from storage.dashboard.property_names import property_names
 from storage.dashboard.ranked import ranked
 from storage.dashboard.span import Span
 from storage.dashboard.state import View
@@ -52,14 +53,14 @@ async def _sessions(asking: Asking) -> Shown:
 
 
 async def _models(asking: Asking) -> Shown:
-    rows = await asking.rows(figures.ranking(his(asking), asking.period, "model"))
+    rows = await asking.rows(figures.ranking(his(asking), asking.period, "model", brief=True))
     return {"ranked": ranked(rows, "model", by="cost"), "keys": [], "key": ""}
 
 
 async def _properties(asking: Asking) -> Shown:
-    names = [row["name"] for row in await asking.rows(figures.property_names(his(asking), asking.period))]
+    names = [row["name"] for row in await property_names(asking, his(asking), asking.period)]
     key = asking.view.get(KEY).lower() or (names[0] if names else "")
-    rows = await asking.rows(figures.ranking(his(asking), asking.period, PROPERTY, key)) if key else []
+    rows = await asking.rows(figures.ranking(his(asking), asking.period, PROPERTY, key, brief=True)) if key else []
     return {"ranked": ranked(rows, PROPERTY, key, by="cost"), "keys": names, "key": key}
 
 

@@ -33,6 +33,8 @@ class Period(Struct, frozen=True):
 
     since: datetime
     until: datetime
+    goes_on: bool = False
+    """Its end is now: whatever began later, by another clock, is in it too. So the hour that has begun need not be cut."""
 
     @property
     def length(self) -> timedelta:
@@ -44,7 +46,8 @@ class Period(Struct, frozen=True):
 
     def contains(self) -> Sql:
         """Of a call: it began in it."""
-        return "created_at >= " + instant(self.since) + " AND created_at < " + instant(self.until)
+        since = "created_at >= " + instant(self.since)
+        return since if self.goes_on else since + " AND created_at < " + instant(self.until)
 
 
 class Step(Struct, frozen=True):
@@ -73,6 +76,11 @@ STEPS: tuple[tuple[timedelta, Step], ...] = (
     (timedelta(days=800), Step(calendar=WEEK)),
 )
 """Ranges up to this long are cut into such pieces."""
+
+
+def to_the_hour(at: datetime) -> datetime:
+    """The whole hour that is nearest."""
+    return datetime.fromtimestamp(round(at.timestamp() / HOUR_S) * HOUR_S, UTC)
 
 
 def step_for(length: timedelta) -> Step:
@@ -193,6 +201,11 @@ def _changes_at(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 def _ahead(at: datetime, zone: ZoneInfo) -> int:
     offset = at.astimezone(zone).utcoffset() or timedelta()
     return int(offset.total_seconds())
+
+
+def moment(iso: str) -> datetime:
+    """A time as an answer has it."""
+    return datetime.fromisoformat(iso).replace(tzinfo=UTC)
 
 
 def instant(at: datetime) -> Sql:

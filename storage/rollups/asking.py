@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from storage.carried import quoted
 from storage.rest.sql import EVERY, Sql, all_of, joined, time
-from storage.rollups.measures import ADDED, DIMENSIONS, MEASURES, SKETCHES
-from storage.rollups.shaping import Given, answered
+from storage.rollups.measures import ADDED, DIMENSIONS, KEYS, MEASURES, SKETCHES
+from storage.rollups.shaping import Given, answered, buckets
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FEW_DAYS = 3
@@ -77,17 +77,31 @@ def asked(counted: Counted) -> Sql:
     """One row for each piece and value that there are calls of, in no order. Raises ValueError for a piece without cuts."""
     if counted.piece is not None and not counted.cuts:
         raise ValueError("a piece of time is told by an expression and by the cuts at which it changes; name the cuts")
-    sources = sources_of(counted)
     keys = {**({} if counted.piece is None else {"piece": counted.piece}), **counted.by}
     named = {f"key_{place}": expression for place, expression in enumerate(keys.values())}
-    rows, calls = _rows(counted, sources, named), _calls(counted, sources, named)
-    held = [_held("rolled", rows, kept=True)] * bool(rows) + [_held("loose", calls, kept=bool(rows))] * bool(calls)
-    given = [Given("rolled", calls=False)] * bool(rows) + [Given("loose", calls=True)] * bool(calls)
+    held, given = _gathered(counted, named)
     answer = answered(given, list(named), counted.quantiles, whole=counted.whole)
     if named:
-        renamed = ", ".join(f"{key} AS {quoted(name)}" for key, name in zip(named, keys, strict=True))
-        answer = f"SELECT {renamed}, * EXCLUDE ({', '.join(named)}) FROM ({answer})"
-    return "WITH " + joined(", ", held) + " " + answer
+        renamed = [f"{key} AS {quoted(name)}" for key, name in zip(named, keys, strict=True)]
+        shown = [*renamed, *MEASURES, *(("latency", "ttft") if counted.quantiles else ())]
+        answer = f"SELECT {', '.join(shown)} FROM ({answer})"
+    return held + answer
+
+
+def latencies(counted: Counted) -> Sql:
+    """How many calls, `n`, are in each `bucket` of latencies (`sketch.value_sql` tells what it is of); `by` and `piece` are not heeded."""
+    held, given = _gathered(counted, {}, sketches=True)
+    return held + buckets("latency_sketch", given, ())
+
+
+def _gathered(counted: Counted, named: Mapping[str, Sql], *, sketches: bool = False) -> tuple[Sql, list[Given]]:
+    """A WITH, and what it names."""
+    sources = sources_of(counted)
+    rows = _rows(counted, sources, named, sketches=sketches or bool(counted.quantiles))
+    calls = _calls(counted, sources, named)
+    held = [_held("rolled", rows, kept=True)] * bool(rows) + [_held("loose", calls, kept=bool(rows))] * bool(calls)
+    given = [Given("rolled", calls=False)] * bool(rows) + [Given("loose", calls=True)] * bool(calls)
+    return "WITH " + joined(", ", held) + " ", given
 
 
 def _held(name: str, selects: list[Sql], *, kept: bool) -> Sql:
@@ -123,9 +137,10 @@ def _within(at: datetime, span: Span) -> bool:
     return (span.since is None or span.since <= at) and (span.before is None or at < span.before)
 
 
-def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql]) -> list[Sql]:
+def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql], *, sketches: bool) -> list[Sql]:
     """Of rollups."""
-    columns = [*MEASURES, *(SKETCHES if counted.quantiles else ())]
+    columns = [*MEASURES, *(SKETCHES if sketches else ())]
+    told = ", ".join((*KEYS, *columns))
     hours, days, selects = sources.hours, sources.days, []
     if hours is not None:
         others = [] if days is None else ["NOT (" + days.condition("hour") + ")"]
@@ -134,7 +149,7 @@ def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql]) -> list[
     if days is not None:
         selects.append(("day", days.condition("day")))
     return [
-        _select(named, columns, f"(SELECT {grain} AS created_at, * FROM calls_by_{grain})", all_of([inside, counted.where]))
+        _select(named, columns, f"(SELECT {grain} AS created_at, {grain}, {told} FROM calls_by_{grain})", all_of([inside, counted.where]))
         for grain, inside in selects
     ]
 

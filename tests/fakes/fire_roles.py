@@ -22,7 +22,7 @@ from storage.leftovers import purge
 from storage.removing import FilesMoved
 from storage.repricing import Change, Chosen, Day, Moved, Repricing
 from storage.schema import TABLES
-from storage.settling import days_due, settle_all
+from storage.settling import settle_all
 from storage.sink import run_sink
 from storage.upkeep import Order, main
 from tests.fakes import fire_rows as rows
@@ -78,7 +78,7 @@ def upkeep_once(field: Field, *, sweeps: bool = False) -> None:
 
 def settle_once(field: Field) -> None:
     lake, now = Lake(field.config), datetime.fromtimestamp(time.time(), UTC) + timedelta(seconds=1)
-    settle_all(lake, days_due(lake, field.today, now))
+    settle_all(lake, field.today, now)
 
 
 def vacuum(field: Field) -> None:

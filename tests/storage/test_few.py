@@ -203,7 +203,17 @@ NEEDED = {
     "SELECT call_id FROM calls JOIN (SELECT true AS rating) USING (rating)": {"rating"},
     "WITH x AS (FROM calls) SELECT count(*) FROM x": set(JUDGED),
     "SUMMARIZE calls": set(JUDGED),
-    "SELECT count(*) FROM calls WHERE EXISTS (SELECT * FROM bodies)": set(JUDGED),
+    "SELECT count(*) FROM calls WHERE EXISTS (SELECT * FROM bodies)": set(),
+    "SELECT * FROM (SELECT model FROM calls)": set(),
+    "WITH x AS (SELECT model FROM calls) SELECT *, #1 FROM x ORDER BY ALL": set(),
+    "SELECT * FROM (SELECT model FROM calls) UNION ALL SELECT model FROM calls": set(),
+    "SELECT calls FROM (SELECT calls FROM calls_by_day) UNION ALL SELECT count(*) FROM calls": set(),
+    "SELECT * FROM calls_by_day, calls": set(JUDGED),
+    "SELECT c.* FROM (SELECT 1) JOIN calls c ON true": set(JUDGED),
+    "SELECT (SELECT c) FROM calls AS c": set(JUDGED),
+    "SELECT x.* FROM calls AS c, LATERAL (SELECT c.rating) x": {"rating"},
+    "SELECT x.* FROM calls AS c, LATERAL (SELECT c AS whole) x": set(JUDGED),
+    "SELECT count(*) FROM calls WHERE call_id IN (SELECT unnest(struct_extract(c, 'call_id')) FROM main.Calls AS c)": set(JUDGED),
     "SELECT Calls.Rating FROM calls": {"rating"},
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
+from storage import schema
 from storage.amendments import newest_revision
 from storage.engine import engine_of
 from storage.lake import Lake
 from storage.maintenance import maintain
 from storage.query import Snapshots, run_query
-from storage.settling import LATE_FILES, LIMITS, DayFiles, days_due, due, settle, settled_days
+from storage.settling import LATE_FILES, LIMITS, DayFiles, Order, days_due, due, settle, settle_all, settled_days
 from storage.views import current_calls_sql
 from tests.fakes.small_lake import SmallLake
 
@@ -24,6 +26,7 @@ DAY, TODAY = date(2026, 1, 2), date(2026, 1, 20)
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
 QUIET = timedelta(minutes=2)
 LONG_AGO = NOW - timedelta(hours=1)
+LATER = NOW.replace(year=2100)
 
 ASKED = {
     "calls": "SELECT * EXCLUDE (scores) FROM calls ORDER BY call_id",
@@ -65,7 +68,7 @@ def test_a_settled_day_answers_as_before(lake: SmallLake, with_amendments: bool)
     assert answers(lake) == before
     assert len(lake.lake.files("calls")) == 1
     assert lake.lake.files("amendments") == []
-    assert settled_days(lake.lake.table("calls")) == {DAY}
+    assert settled_days(lake.lake.table("calls")) == {DAY: Order.BY_USER}
     assert newest_revision(lake.lake) == (2 if with_amendments else 0)
 
 
@@ -174,28 +177,54 @@ def test_merging_leaves_settled_days_alone(lake: SmallLake) -> None:
     assert maintain(lake.lake, TODAY) == []
 
 
-def days(files: int, *, newest: datetime = LONG_AGO) -> dict[date, DayFiles]:
-    return {DAY: DayFiles(files, newest)}
+def days(files: int, *, newest: datetime = LONG_AGO, day: date = DAY) -> dict[date, DayFiles]:
+    return {day: DayFiles(files, newest)}
 
 
-DUE = {
-    "never settled": (days(1), {}, frozenset(), [DAY]),
-    "settled": (days(1), {}, frozenset({DAY}), []),
-    "settled, few came later": (days(1 + LATE_FILES), {}, frozenset({DAY}), []),
-    "settled, many came later": (days(2 + LATE_FILES), {}, frozenset({DAY}), [DAY]),
-    "settled and amended": (days(1), days(1), frozenset({DAY}), [DAY]),
-    "written to this minute": (days(1, newest=NOW), {}, frozenset(), []),
-    "amended this minute": (days(1), days(1, newest=NOW), frozenset({DAY}), []),
-    "of yesterday": ({date(2026, 1, 19): DayFiles(1, LONG_AGO)}, {}, frozenset(), []),
-    "of the day before": ({date(2026, 1, 18): DayFiles(1, LONG_AGO)}, {}, frozenset(), [date(2026, 1, 18)]),
+YESTERDAY, BEFORE = date(2026, 1, 19), date(2026, 1, 18)
+BY_TIME, BY_USER = Order.BY_TIME, Order.BY_USER
+DUE: dict[str, tuple[dict[date, DayFiles], dict[date, DayFiles], dict[date, Order], list[date]]] = {
+    "never settled": (days(1), {}, {}, [DAY]),
+    "settled": (days(1), {}, {DAY: BY_USER}, []),
+    "settled when it was yesterday": (days(1), {}, {DAY: BY_TIME}, [DAY]),
+    "settled, few came later": (days(1 + LATE_FILES), {}, {DAY: BY_USER}, []),
+    "settled, many came later": (days(2 + LATE_FILES), {}, {DAY: BY_USER}, [DAY]),
+    "settled and amended": (days(1), days(1), {DAY: BY_USER}, [DAY]),
+    "written to this minute": (days(1, newest=NOW), {}, {}, []),
+    "amended this minute": (days(1), days(1, newest=NOW), {}, []),
+    "of today": (days(1, day=TODAY), {}, {}, []),
+    "of yesterday": (days(1, day=YESTERDAY), {}, {}, [YESTERDAY]),
+    "of yesterday, settled": (days(1, day=YESTERDAY), {}, {YESTERDAY: BY_TIME}, []),
+    "of yesterday, settled and amended": (days(1, day=YESTERDAY), days(1, day=YESTERDAY), {YESTERDAY: BY_TIME}, []),
+    "of yesterday, settled, many came later": (days(2 + LATE_FILES, day=YESTERDAY), {}, {YESTERDAY: BY_TIME}, [YESTERDAY]),
+    "of the day before": (days(1, day=BEFORE), {}, {}, [BEFORE]),
 }
 
 
 @pytest.mark.parametrize(("calls", "amendments", "settled", "found"), DUE.values(), ids=DUE)
 def test_which_days_are_due(
-    calls: dict[date, DayFiles], amendments: dict[date, DayFiles], settled: frozenset[date], found: list[date]
+    calls: dict[date, DayFiles], amendments: dict[date, DayFiles], settled: dict[date, Order], found: list[date]
 ) -> None:
     assert due(calls, amendments, settled, TODAY, NOW, QUIET) == found
+
+
+def test_yesterday_is_put_in_the_order_of_time_and_a_day_later_in_that_of_users(lake: SmallLake) -> None:
+    amended(lake)
+    before = answers(lake)
+    orders = []
+    for today in (DAY + timedelta(days=1), DAY + timedelta(days=2)):
+        assert settle_all(lake.lake, today, LATER) == [DAY]
+        [path] = Snapshots(lake.lake).paths("calls")
+        rows = pq.read_table(path, partitioning=None).select(["organization", "user_id", "session_id", "created_at"]).to_pylist()
+        orders.append([sorted(rows, key=partial(sort_key, columns)) == rows for columns in (schema.SORTED_BY["calls"], schema.SETTLED_BY)])
+        assert answers(lake) == before
+        assert settle_all(lake.lake, today, LATER) == []
+    assert orders == [[True, False], [False, True]]
+
+
+def sort_key(columns: tuple[str, ...], row: dict[str, Any]) -> tuple[Any, ...]:
+    """Nothing comes last."""
+    return tuple((row[column] is None, row[column] if row[column] is not None else "") for column in columns)
 
 
 def test_another_commit_of_the_day_is_no_error(lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,8 @@ def test_a_preset_is_compared_with_the_same_hours_of_earlier_days() -> None:
     now = datetime(2026, 3, 31, 10, 20, tzinfo=berlin)  # two days after clocks were set
     week = Span(preset="7d")
     since, until = week.period(now, berlin).since.astimezone(berlin), week.before(now, berlin).until.astimezone(berlin)
-    assert (since.isoformat(), until.isoformat()) == ("2026-03-24T10:00:00+01:00", "2026-03-24T10:20:00+01:00")
+    assert (since.isoformat(), until.isoformat()) == ("2026-03-24T10:00:00+01:00", "2026-03-24T10:00:00+01:00")
+    assert week.before(now + timedelta(minutes=15), berlin).until.astimezone(berlin).isoformat() == "2026-03-24T11:00:00+01:00"
     hour = Span(preset="1h")
     assert hour.before(now, berlin).until == now - timedelta(hours=1)
     written = Span(since=now - timedelta(hours=5), until=now)
