@@ -211,7 +211,7 @@ NEEDED = {
     "SELECT * FROM calls_by_day, calls": set(JUDGED),
     "SELECT c.* FROM (SELECT 1) JOIN calls c ON true": set(JUDGED),
     "SELECT (SELECT c) FROM calls AS c": set(JUDGED),
-    "SELECT x.* FROM calls AS c, LATERAL (SELECT c.rating) x": {"rating"},
+    "SELECT x.* FROM calls AS c, LATERAL (SELECT c.rating) x": set(JUDGED),
     "SELECT x.* FROM calls AS c, LATERAL (SELECT c AS whole) x": set(JUDGED),
     "SELECT count(*) FROM calls WHERE call_id IN (SELECT unnest(struct_extract(c, 'call_id')) FROM main.Calls AS c)": set(JUDGED),
     "SELECT Calls.Rating FROM calls": {"rating"},
