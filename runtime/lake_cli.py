@@ -41,7 +41,7 @@ UNWELL = 1
 def lake(
     context: typer.Context,
     days: Annotated[int, typer.Option(help="So many of the newest days are shown one by one.", min=0)] = 14,
-    check: Annotated[bool, typer.Option("--check", help="Open each file, too, to see whether it can be read.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read each file, too, to see whether it is whole.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, all days too.")] = False,
     data_dir: DataDir = None,
 ) -> None:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
@@ -103,8 +103,11 @@ def _answer(questions: Questions, asked: Asked, line: Line) -> None:
         for piece in pieces(written):
             line.say(Kind.PIECE, piece)
 
+    def lacking(files: Sequence[str]) -> None:
+        line.say(Kind.LACKING, msgspec.json.encode(files))
+
     try:
-        told = pass_on(questions, asked, say)
+        told = pass_on(questions, asked, say, lacking)
     except HungUp:
         raise
     except Refused as refused:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, SqlAsked, Take, Told
+from storage.asked import PIECE_BYTES, Answer, Asked, CallAsked, Lacking, SqlAsked, Take, Told, unheard
 from storage.call_page import call_page
 from storage.formats import STREAMED, Format, json_rows, rendered, streamed
 from storage.query import Found, Limits, QueryResult, Questions, too_large
@@ -20,34 +20,36 @@ def answer(questions: Questions, asked: Asked) -> Answer:
     return Answer(pieces=tuple(pieces), told=told)
 
 
-def pass_on(questions: Questions, asked: Asked, take: Take) -> Told:
+def pass_on(questions: Questions, asked: Asked, take: Take, lacking: Lacking = unheard) -> Told:
     """Hands on each piece: of a form that is streamed, while the rest is still being found. Raises Refused, then also after some."""
     try:
-        return _pass_on(questions, asked, take)
+        return _pass_on(questions, asked, take, lacking)
     except (pa.ArrowException, RecursionError, OverflowError, ValueError) as error:
         raise Refused(_unwritable(asked)) from error
 
 
-def _pass_on(questions: Questions, asked: Asked, take: Take) -> Told:
+def _pass_on(questions: Questions, asked: Asked, take: Take, lacking: Lacking) -> Told:
     if isinstance(asked, CallAsked):
         found = call_page(questions, asked.key, organization=asked.organization, bodies=asked.bodies)
         take(found or b"")
         return Told(found=found is not None)
     if asked.form in STREAMED:
-        return _stream(questions, asked, take)
+        return _stream(questions, asked, take, lacking)
     result = questions.ask(asked.sql, organization=asked.organization, parameters=asked.parameters)
     for piece in tuple(_within(questions.limits, _written(result, asked.form, asked.width))):
         take(piece)
     return Told(rows=result.table.num_rows, truncated=result.truncated, unread=result.unread)
 
 
-def _stream(questions: Questions, asked: SqlAsked, take: Take) -> Told:
+def _stream(questions: Questions, asked: SqlAsked, take: Take, lacking: Lacking) -> Told:
     began = False
 
     def written(found: Found) -> Told:
         nonlocal began
         tables = (pa.Table.from_batches([batch], found.schema) for batch in found.batches)
         for piece in _within(questions.limits, streamed(found.schema, tables, asked.form)):
+            if found.unread and not began:
+                lacking(found.unread)
             began = True
             take(piece)
         return Told(rows=found.batches.rows, truncated=found.batches.truncated, unread=found.unread)

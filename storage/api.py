@@ -26,7 +26,7 @@ from storage.door import Door
 from storage.exposed import registry
 from storage.formats import STREAMED, Format
 from storage.lake import Lake
-from storage.passing import Handed, Passed, answered, answered_in_stream
+from storage.passing import Handed, Passed, answered, answered_in_stream, telling
 from storage.pool import Pool
 from storage.query import Limits, Snapshots
 from storage.refusal import Refusal, Refused
@@ -176,11 +176,9 @@ async def query(question: Question, request: Request) -> Response:
     media = _MEDIA[asked.form]
     answer = await (answered_in_stream(request, asked, media) if asked.form in STREAMED else answered(request, asked))
     if isinstance(answer, Passed):
-        return answer
+        return telling(request, answer)
     headers = {"heliograph-rows": str(answer.told.rows)} | ({"heliograph-truncated": "true"} if answer.told.truncated else {})
-    if answer.told.unread:
-        headers["heliograph-unread-files"] = str(len(answer.told.unread))
-    return Handed(answer, headers, media)
+    return telling(request, Handed(answer, headers, media))
 
 
 def _accepted(header: str) -> Format:

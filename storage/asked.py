@@ -7,7 +7,7 @@ of it.
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -48,6 +48,8 @@ class Kind(IntEnum):
     """Instead of it: a `Refusal`."""
     FAILED = 9
     """Instead of it: the text of a fault of ours."""
+    LACKING = 10
+    """Before the pieces of an answer that is streamed: the names of the files that cannot be read, where there are any."""
 
 
 class SqlAsked(Struct, frozen=True, kw_only=True, tag="sql"):
@@ -99,6 +101,12 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 Take = Callable[[bytes], object]
 """Where the pieces of an answer go, in order."""
+Lacking = Callable[[Sequence[str]], object]
+"""Who is told before the pieces of a streamed answer which files of the lake it lacks, if it does."""
+
+
+def unheard(_: Sequence[str]) -> None:
+    """Nobody. What is told at the end has them, too."""
 
 
 def encoded(asked: Asked) -> bytes:

@@ -155,8 +155,17 @@ LAKE_MOVED = Refusal(
     status=503,
 )
 
+LAKE_DAMAGED = Refusal(
+    code="lake_damaged",
+    message="A file of the lake is damaged.",
+    fix="`heliograph lake --check` names it; put it back from a backup.",
+    status=503,
+)
+
+_DAMAGED = "Failed to read file"
 _NO_PARQUET = re.compile(r"No magic bytes found|too small to be a Parquet file|not a parquet file", re.IGNORECASE)
-_PREFIX = re.compile(r"^(?P<kind>[\w ]+?) Error: (?P<rest>.*)$", re.DOTALL)
+_PREFIX = re.compile(r"^(?:(?P<kind>[\w ]+?) Error: )?(?P<rest>.*)$", re.DOTALL)
+"""Errors of no kind, as of what decodes pages, are JSON alone."""
 
 
 def _told(error: Exception) -> _Told | None:
@@ -166,7 +175,7 @@ def _told(error: Exception) -> _Told | None:
         return None
     with suppress(msgspec.DecodeError, msgspec.ValidationError):
         return msgspec.json.decode(match["rest"], type=_Told)
-    return _Told(match["kind"], match["rest"].partition("\n\nLINE ")[0])
+    return None if match["kind"] is None else _Told(match["kind"], match["rest"].partition("\n\nLINE ")[0])
 
 
 def _refuse(error: Exception, seconds: float) -> NoReturn:
@@ -211,6 +220,8 @@ def _refusal_of_statement(told: _Told, kind: str) -> Refusal:
         return Refusal(code="forbidden_function", message="The question reaches for a file.", fix="Read from the views.", field="sql")
     if kind == "io" or _NO_PARQUET.search(told.exception_message):
         return LAKE_MOVED
+    if kind == "invalid" or told.exception_message.startswith(_DAMAGED):  # of what decodes pages, whose errors have no kind
+        return LAKE_DAMAGED
     if kind in {"invalid input", "binder"} and "parameter" in told.exception_message.lower():
         return Refusal(
             code="invalid_parameters", message=told.exception_message, fix="Give one value for each parameter.", field="parameters"

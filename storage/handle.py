@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from storage.answerer import Begin
-from storage.asked import NUMBER, Kind, Take, Told
+from storage.asked import NUMBER, Kind, Lacking, Take, Told, unheard
 from storage.engine import OUT_OF_MEMORY
 from storage.line import HungUp, Line
 from storage.refusal import Refusal, Refused
@@ -65,20 +65,25 @@ class Answerer:
         self._line.patient_for(None)
         self._base, self._given = self._resident(), begin.limits.memory_bytes
 
-    def ask(self, question: bytes, take: Take) -> Told:
-        """Hands each piece to `take`, which must not raise. Raises Refused, also when the process had to be ended, and Failed."""
+    def ask(self, question: bytes, take: Take, lacking: Lacking = unheard) -> Told:
+        """Hands each piece to `take`, which must not raise, nor must `lacking`.
+
+        Raises Refused, also when the process had to be ended, and Failed.
+        """
         try:
             self.number += 1
             self._line.say(Kind.ASK, NUMBER.pack(self.number) + question)
-            return self._answer(take)
+            return self._answer(take, lacking)
         except HungUp:
             raise Refused(self._verdict or self._breakdown()) from None
 
-    def _answer(self, take: Take) -> Told:
+    def _answer(self, take: Take, lacking: Lacking) -> Told:
         while True:
             kind, payload = self._hear()
             if kind is Kind.PIECE:
                 take(payload)
+            elif kind is Kind.LACKING:
+                lacking(msgspec.json.decode(payload, type=list[str]))
             elif kind is Kind.ANSWERED:
                 return msgspec.json.decode(payload, type=Told)
             elif kind is Kind.REFUSED:

@@ -94,7 +94,7 @@ class LakeState(Struct, frozen=True, kw_only=True):
 
 
 def state_of(lake: Lake, now: datetime, *, check: bool = False) -> LakeState:
-    """The lake as it is. `check` opens each file, too. Blocks.
+    """The lake as it is. `check` reads each file, too. Blocks.
 
     What cannot be read is told of its table; the others are told all the same.
     """
@@ -185,7 +185,7 @@ class OnDisk:
         """What is there, held against what should be."""
         there = [file for file in files if file.path in self._infos]
         damaged = [
-            file.path for file in there if self._infos[file.path].size != file.bytes or (check and not self._opens(file.path, file.rows))
+            file.path for file in there if self._infos[file.path].size != file.bytes or (check and not self._reads(file.path, file.rows))
         ]
         made = self._checkpoint()
         parquet = sum(info.size for path, info in self._infos.items() if path.endswith(".parquet") and not path.startswith(_LOG))
@@ -208,9 +208,11 @@ class OnDisk:
     def _made_at(self, name: str) -> datetime | None:
         return next((info.mtime for path, info in self._infos.items() if path.startswith(f"{_LOG}/{name}")), None)
 
-    def _opens(self, path: str, rows: int) -> bool:
+    def _reads(self, path: str, rows: int) -> bool:
+        """All of it, page by page."""
         try:
-            found: int = pq.read_metadata(f"{self._folder}/{path}", filesystem=self._system).num_rows
+            with pq.ParquetFile(f"{self._folder}/{path}", filesystem=self._system) as file:
+                found: int = sum(batch.num_rows for batch in file.iter_batches())
         except (pa.ArrowException, OSError):
             return False
         return found == rows

@@ -21,7 +21,10 @@ log = structlog.get_logger()
 
 
 async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answer:
-    """The answer; when the client leaves before it is there, the question is stopped. Raises Refused."""
+    """The answer; when the client leaves before it is there, the question is stopped. Raises Refused.
+
+    What it lacks is told with the answer to the request, too: `lacked_by`.
+    """
     pool: Pool = request.app.state.pool
     asking = asyncio.create_task(pool.ask(asked, own=own))
     leaving = asyncio.create_task(_left(request))
@@ -29,17 +32,38 @@ async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answ
         await asyncio.wait([asking, leaving], return_when=asyncio.FIRST_COMPLETED)
         if not asking.done():
             raise Refused(_LEFT)
-        return asking.result()
+        answer = asking.result()
+        lacked_by(request).update(answer.told.unread)
+        return answer
     finally:
         leaving.cancel()
         asking.cancel()
 
 
+STALLED_S = 60.0
+"""Whoever takes nothing of a long answer for so long is left: what lies on disk for him is room that others lack."""
+LACKING = "heliograph-unread-files"
+"""The header that says how many files of the lake could not be read."""
+
+
+def lacked_by(request: Request) -> set[str]:
+    """The files of the lake that could not be read, of what was asked so far to answer this request."""
+    files: set[str] = request.scope.setdefault("heliograph.lacked", set())
+    return files
+
+
+def telling(request: Request, answer: Response) -> Response:
+    """The answer to a request, with the header that says what it lacks."""
+    if files := lacked_by(request):
+        answer.headers[LACKING] = str(len(files))
+    return answer
+
+
 async def answered_in_stream(request: Request, asked: Asked, media_type: str) -> "Answer | Passed":
     """The answer if it is short, else one that is passed on while it is found. Raises Refused."""
     pool: Pool = request.app.state.pool
-    spool = Spool(request.app.state.spool_room, pool.limits.timeout_s)
-    asking = asyncio.create_task(pool.pass_on(asked, spool.put))
+    spool = Spool(request.app.state.spool_room, pool.limits.timeout_s, asked.organization)
+    asking = asyncio.create_task(pool.pass_on(asked, spool.put, lacked_by(request).update))
     leaving, long = asyncio.create_task(_left(request)), asyncio.create_task(spool.full())
     passed = Passed(spool, asking, leaving, pool.limits, media_type)
     try:
@@ -49,6 +73,7 @@ async def answered_in_stream(request: Request, asked: Asked, media_type: str) ->
         if not asking.done():
             raise Refused(_LEFT)
         answer = Answer(pieces=tuple(iter(spool.taken, None)), told=asking.result())
+        lacked_by(request).update(answer.told.unread)
     except BaseException:
         passed.end()
         raise
@@ -101,7 +126,11 @@ class Passed(Response):
         while not self._leaving.done():
             piece = self._spool.taken()
             if piece is not None:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                try:
+                    async with asyncio.timeout(STALLED_S):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                except TimeoutError:
+                    return self._broken_off("stalled")
             elif self._asking.done():
                 return self._whole()
             else:
@@ -123,8 +152,6 @@ class Passed(Response):
             return self._broken_off(refused.refusal.code)
         if self._spool.lost:
             return self._broken_off("not_taken")
-        if told.unread:
-            return self._broken_off("unread_files")
         return self._broken_off("rows") if told.truncated else True
 
     def _broken_off(self, reason: str) -> bool:

@@ -5,20 +5,21 @@ health and look-ups are answered whatever others ask.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
 
 from storage.answerer import Begin
-from storage.asked import Answer, Asked, Take, Told, encoded
+from storage.asked import Answer, Asked, Lacking, Take, Told, encoded, unheard
 from storage.config import StorageConfig
 from storage.engine import OUT_OF_MEMORY, timed_out
 from storage.handle import STOPPING, Answerer
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
+from storage.turns import Turns
 
 log = structlog.get_logger()
 
@@ -34,12 +35,6 @@ LEAST_SLACK = 128 << 20
 LOOK_S = 0.05
 """How often it is looked at how much memory they take."""
 
-TOO_MANY = Refusal(
-    code="too_many_questions",
-    message="Too many questions are waiting already.",
-    fix="Ask again in a few seconds.",
-    status=503,
-)
 NOBODY = Refusal(
     code="not_answering",
     message="No process is there to answer the question.",
@@ -51,25 +46,6 @@ NOBODY = Refusal(
 def too_heavy(taken: Mapping[W, int], limit: int) -> W | None:
     """Whoever takes most, when all together take more than `limit`."""
     return max(taken, key=lambda each: taken[each]) if sum(taken.values()) > limit else None
-
-
-class Turns:
-    """So many at once, so many waiting; whoever comes then is refused."""
-
-    def __init__(self, at_once: int, waiting: int) -> None:
-        self._free = asyncio.Semaphore(at_once)
-        self._room = at_once + waiting
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        if self._room <= 0:
-            raise Refused(TOO_MANY)
-        self._room -= 1
-        try:
-            async with self._free:
-                yield
-        finally:
-            self._room += 1
 
 
 class Pool:
@@ -102,18 +78,18 @@ class Pool:
         told = await self.pass_on(asked, pieces.append, own=own)
         return Answer(pieces=tuple(pieces), told=told)
 
-    async def pass_on(self, asked: Asked, take: Take, *, own: bool = False) -> Told:
+    async def pass_on(self, asked: Asked, take: Take, lacking: Lacking = unheard, *, own: bool = False) -> Told:
         """Hands each piece of the answer to `take`, in a thread, as soon as it is there. Then and else as `ask`.
 
-        `take` must not raise. Its time is the question's.
+        Neither `take` nor `lacking` may raise. Their time is the question's.
         """
         try:
             question = encoded(asked)
         except RecursionError:
             raise Refused(TOO_DEEP) from None
-        async with (self._own if own else self._sql).turn():
+        async with (self._own if own else self._sql).turn(asked.organization):
             answerer = await self._free()
-            task = self._task(self._served(answerer, question, take))
+            task = self._task(self._served(answerer, question, take, lacking))
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
@@ -160,12 +136,12 @@ class Pool:
                 raise Refused(NOBODY) from None
             raise
 
-    async def _served(self, answerer: Answerer, question: bytes, take: Take) -> Told:
+    async def _served(self, answerer: Answerer, question: bytes, take: Take, lacking: Lacking) -> Told:
         overdue = asyncio.get_running_loop().call_later(self.limits.timeout_s + GRACE_S, answerer.kill, timed_out(self.limits.timeout_s))
         self._asked.add(answerer)
         self._watch()
         try:
-            return await self._thread(answerer.ask, question, take)
+            return await self._thread(answerer.ask, question, take, lacking)
         finally:
             overdue.cancel()
             self._asked.discard(answerer)

@@ -24,7 +24,7 @@ from msgspec import Struct, structs
 
 from eventlog.events import Organization
 from storage.carried import projection
-from storage.engine import LAKE_MOVED, EngineLimits, deadline, engine_of
+from storage.engine import LAKE_DAMAGED, LAKE_MOVED, EngineLimits, deadline, engine_of, literal
 from storage.few import TABLE, finding
 from storage.found import found, plain_functions
 from storage.laid_out import LaidOut
@@ -32,7 +32,7 @@ from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.rollups.coverage import read_index
-from storage.sandbox import checked
+from storage.sandbox import Statement, checked
 from storage.schema import MADE_KEY, TABLES, VERSION
 from storage.set_aside import SetAside
 from storage.views import VIEWS, LiveFile, Source, few_calls_sql
@@ -247,13 +247,14 @@ class Questions:
 
         Where the lake moved meanwhile it is called a second time, unless `again` says no; and once more without files that cannot be read.
         """
+        with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
+            statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
         for tried in range(TRIES):
             try:
-                return self._pass_on(sql, take, organization, parameters)
+                return self._pass_on(statement, take, organization, parameters)
             except Refused as refused:
-                if refused.refusal is not LAKE_MOVED or not again() or tried == TRIES - 1:
-                    raise
-                if tried and not self._aside.look(self.snapshots.sources(TABLES)):
+                helped = self._set_aside(refused.refusal, statement, first=not tried)
+                if not helped or not again() or tried == TRIES - 1:
                     raise
         raise AssertionError("the last of them answers or raises")
 
@@ -265,23 +266,50 @@ class Questions:
         self._laid_out.close()
         self._engine.close()
 
-    def _pass_on(self, sql: str, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters) -> T:
+    def _set_aside(self, refusal: Refusal, statement: Statement, *, first: bool) -> bool:
+        """Whether a question that was refused may be answered now: because the lake moved, or without what cannot be read."""
+        if refusal is LAKE_MOVED and first:
+            return True
+        if refusal not in (LAKE_MOVED, LAKE_DAMAGED):
+            return False
+        sources, reads = self._sources(statement), partial(self._reads, time.perf_counter())
+        return (refusal is LAKE_MOVED and self._aside.look(sources)) or self._aside.look(sources, reads)
+
+    def _reads(self, began: float, path: str) -> bool:
+        """Whether all of a file can be read. Raises Refused when looking, since `began`, takes longer than a question may."""
+        left = max(0.0, self.limits.timeout_s - (time.perf_counter() - began))
+        with self._engine.connection() as connection, deadline(connection, left):
+            try:
+                connection.execute(f"SELECT bit_xor(hash(whole)) FROM read_parquet({literal(path)}, hive_partitioning = false) whole")  # noqa: S608
+            except duckdb.InterruptException:
+                raise
+            except duckdb.Error:
+                return False
+        return True
+
+    def _sources(self, statement: Statement) -> dict[str, Source]:
+        """Of all tables that it reads."""
+        return self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
+
+    def _pass_on(self, statement: Statement, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters) -> T:
         started = time.perf_counter()
-        with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
-            statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
-        sources, unread = self._aside.without(self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads}))
+
+        def left() -> float:
+            return max(0.0, self.limits.timeout_s - (time.perf_counter() - started))
+
+        sources, unread = self._aside.without(self._sources(statement))
         take = _telling(unread, take)
         judged = _judged(sources)
-        needs, seconds = needed(statement.tree) & judged, self.limits.timeout_s
+        needs = needed(statement.tree) & judged
         few = finding(statement.tree, judged, plain_functions()) if needs and not statement.explained else None
         calls = None
         if few is not None:
-            with self._laid_out.connection(sources, statement.tables, organization, frozenset(), seconds) as connection:
+            with self._laid_out.connection(sources, statement.tables, organization, frozenset(), left()) as connection:
                 calls = found(connection, few, parameters)
         if calls is None:
-            with self._laid_out.connection(sources, statement.tables, organization, needs, seconds) as connection:
+            with self._laid_out.connection(sources, statement.tables, organization, needs, left()) as connection:
                 return take(self._found(connection, statement.sql, parameters))
-        with self._engine.connection() as connection, deadline(connection, max(0.0, seconds - (time.perf_counter() - started))):
+        with self._engine.connection() as connection, deadline(connection, left()):
             connection.execute(f"CREATE TEMP VIEW {TABLE} AS {few_calls_sql(sources, organization, calls)}")
             return take(self._found(connection, statement.sql, parameters))
 

@@ -1,4 +1,4 @@
-"""Files of the lake that are not there, or are no Parquet: named, and left out, so that the rest answers.
+"""Files of the lake that are not there, are no Parquet, or are damaged: named, and left out, so that the rest answers.
 
 That a file cannot be read is found by a question that needs it. A lake that others compact meanwhile looks the same for a moment, so this
 comes after the question was asked a second time. Whatever is left out is said with each answer, until the file is back.
@@ -20,7 +20,9 @@ from storage.views import LiveFile, Source
 log = structlog.get_logger()
 
 AGAIN_S = 30.0
-"""So long a file that could not be read is not tried again."""
+"""So long a file that could not be opened is not tried again."""
+DAMAGED_S = 600.0
+"""So long one whose pages are damaged, which takes longer to find."""
 
 
 class SetAside:
@@ -42,12 +44,18 @@ class SetAside:
             left = [f"{table}/{_name(file)}" for table, source in sources.items() for file in source.files if file.path in bad]
             return {table: _readable(source, bad) for table, source in sources.items()}, tuple(sorted(left))
 
-    def look(self, sources: Mapping[str, Source]) -> bool:
-        """Tries each file; whether any of them is gone, or no Parquet. Blocks."""
+    def look(self, sources: Mapping[str, Source], reads: Callable[[str], bool] | None = None) -> bool:
+        """Tries each file; whether any of them is gone, or no Parquet. Blocks.
+
+        `reads`: whether all of the file of a path can be read; where it is given, one that cannot is no better. What it raises is raised.
+        """
         system, _ = self._lake.filesystem()
-        bad = [file.path for source in sources.values() for file in source.files if not _opens(system, file.path)]
+        paths = [file.path for source in sources.values() for file in source.files]
+        bad = {path: AGAIN_S for path in paths if not _opens(system, path)}
+        if reads is not None:
+            bad |= {path: DAMAGED_S for path in paths if path not in bad and not reads(path)}
         with self._lock:
-            self._until |= dict.fromkeys(bad, self._clock() + AGAIN_S)
+            self._until |= {path: self._clock() + seconds for path, seconds in bad.items()}
         for path in bad:
             log.error("lake_file_unreadable", path=path)
         return bool(bad)

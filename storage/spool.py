@@ -7,7 +7,8 @@ too, is only lent up to a bound; beyond it, or where there is none, the answer w
 import asyncio
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Hashable
 from contextlib import suppress
 from threading import Condition, Lock
 from typing import IO
@@ -19,30 +20,35 @@ LOOK_S = 0.1
 
 
 class Room:
-    """So many bytes on disk for all spools together."""
+    """So many bytes on disk for all spools together; half of them at most for those of one organization."""
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._left, self._most = size, size // 2
+        self._taken: Counter[Hashable] = Counter()
         self._lock = Lock()
 
-    def take(self, size: int) -> bool:
+    def take(self, size: int, whose: Hashable) -> bool:
         with self._lock:
-            if size > self._left:
+            if size > self._left or self._taken[whose] + size > self._most:
                 return False
             self._left -= size
+            self._taken[whose] += size
             return True
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, whose: Hashable) -> None:
         with self._lock:
             self._left += size
+            self._taken[whose] -= size
+            if not self._taken[whose]:
+                del self._taken[whose]
 
 
 class Spool:
     """A thread puts pieces in, an event loop takes them out, in order."""
 
-    def __init__(self, room: Room, patience_s: float) -> None:
+    def __init__(self, room: Room, patience_s: float, whose: Hashable = None) -> None:
         """`patience_s`: how long one piece waits for room. Then this and all after it are lost."""
-        self._room, self._patience_s = room, patience_s
+        self._room, self._patience_s, self._whose = room, patience_s, whose
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._changed = Condition()
@@ -113,7 +119,7 @@ class Spool:
         return self._on_disk(piece)
 
     def _on_disk(self, piece: bytes) -> bool:
-        if not self._room.take(len(piece)):
+        if not self._room.take(len(piece), self._whose):
             return False
         try:
             if self._file is None:
@@ -121,7 +127,7 @@ class Spool:
             self._file.seek(self._written_to)
             self._file.write(piece)
         except OSError:
-            self._room.give_back(len(piece))
+            self._room.give_back(len(piece), self._whose)
             return False
         self._written_to += len(piece)
         self._sizes.append(len(piece))
@@ -140,5 +146,5 @@ class Spool:
         if self._file is not None:
             self._file.close()
         self._file = None
-        self._room.give_back(self._written_to)
+        self._room.give_back(self._written_to, self._whose)
         self._read_to = self._written_to = 0

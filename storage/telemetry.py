@@ -19,7 +19,7 @@ EXPIRED_ROWS = Counter("heliograph_lake_expired_rows_total", "Rows removed becau
 ROLLUPS = Counter("heliograph_lake_rollups_total", "Days whose calls were added up by hour and day.")
 JOB_ROWS = Counter("heliograph_lake_job_rows_total", "Rows changed when work that is billed once, such as a batch, was booked.")
 SETTLED_DAYS = Counter(
-    "heliograph_lake_settled_days_total", "Days whose calls were written anew in the order of users and sessions, once they were over."
+    "heliograph_lake_settled_days_total", "Days whose calls were written anew and in order, once they were over; each twice."
 )
 ABANDONED = Counter("heliograph_lake_abandoned_calls_total", "Calls of which only the beginning was heard, written down as abandoned.")
 

@@ -25,6 +25,7 @@ from storage.dashboard.streams import streamed
 from storage.dashboard.writing import HEADERS, Writer
 from storage.dashboard.zones import UTC_ZONE, zone_of
 from storage.formats import Format
+from storage.passing import lacked_by, telling
 from storage.refusal import Refusal, Refused
 from storage.rest.envelope import OURS
 from storage.rest.sql import Row
@@ -82,8 +83,8 @@ class Desk:
             return self._refused(request, raised[0].refusal)
         csv = self._links(page, asking).panel(panel, csv=True) if panel.csv is not None else None
         known = self._known(page, asking) | {"panel": panel, "csv": csv} | dict(shown)
-        if asking.unread:
-            return self._writer.html(request, "unread.html", known | {"inner": panel.template, "unread": sorted(asking.unread)})
+        if lacked := lacked_by(request):
+            return self._writer.html(request, "unread.html", known | {"inner": panel.template, "unread": sorted(lacked)})
         return self._writer.html(request, panel.template, known)
 
     def _known(self, page: Page, asking: Asking) -> dict[str, Any]:
@@ -97,19 +98,20 @@ class Desk:
         def render(template: str, asking: Asking, shown: Shown) -> str:
             return self._writer.text(template, self._known(page, asking) | dict(shown))
 
-        return await own.answer(asking, Hands(render=render, again=lambda: self._asking(page, request)[0]))
+        return telling(request, await own.answer(asking, Hands(render=render, again=lambda: self._asking(page, request)[0])))
 
     async def file(self, page: Page, panel: Panel, request: Request) -> Response:
-        """The rows of a panel as CSV."""
+        """The rows of a panel as CSV. Where some could not be read, its name says so."""
         try:
             asking, _ = self._asking(page, request)
         except SignInNeeded:
             return self._to_sign_in(request)
         assert panel.csv is not None  # noqa: S101 the route looked
         answer = await asking.answer(panel.csv(asking), Format.CSV)
-        name = f"heliograph-{page.name}-{panel.name}.csv"
+        whole = "" if not lacked_by(request) else "-incomplete"
+        name = f"heliograph-{page.name}-{panel.name}{whole}.csv"
         headers = HEADERS | {"content-disposition": f'attachment; filename="{name}"'}
-        return Response(answer.body, 200, headers, "text/csv; charset=utf-8")
+        return telling(request, Response(answer.body, 200, headers, "text/csv; charset=utf-8"))
 
     async def values(self, request: Request) -> Response:
         """Values of a field, `field` and `key`, that calls of the view have: for choosing one. As JSON."""

@@ -42,8 +42,6 @@ class Asking:
         self.caller = caller
         self.organization = organization
         """Whose rows; None: all."""
-        self.unread: set[str] = set()
-        """Files of the lake that could not be read, of what was asked so far."""
 
     @cached_property
     def period(self) -> Period:
@@ -69,7 +67,6 @@ class Asking:
         found = json.loads((await self.answer(question)).body, parse_float=Decimal)
         if found["truncated"]:
             raise Refused(_TOO_MANY)
-        self.unread.update(found.get("unread_files", ()))
         return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
     async def all_rows(self, *questions: Sql) -> list[list[Row]]:

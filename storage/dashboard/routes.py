@@ -1,5 +1,6 @@
 """Puts the dashboard into the app of the query port."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -21,6 +22,7 @@ def install_dashboard(app: FastAPI, config: DashboardConfig, clock: Callable[[],
     desk = Desk(config, pages, clock)
     app.state.home = BASE
     app.state.dashboard = config
+    app.state.watchers = Counter()
     _get(app, f"{BASE}/sign-in", desk.sign_in_page)
     _get(app, f"{BASE}/live", desk.live)
     _get(app, f"{BASE}/values", desk.values)

@@ -1,17 +1,20 @@
 """Events to a browser that keeps listening: of calls that arrive, of a search that goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
+from eventlog.events import Organization
 from storage.dashboard.page import Asking
 from storage.dashboard.writing import HEADERS
 from storage.query import Snapshots
-from storage.refusal import Refused
+from storage.refusal import Refusal, Refused
 
 LOOK_S = 1.0
 """Between two looks at the lake's version, which cost nothing."""
@@ -19,6 +22,10 @@ STILL_S = 15.0
 """A comment is sent so often, by which a browser that is gone is noticed."""
 LASTS_S = 600.0
 """Then the browser connects anew."""
+
+WATCHERS = 100
+"""Browsers' pages of one organization that are told of calls at the same time."""
+_TOO_MANY = Refusal(code="too_many_watchers", message="Too many pages watch already.", fix="Close some of them.", status=503)
 
 Look = Callable[[Asking], Awaitable[bytes | None]]
 """What there is to tell, if anything."""
@@ -31,8 +38,27 @@ def event(name: str, said: Any) -> bytes:
 async def as_calls_come(request: Request, again: Callable[[], Asking], look: Look) -> AsyncIterator[bytes]:
     """What `look` tells: at once, and each time that the lake has a newer commit of calls.
 
-    `again` judges who asks anew, at every look: it raises Refused where nobody may look any more.
+    `again` judges who asks anew, at every look: it raises Refused where nobody may look any more. Raises it, too, where too many watch.
     """
+    with _watching(request, again()):
+        async for each in _as_calls_come(request, again, look):
+            yield each
+
+
+@contextmanager
+def _watching(request: Request, asking: Asking) -> Iterator[None]:
+    """Raises Refused where as many of an organization watch as may."""
+    watchers: Counter[Organization | None] = request.app.state.watchers
+    if watchers[asking.organization] >= WATCHERS:
+        raise Refused(_TOO_MANY)
+    watchers[asking.organization] += 1
+    try:
+        yield
+    finally:
+        watchers[asking.organization] -= 1
+
+
+async def _as_calls_come(request: Request, again: Callable[[], Asking], look: Look) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     ends, told_at = loop.time() + LASTS_S, loop.time()
     version: int | None = -1

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from storage.passing import telling
 from storage.refusal import Refused
 from storage.rest.filter_tree import BadFilter
 
@@ -56,7 +57,7 @@ class Enveloped(APIRoute):
 
         async def answered(request: Request) -> Response:
             try:
-                return await handle(request)
+                return telling(request, await handle(request))
             except Wrong as error:
                 return failed(str(error), error.status)
             except BadFilter as error:

@@ -51,8 +51,8 @@ class TestFile:
         for name, service in OURS.items():
             command = known
             for word in service["command"]:
-                assert word in command.commands, f"{name}: heliograph {' '.join(service['command'])}"
-                command = command.commands[word]
+                command = command.get_command(None, word)
+                assert command is not None, f"{name}: heliograph {' '.join(service['command'])}"
 
     @pytest.mark.parametrize("name", SERVICES)
     def test_each_service_is_bounded_and_comes_back(self, name: str) -> None:

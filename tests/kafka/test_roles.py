@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime import cli
+from runtime import role_commands
+from runtime.settings import Settings
 from tests.fakes import kafka
 from tests.fakes.stack import COMMAND, Stack, free_port, get, wait_until_ready
 
@@ -178,18 +178,17 @@ def test_a_sink_alone_commits_every_ten_seconds_unless_told(tmp_path: Path, monk
     """The environment that the role is given, as it would be started."""
     given: list[str | None] = []
 
-    def become(_: str, sockets: list[socket.socket]) -> None:
-        given.append(os.environ.get(cli.FLUSH))
-        for each in sockets:
-            each.close()
+    def become_on_kafka(role: str, chosen: Settings) -> None:
+        assert role == "sink"
+        given.append(os.environ.get(role_commands.FLUSH))
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HELIOGRAPH_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("HELIOGRAPH_HEALTH_PORT", str(free_port()))
-    monkeypatch.setattr(cli, "become", become)
+    monkeypatch.setattr(role_commands, "become_on_kafka", become_on_kafka)
     for said in (None, "3"):
-        monkeypatch.setenv(cli.FLUSH, said or "")
+        monkeypatch.setenv(role_commands.FLUSH, said or "")
         if said is None:
-            monkeypatch.delenv(cli.FLUSH)
-        cli.sink()
+            monkeypatch.delenv(role_commands.FLUSH)
+        role_commands.sink()
     assert given == ["10", "3"]

@@ -140,7 +140,7 @@ class TestSpool:
     PIECES = tuple(bytes([number]) * (1 << 20) for number in range(6))
 
     async def test_order_and_room(self) -> None:
-        room = Room(2 << 20)
+        room = Room(4 << 20)
         spool = Spool(room, patience_s=60)
         putting = asyncio.create_task(asyncio.to_thread(lambda: [spool.put(piece) for piece in self.PIECES]))
         await spool.full()
@@ -153,15 +153,15 @@ class TestSpool:
         await putting
         assert tuple(taken) == self.PIECES
         assert spool.taken() is None
-        assert room.take(2 << 20)
+        assert room.take(2 << 20, None)
 
     async def test_what_nobody_takes_is_lost_and_says_so(self) -> None:
-        room = Room(2 << 20)
+        room = Room(4 << 20)
         spool = Spool(room, patience_s=0.1)
         await asyncio.to_thread(lambda: [spool.put(piece) for piece in self.PIECES])
         assert spool.lost
         spool.close()
-        assert room.take(2 << 20)
+        assert room.take(2 << 20, None)
 
     async def test_closing_lets_whoever_puts_go(self) -> None:
         spool = Spool(Room(0), patience_s=600)
