@@ -30,9 +30,11 @@ class Finding(Struct, frozen=True, kw_only=True):
     tree: Tree
     parameters: frozenset[str]
     """The identifiers of those it still has."""
+    newest: int | str | None = None
+    """So many of the newest calls, or as the parameter of this identifier says: so it is asked of the newest days first."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class FewCalls(Struct, frozen=True, kw_only=True):
     """The calls that a question is about."""
 
     call_ids: tuple[str, ...]
@@ -55,7 +57,8 @@ def finding(tree: Tree, judged: Set[str], plain: Set[str]) -> Finding | None:
     if any(is_wide(node, tables) or not _decidable(node, judged | given_names, plain) for node in nodes(decides)):
         return None
     asked = {**tree, "select_list": [_column(name) for name in _NEEDED], "modifiers": _modifiers(tree)}
-    return Finding(tree=asked, parameters=frozenset(node["identifier"] for node in nodes(asked) if node.get("class") == "PARAMETER"))
+    parameters = frozenset(node["identifier"] for node in nodes(asked) if node.get("class") == "PARAMETER")
+    return Finding(tree=asked, parameters=parameters, newest=_newest(asked["modifiers"]))
 
 
 def _is_plain(tree: Tree) -> bool:
@@ -103,6 +106,20 @@ def _orders(tree: Tree) -> Iterator[Tree]:
             expression = order["expression"]
             # a bare number, or ALL, names columns by their place in the answer
             yield {"class": "STAR"} if expression.get("class") in {"CONSTANT", "STAR"} else expression
+
+
+def _newest(modifiers: list[Tree]) -> int | str | None:
+    """How many calls are shown, where those are the newest."""
+    order, limit = ([each for each in modifiers if each["type"] == f"{kind}_MODIFIER"] for kind in ("ORDER", "LIMIT"))
+    if not order or not limit or limit[0].get("limit_type") != "ROW_COUNT":
+        return None
+    first, many = order[0]["orders"][0], limit[0]["limit"]
+    if first["type"] != "DESCENDING" or first["expression"].get("column_names", [""])[-1].lower() != "created_at":
+        return None
+    if many["class"] == "PARAMETER":
+        return str(many["identifier"])
+    said = many.get("literal", {})
+    return int(said["text"]) if said.get("kind") == "INTEGER" else None
 
 
 def _modifiers(tree: Tree) -> list[Tree]:

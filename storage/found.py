@@ -1,4 +1,4 @@
-"""The first of the two questions that `storage/few.py` makes of one, asked."""
+"""The first of the two questions that `storage/few.py` makes of one, asked; and which files the second has to read."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -6,11 +6,17 @@ from typing import Any
 
 import duckdb
 import msgspec
+from msgspec import structs
 
-from storage.few import MOST, Finding, Found
+from storage.engine import literal
+from storage.few import MOST, FewCalls, Finding
+from storage.views import Source
+
+NEWEST_DAYS = 2
+"""Days that are looked through first for the newest calls."""
 
 
-def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any) -> Found | None:
+def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any) -> FewCalls | None:
     """The calls that a question shows, over the view `calls` of `connection`; None where it is better asked as it stands.
 
     A question that fails is one of those: what is wrong with it is told by itself. Raises duckdb.InterruptException.
@@ -27,9 +33,41 @@ def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any
     return None if len(rows) > MOST else _found(rows)
 
 
-def _found(rows: Sequence[tuple[Any, ...]]) -> Found:
+def how_many(asked: Finding, parameters: Any) -> int | None:
+    """How many of the newest calls a question shows; None where it shows others, or does not say."""
+    if not isinstance(asked.newest, str):
+        return asked.newest
+    said = (_values(asked, parameters) or {}).get(asked.newest)
+    return said if type(said) is int else None
+
+
+def of_newest_days(sources: Mapping[str, Source]) -> dict[str, Source] | None:
+    """The calls of the newest days alone; None where there are hardly others."""
+    days = sorted({file.day for file in sources["calls"].files if file.day is not None}, reverse=True)
+    if len(days) < 2 * NEWEST_DAYS:
+        return None
+    newest = set(days[:NEWEST_DAYS])
+    narrowed = {
+        name: structs.replace(sources[name], files=tuple(file for file in sources[name].files if file.day in newest), partial=True)
+        for name in ("calls", "amendments")
+    }
+    return {**sources, **narrowed}
+
+
+def judging(connection: duckdb.DuckDBPyConnection, feedback: Source, request_ids: Sequence[str]) -> Source:
+    """Of the table `feedback` the files that say something of these requests. One column tells, and the others are the larger part."""
+    if not request_ids or not feedback.files:
+        return structs.replace(feedback, files=(), partial=True)
+    paths, listed = (", ".join(map(literal, each)) for each in ([file.path for file in feedback.files], request_ids))
+    scan = f"read_parquet([{paths}], hive_partitioning = false)"
+    told = {name for (name,) in connection.execute(f"SELECT DISTINCT filename FROM {scan} WHERE request_id IN ({listed})").fetchall()}  # noqa: S608
+    files = tuple(file for file in feedback.files if file.path in told)
+    return structs.replace(feedback, files=files, partial=True) if len(files) == len(told) else feedback
+
+
+def _found(rows: Sequence[tuple[Any, ...]]) -> FewCalls:
     call_ids, request_ids, times = zip(*rows, strict=True) if rows else ((), (), ())
-    return Found(
+    return FewCalls(
         call_ids=tuple(call_ids),
         request_ids=tuple(dict.fromkeys(each for each in request_ids if each is not None)),
         days=frozenset(at.date() for at in times),

@@ -19,7 +19,7 @@ from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from storage import columns, helicone_view
 from storage.carried import quoted
 from storage.engine import literal
-from storage.few import Found
+from storage.few import FewCalls
 from storage.needed import JUDGED, PROPERTIES, RATED
 from storage.rollups import shown
 from storage.rollups.coverage import Part
@@ -175,7 +175,7 @@ def some_calls_sql(sources: Sources, organization: Organization | None) -> str:
     return _with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN (SELECT request_id FROM ({current}))")
 
 
-def few_calls_sql(sources: Sources, organization: Organization | None, found: Found) -> str:
+def few_calls_sql(sources: Sources, organization: Organization | None, found: FewCalls) -> str:
     """`calls`, of a few calls alone."""
     calls, amendments = (_of_days(sources[name], found.days) for name in ("calls", "amendments"))
     those = "false"

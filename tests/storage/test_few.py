@@ -10,7 +10,7 @@ import pytest
 import storage.query
 from eventlog.events import Organization
 from storage.few import finding
-from storage.found import plain_functions
+from storage.found import judging, plain_functions
 from storage.needed import JUDGED, RATED, needed
 from storage.query import Questions
 from storage.refusal import Refused
@@ -183,9 +183,9 @@ def test_feedback_is_gathered_for_the_few_alone(lakes: list[Questions], monkeypa
     views = []
     real = storage.query.few_calls_sql
     monkeypatch.setattr("storage.query.few_calls_sql", lambda *given: views.append(real(*given)) or views[-1])
-    lakes[0].ask("SELECT * FROM calls WHERE call_id = 'c-08'", organization=Organization("acme"))
+    lakes[0].ask("SELECT * FROM calls WHERE call_id = 'c-10'", organization=Organization("acme"))
     [view] = views
-    assert "request_id IN ('r-8')" in view
+    assert "request_id IN ('r-1')" in view
 
 
 NEEDED = {
@@ -221,3 +221,37 @@ NEEDED = {
 @pytest.mark.parametrize(("sql", "columns"), NEEDED.items())
 def test_what_is_needed_of_feedback(sql: str, columns: set[str]) -> None:
     assert needed(tree_of(sql)) == columns
+
+
+NEWEST = {
+    "SELECT * FROM calls ORDER BY created_at DESC LIMIT 3": (None, 1),
+    "SELECT * FROM calls c WHERE user_id = 'u1' ORDER BY c.created_at DESC, call_id LIMIT ?": ([2], 1),
+    "SELECT * FROM calls WHERE user_id = $who ORDER BY created_at DESC LIMIT $n": ({"who": "u1", "n": 2}, 1),
+    "SELECT * FROM calls WHERE user_id = 'u1' ORDER BY created_at DESC LIMIT 9": (None, 2),
+    "SELECT * FROM calls WHERE call_id = 'c-08' ORDER BY created_at DESC LIMIT 1": (None, 2),
+    "SELECT * FROM calls ORDER BY created_at LIMIT 3": (None, 1),
+    "SELECT * FROM calls ORDER BY created_at DESC LIMIT 3 OFFSET 1": (None, 1),
+    "SELECT * FROM calls ORDER BY call_id, created_at DESC LIMIT 3": (None, 1),
+    "SELECT *, call_id AS created_at FROM calls ORDER BY created_at DESC LIMIT 3": (None, 0),
+    "SELECT * FROM calls ORDER BY created_at DESC LIMIT 10 PERCENT": (None, 1),
+}
+"""With how many times the ids are asked for."""
+
+
+@pytest.mark.parametrize("sql", NEWEST)
+def test_the_newest_are_sought_in_the_newest_days_first(lakes: list[Questions], sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters, times = NEWEST[sql]
+    asked: list[int] = []
+    real = storage.query.found
+    monkeypatch.setattr("storage.query.found", lambda *given: asked.append(1) or real(*given))
+    monkeypatch.setattr("storage.found.NEWEST_DAYS", 1)
+    answers = [questions.ask(sql, parameters=parameters or ()).table.to_pylist() for questions in lakes]
+    assert answers[0] == answers[1]
+    assert len(asked) == times
+
+
+def test_feedback_is_read_of_the_files_that_say_something(lakes: list[Questions]) -> None:
+    feedback = lakes[0].snapshots.sources(["feedback"])["feedback"]
+    with lakes[0]._engine.connection() as connection:
+        for requests, files in ((["r-1"], 4), (["r-3", "r-7"], 4), (["nobody's"], 0), ([], 0)):
+            assert len(judging(connection, feedback, requests).files) == files
