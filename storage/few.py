@@ -78,9 +78,11 @@ def _is_plain(tree: Tree) -> bool:
 
 
 def _is_plain_limit(modifier: Tree) -> bool:
-    """So many rows, said outright: a count that is asked for would be of the few."""
+    """So many rows, said outright: a count that is asked for, and a share, would be of the few."""
     said = [modifier.get("limit"), modifier.get("offset")]
-    return modifier["type"] == "LIMIT_MODIFIER" and all(each is None or each.get("class") in {"CONSTANT", "PARAMETER"} for each in said)
+    if modifier["type"] != "LIMIT_MODIFIER" or modifier["limit_type"] != "ROW_COUNT":
+        return False
+    return all(each is None or each.get("class") in {"CONSTANT", "PARAMETER"} for each in said)
 
 
 def _bounded(tree: Tree) -> bool:
@@ -111,7 +113,7 @@ def _orders(tree: Tree) -> Iterator[Tree]:
 def _newest(modifiers: list[Tree]) -> int | str | None:
     """How many calls are shown, where those are the newest."""
     order, limit = ([each for each in modifiers if each["type"] == f"{kind}_MODIFIER"] for kind in ("ORDER", "LIMIT"))
-    if not order or not limit or limit[0].get("limit_type") != "ROW_COUNT":
+    if not order or not limit:
         return None
     first, many = order[0]["orders"][0], limit[0]["limit"]
     if first["type"] != "DESCENDING" or first["expression"].get("column_names", [""])[-1].lower() != "created_at":

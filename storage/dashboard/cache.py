@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from storage.dashboard import cache_figures, charts, figures, units
+from storage.dashboard.by_value import KEY, MOST_FILE, ByValue
 from storage.dashboard.charts import Line
-from storage.dashboard.filters import PROPERTY
 from storage.dashboard.overview_figures import placed, share, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.property_names import property_names
 from storage.dashboard.ranked import bar, more, named
 from storage.dashboard.units import Number
 from storage.dashboard.zones import bucket_of
 from storage.rest.sql import Row, Sql
-
-KEY = "key"
-MOST_FILE = 100_000
 
 
 def time_saved(rows: Sequence[Row]) -> float | None:
@@ -100,27 +96,7 @@ def ranks(rows: Sequence[Row], field: str, key: str = "") -> list[dict[str, Any]
     ]
 
 
-def _by(field: str, title: str) -> Panel:
-    async def draw(asking: Asking) -> Shown:
-        rows = await asking.rows(cache_figures.hits_by(asking.view, asking.period, field))
-        return {"ranks": ranks(rows, field), "keys": [], "key": "", "more": more(rows)}
-
-    def csv(asking: Asking) -> Sql:
-        return cache_figures.hits_by(asking.view, asking.period, field, limit=MOST_FILE)
-
-    return Panel(name=f"by-{field}", title=title, template="cache_by.html", draw=draw, size="third", csv=csv)
-
-
-async def key_of(asking: Asking) -> tuple[str, list[str]]:
-    """The property that is looked at, and those there are."""
-    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
-    return asking.view.get(KEY).lower() or (names[0] if names else ""), names
-
-
-async def _by_property(asking: Asking) -> Shown:
-    key, names = await key_of(asking)
-    rows = await asking.rows(cache_figures.hits_by(asking.view, asking.period, PROPERTY, key)) if key else []
-    return {"ranks": ranks(rows, PROPERTY, key), "keys": names, "key": key, "more": more(rows)}
+BY = ByValue(template="cache_by.html", question=cache_figures.hits_by, ranks=ranks)
 
 
 async def _reused(asking: Asking) -> Shown:
@@ -146,9 +122,9 @@ PAGE = Page(
     own=(KEY,),
     panels=(
         Panel(name="figures", title="Answered again", template="cache_figures.html", draw=_figures, csv=_series_file),
-        _by("model", "By model"),
-        _by("user", "By user"),
-        Panel(name="by-property", title="By property", template="cache_by.html", draw=_by_property, size="third"),
+        BY.panel("model", "By model"),
+        BY.panel("user", "By user"),
+        BY.of_a_property(),
         Panel(name="reused", title="Answers given again most often", template="cache_reused.html", draw=_reused, csv=_reused_file),
     ),
 )

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from storage.dashboard import charts, limit_figures
-from storage.dashboard.cache import KEY, MOST_FILE, key_of
+from storage.dashboard.by_value import KEY, MOST_FILE, ByValue
 from storage.dashboard.charts import Line
-from storage.dashboard.filters import PROPERTY
 from storage.dashboard.overview_figures import share
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.ranked import bar, more, named
+from storage.dashboard.ranked import bar, named
 from storage.dashboard.units import Number
 from storage.dashboard.zones import Bucket
 from storage.rest.sql import Row, Sql
@@ -90,21 +89,7 @@ def ranks(rows: Sequence[Row], field: str, key: str = "") -> list[dict[str, Any]
 _NOTES = (("rate_limited", "limited"), ("rejected", "rejected"), ("provider", "by the provider"))
 
 
-def _by(field: str, title: str) -> Panel:
-    async def draw(asking: Asking) -> Shown:
-        rows = await asking.rows(limit_figures.by_value(asking.view, asking.period, field))
-        return {"ranks": ranks(rows, field), "keys": [], "key": "", "more": more(rows)}
-
-    def csv(asking: Asking) -> Sql:
-        return limit_figures.by_value(asking.view, asking.period, field, limit=MOST_FILE)
-
-    return Panel(name=f"by-{field}", title=title, template="limits_by.html", draw=draw, size="third", csv=csv)
-
-
-async def _by_property(asking: Asking) -> Shown:
-    key, names = await key_of(asking)
-    rows = await asking.rows(limit_figures.by_value(asking.view, asking.period, PROPERTY, key)) if key else []
-    return {"ranks": ranks(rows, PROPERTY, key), "keys": names, "key": key, "more": more(rows)}
+BY = ByValue(template="limits_by.html", question=limit_figures.by_value, ranks=ranks)
 
 
 async def _newest(asking: Asking) -> Shown:
@@ -137,9 +122,9 @@ PAGE = Page(
             draw=_reasons,
             csv=_reasons_file,
         ),
-        _by("user", "By user"),
-        Panel(name="by-property", title="By property", template="limits_by.html", draw=_by_property, size="third"),
-        _by("model", "By model"),
+        BY.panel("user", "By user"),
+        BY.of_a_property(),
+        BY.panel("model", "By model"),
         Panel(name="newest", title="Newest refusals", template="limits_newest.html", draw=_newest, csv=_newest_file),
     ),
 )

@@ -225,15 +225,15 @@ def test_what_is_needed_of_feedback(sql: str, columns: set[str]) -> None:
 
 NEWEST = {
     "SELECT * FROM calls ORDER BY created_at DESC LIMIT 3": (None, 1),
-    "SELECT * FROM calls c WHERE user_id = 'u1' ORDER BY c.created_at DESC, call_id LIMIT ?": ([2], 1),
-    "SELECT * FROM calls WHERE user_id = $who ORDER BY created_at DESC LIMIT $n": ({"who": "u1", "n": 2}, 1),
+    "SELECT * FROM calls c WHERE user_id = 'u1' ORDER BY c.created_at DESC, call_id LIMIT ?": ([1], 1),
+    "SELECT * FROM calls WHERE user_id = $who ORDER BY created_at DESC LIMIT $n": ({"who": "u1", "n": 1}, 1),
     "SELECT * FROM calls WHERE user_id = 'u1' ORDER BY created_at DESC LIMIT 9": (None, 2),
     "SELECT * FROM calls WHERE call_id = 'c-08' ORDER BY created_at DESC LIMIT 1": (None, 2),
     "SELECT * FROM calls ORDER BY created_at LIMIT 3": (None, 1),
     "SELECT * FROM calls ORDER BY created_at DESC LIMIT 3 OFFSET 1": (None, 1),
     "SELECT * FROM calls ORDER BY call_id, created_at DESC LIMIT 3": (None, 1),
     "SELECT *, call_id AS created_at FROM calls ORDER BY created_at DESC LIMIT 3": (None, 0),
-    "SELECT * FROM calls ORDER BY created_at DESC LIMIT 10 PERCENT": (None, 1),
+    "SELECT * FROM calls ORDER BY created_at DESC LIMIT 10 PERCENT": (None, 0),
 }
 """With how many times the ids are asked for."""
 
