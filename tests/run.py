@@ -1,6 +1,6 @@
 """`make test`: every test but the docs' own, which are part of `make check`, in runs side by side.
 
-Two cores are busy with four of them, as most of them wait now and then. The longest begin first, those that mostly wait among them; what
+Two cores are busy with five of them, as most of them wait now and then. The longest begin first, those that mostly wait among them; what
 is not named here runs together, last. Each tells of itself once it is over.
 """
 
@@ -12,14 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 
 PYTEST = [sys.executable, "-m", "pytest"]
-AT_ONCE = 4
+AT_ONCE = 5
 APART = (
     ("kafka", "eventlog"),
     ("runtime/test_[a-k]*",),
     ("runtime/test_[l-z]*",),
+    ("storage",),
     ("spine", "clients"),
     ("browser",),
-    ("storage",),
 )
 """Folders and files of `tests`, or patterns of them. Together are those that share what takes long to start."""
 CHECKED = "docs"
