@@ -28,7 +28,7 @@ BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("up"), workers=2, HELIOGRAPH_QUERY__TIMEOUT_S="8") as made:
+    with running(tmp_path_factory.mktemp("up"), workers=2, HELIOGRAPH_QUERY__TIMEOUT_S="15") as made:
         yield made
 
 
