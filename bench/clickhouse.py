@@ -16,7 +16,7 @@ from storage.engine import literal
 from storage.lake import Lake
 from storage.query import Snapshots
 from storage.schema import CALLS, FEEDBACK
-from storage.views import LiveFile
+from storage.sources import LiveFile
 
 Track = Callable[[list[list[LiveFile]]], Iterable[list[LiveFile]]]
 

@@ -73,14 +73,13 @@ def arguments(command: Any) -> list[Any]:
 
 def commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that does something, with the words that call it."""
-    inner = getattr(command, "commands", None)
-    if inner is None:
+    if not hasattr(command, "list_commands"):
         yield path, command
         return
     if command.invoke_without_command and command.params and len(path) > 1:
         yield path, command
-    for name, each in inner.items():
-        yield from commands(each, (*path, name))
+    for name in command.list_commands(None):
+        yield from commands(command.get_command(None, name), (*path, name))
 
 
 def tables_page() -> str:
@@ -118,9 +117,9 @@ the same `call_id` and columns:
 | 1, 2, … | `amendments`, then `calls` | by `replay`, `reprice` or the [booking of a batch](dialects.md#billed-once); the highest stands |
 | -1 | `amendments`, then `calls` | a call that began and never ended (`abandoned`); stands only where there is no other row |
 
-Once a day and the next are over, the day is settled: its calls are written anew into one file, sorted by organization, user, session and
-time, with Bloom filters for `call_id`, `request_id` and `session_id`. The rows of `amendments` are folded in, with the revision they have,
-and what they replaced goes to `superseded`, from which `cost_history` is told.
+Once a day is over it is settled: its calls are written anew into one file, sorted by organization and time; and a day later once more, by
+organization, user, session and time. Both have Bloom filters for `call_id`, `request_id` and `session_id`. The rows of `amendments` are
+folded in, with the revision they have, and what they replaced goes to `superseded`, from which `cost_history` is told.
 
 So of each call the row with the highest `revision` stands. Who reads `calls` alone has stale rows then, and no abandoned calls.
 

@@ -25,7 +25,8 @@ from storage.export_forms import Form, projected
 from storage.lake import Lake
 from storage.query import Snapshots
 from storage.refusal import Refusal, Refused
-from storage.views import VIEWS, Column, Source, Sources, some_calls_sql
+from storage.sources import Source, Sources
+from storage.views import VIEWS, Column, some_calls_sql
 
 TIMES: Mapping[str, str] = {
     "calls": "created_at",

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from storage.engine import literal
 from storage.few import MOST, FewCalls, Finding
-from storage.views import Source
+from storage.sources import Source
 
 NEWEST_DAYS = 2
 """Days that are looked through first for the newest calls."""

@@ -22,7 +22,8 @@ from storage.engine import EngineLimits, engine_of, literal
 from storage.lake import Lake
 from storage.replacing import changes_of, replaced, source_of
 from storage.rows import COUNT_COLUMNS
-from storage.views import Source, current_calls_sql, scan_sql
+from storage.sources import Source, scan_sql
+from storage.views import current_calls_sql
 from storage.writing import append
 
 log = structlog.get_logger()

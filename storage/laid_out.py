@@ -13,7 +13,8 @@ import duckdb
 
 from eventlog.events import Organization
 from storage.engine import Engine, deadline
-from storage.views import VIEWS, Source, view_sql
+from storage.sources import Source
+from storage.views import VIEWS, view_sql
 
 KEPT = 8
 """Connections that wait for another question."""

@@ -35,7 +35,8 @@ from storage.rollups.coverage import read_index
 from storage.sandbox import Statement, checked
 from storage.schema import MADE_KEY, TABLES, VERSION
 from storage.set_aside import SetAside
-from storage.views import VIEWS, LiveFile, Source, few_calls_sql
+from storage.sources import LiveFile, Source
+from storage.views import VIEWS, few_calls_sql
 
 Value = str | int | float | bool | datetime | None
 Parameters = Sequence[Value] | Mapping[str, Value]

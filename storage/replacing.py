@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from storage import schema
 from storage.lake import Lake
 from storage.query import live_files
-from storage.views import Source
+from storage.sources import Source
 
 KEY = "call_id"
 

@@ -23,7 +23,8 @@ from storage.engine import Engine, EngineLimits, engine_of, literal
 from storage.lake import Lake
 from storage.replacing import changes_of, replaced, source_of
 from storage.rows import COUNT_COLUMNS
-from storage.views import Source, current_calls_sql
+from storage.sources import Source
+from storage.views import current_calls_sql
 from storage.writing import append
 
 READ = (

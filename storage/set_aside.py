@@ -15,7 +15,7 @@ from msgspec import structs
 from pyarrow import fs
 
 from storage.lake import Lake
-from storage.views import LiveFile, Source
+from storage.sources import LiveFile, Source
 
 log = structlog.get_logger()
 

@@ -27,7 +27,8 @@ from storage import schema
 from storage.engine import Engine, EngineLimits, engine_of
 from storage.lake import Lake
 from storage.replacing import source_of
-from storage.views import Source, current_calls_sql, scan_sql
+from storage.sources import Source, scan_sql
+from storage.views import current_calls_sql
 from storage.writing import HOOKS, SETTLED, SETTLED_ROWS, append
 
 log = structlog.get_logger()

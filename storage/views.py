@@ -12,51 +12,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
 from functools import partial
 
-import pyarrow as pa
 from msgspec import Struct, structs
 
 from eventlog.events import DEFAULT_ORGANIZATION, Organization
 from storage import columns, helicone_view
-from storage.carried import quoted
 from storage.engine import literal
 from storage.few import FewCalls
-from storage.needed import JUDGED, PROPERTIES, RATED
+from storage.judged import with_feedback_sql
+from storage.needed import JUDGED
 from storage.rollups import shown
-from storage.rollups.coverage import Part
 from storage.schema import TABLES
-
-
-class LiveFile(Struct, frozen=True):
-    """One Parquet file of a table's snapshot."""
-
-    path: str
-    day: date | None = None
-    """The day that all its rows are of."""
-    may_give_properties: bool = True
-    """Of feedback: whether a row of it gives any, as far as Delta's log tells."""
-    holds_abandoned: bool = False
-    """Of calls: whether rows of abandoned calls were folded into it."""
-    holds_amended: bool = False
-    """Of calls: whether rows that replaced others were folded into it."""
-
-
-class Source(Struct, frozen=True, kw_only=True):
-    """A table of the lake as it is now: its declared columns and its live files."""
-
-    schema: pa.Schema
-    files: tuple[LiveFile, ...] = ()
-    version: int | None = None
-    """Of the snapshot; None where there is no table."""
-    whole: bool = False
-    """Each file has all the declared columns: the engine need not be told them, which takes it as long as a small question."""
-    partial: bool = False
-    """Files that cannot be read are left out."""
-    parts: tuple[Part, ...] = ()
-    """Of rollups: what they were made of."""
-
-
-Sources = Mapping[str, Source]
-"""By the name of the lake's table: calls, amendments, superseded, feedback, bodies, dead_letters."""
+from storage.sources import PARTITION, LiveFile, Source, Sources, duckdb_type, scan_sql
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -80,64 +46,6 @@ class View(Struct, frozen=True, kw_only=True):
     """The SELECT that it is. Given an organization, only its rows are in it."""
     lean: Callable[[Sources, Organization | None, Set[str]], str] | None = None
     """The same for a question that needs only some of the columns gathered from feedback: the others are NULL."""
-
-
-def duckdb_type(kind: pa.DataType) -> str:
-    """The DuckDB name of a declared Arrow type. Raises TypeError for one that no table of ours has."""
-    if pa.types.is_map(kind):
-        return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.item_type)})"
-    if pa.types.is_struct(kind):
-        return f"STRUCT({', '.join(f'{field.name} {duckdb_type(field.type)}' for field in kind)})"
-    if pa.types.is_list(kind):
-        return f"{duckdb_type(kind.value_type)}[]"
-    if pa.types.is_decimal(kind):
-        return f"DECIMAL({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return "TIMESTAMP" if kind.tz is None else "TIMESTAMP WITH TIME ZONE"
-    if pa.types.is_dictionary(kind):
-        return duckdb_type(kind.value_type)
-    if str(kind) not in _TYPES:
-        raise TypeError(f"no DuckDB type is declared for the Arrow type {kind}")
-    return _TYPES[str(kind)]
-
-
-_TYPES = {
-    "string": "VARCHAR",
-    "large_string": "VARCHAR",
-    "bool": "BOOLEAN",
-    "int8": "TINYINT",
-    "int16": "SMALLINT",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "date32[day]": "DATE",
-    "binary": "BLOB",
-    "large_binary": "BLOB",
-}
-
-PARTITION = "day"
-"""In the path of a file, not in it."""
-
-
-def scan_sql(source: Source, files: Sequence[LiveFile], organization: Organization | None) -> str:
-    """The rows of some of a table's files; typed and empty when there are none. Columns that an older file lacks are NULL.
-
-    The newest file comes first: a question for the newest rows then has them early, and the scan passes over the rest.
-    """
-    paths = ", ".join(literal(file.path) for file in reversed(files))
-    declared = [(field.name, duckdb_type(field.type)) for field in source.schema if field.name != PARTITION]
-    if not paths:
-        nulls = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in declared)
-        return f"SELECT {nulls} WHERE false"
-    if source.whole:
-        scan = f"SELECT {', '.join(quoted(name) for name, _ in declared)} FROM read_parquet([{paths}], hive_partitioning = false)"
-    else:
-        told = ", ".join(
-            f"{literal(name)}: {{name: {literal(name)}, type: {literal(kind)}, default_value: NULL}}" for name, kind in declared
-        )
-        scan = f"SELECT * FROM read_parquet([{paths}], schema = MAP {{{told}}})"
-    return scan if organization is None else f"{scan} WHERE organization = {literal(organization)}"
 
 
 def _plain_sql(table: str) -> Callable[[Sources, Organization | None], str]:
@@ -166,13 +74,13 @@ def view_sql(view: View, sources: Sources, organization: Organization | None, ne
 
 def _calls_sql(sources: Sources, organization: Organization | None, needs: Set[str] = JUDGED) -> str:
     current = current_calls_sql(sources["calls"], sources["amendments"], organization)
-    return _with_feedback_sql(current, sources["feedback"], organization, needs=needs)
+    return with_feedback_sql(current, sources["feedback"], organization, needs=needs)
 
 
 def some_calls_sql(sources: Sources, organization: Organization | None) -> str:
     """The view `calls` over some of its files. Feedback of other calls is not gathered: that of all may be more than fits into memory."""
     current = current_calls_sql(sources["calls"], sources["amendments"], organization)
-    return _with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN (SELECT request_id FROM ({current}))")
+    return with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN (SELECT request_id FROM ({current}))")
 
 
 def few_calls_sql(sources: Sources, organization: Organization | None, found: FewCalls) -> str:
@@ -182,7 +90,7 @@ def few_calls_sql(sources: Sources, organization: Organization | None, found: Fe
     if found.first is not None and found.last is not None:
         those = f"call_id IN ({_listed(found.call_ids)}) AND created_at BETWEEN {_timestamp(found.first)} AND {_timestamp(found.last)}"
     current = f"SELECT * FROM ({current_calls_sql(calls, amendments, organization)}) WHERE {those}"
-    return _with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN ({_listed(found.request_ids)})")
+    return with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN ({_listed(found.request_ids)})")
 
 
 def _of_days(source: Source, days: Set[date]) -> Source:
@@ -195,68 +103,6 @@ def _listed(texts: Iterable[str]) -> str:
 
 def _timestamp(at: datetime) -> str:
     return f"TIMESTAMP {literal(at.isoformat(sep=' '))}"
-
-
-def _with_feedback_sql(
-    current: str, feedback: Source, organization: Organization | None, *, about: str = "true", needs: Set[str] = JUDGED
-) -> str:
-    """Calls with what was said of them: one join for ratings and scores, one for properties, each only where it is needed."""
-    keys = ("organization", "request_id") if organization is None else ("request_id",)
-    joins, laid_over, rated = "", "", "MAP {}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating"
-    if feedback.files and needs & RATED:
-        judged = judged_sql(_given_sql(feedback, feedback.files, organization, about), keys)
-        joins = f"LEFT JOIN ({judged}) f ON {_same('f', keys)}"
-        rated = "coalesce(f.scores, MAP {}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating"
-    giving = [file for file in feedback.files if file.may_give_properties]
-    if giving and PROPERTIES in needs:
-        given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE cardinality(properties) > 0"
-        joins += f" LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
-        laid_over = "REPLACE (if(p.properties IS NULL, c.properties, map_concat(c.properties, p.properties)) AS properties)"
-    return f"SELECT c.* {laid_over}, {rated} FROM ({current}) c {joins}"
-
-
-def _same(side: str, keys: Sequence[str]) -> str:
-    return " AND ".join(f"{side}.{key} = c.{key}" for key in keys)
-
-
-def _given_sql(feedback: Source, files: Sequence[LiveFile], organization: Organization | None, about: str) -> str:
-    """The feedback of one organization, or all. A filter would keep the join above from being dropped; a join with a single name does not.
-
-    That calls of one organization find only ratings of their own is not enough: what a question asks of a rating is asked before they are
-    joined, and its error would tell of others.
-    """
-    given = scan_sql(feedback, files, None)
-    if about != "true":
-        given = f"SELECT * FROM ({given}) WHERE {about}"
-    if organization is None:
-        return given
-    return f"SELECT * FROM ({given}) SEMI JOIN (VALUES ({literal(organization)})) own(organization) USING (organization)"
-
-
-def judged_sql(given: str, keys: Sequence[str]) -> str:
-    """Of each request the newest rating, and the newest value of each score: later maps laid over earlier ones.
-
-    What takes a rating back is the newest as well; a score that is NULL was taken back.
-    One join, grouped by exactly what it is joined on: so the optimizer drops it where neither is asked for.
-    """
-    return f"""
-        SELECT {", ".join(keys)},
-            arg_max_null(rating, {{given: given_at, id: feedback_id}}) FILTER (rating IS NOT NULL OR rating_retracted) AS rating,
-            map_from_entries(list_filter(map_entries({_laid_over_sql("scores")}), lambda score: score.value IS NOT NULL)) AS scores
-        FROM ({given}) GROUP BY {", ".join(keys)}"""
-
-
-def given_properties_sql(given: str, keys: Sequence[str]) -> str:
-    """Of each request the newest value of each property that was given afterwards."""
-    return f"SELECT {', '.join(keys)}, {_laid_over_sql('properties')} AS properties FROM ({given}) GROUP BY {', '.join(keys)}"
-
-
-def _laid_over_sql(column: str) -> str:
-    """The maps of a group as one. NULL where all are empty. Most groups have one, which then need not be put in order."""
-    gathered = f"list({{given: given_at, id: feedback_id, said: {column}}}) FILTER (cardinality({column}) > 0)"
-    in_order = f"list_transform(list_sort({gathered}), lambda each: each.said)"
-    laid_over = f"list_reduce({in_order}, lambda older, newer: map_concat(older, newer))"
-    return f"CASE WHEN len({gathered}) = 1 THEN ({gathered})[1].said ELSE {laid_over} END"
 
 
 def current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:

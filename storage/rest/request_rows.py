@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from storage.judged import judged_sql
 from storage.rest.fields import CACHED, STATUS, TOTAL
 from storage.rest.sql import Row, Sql, time, value, values
-from storage.views import judged_sql
 
 INLINE_BYTES = 8 << 20
 """Bodies of a page that come with it; the rest stand behind their links."""

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 if TYPE_CHECKING:
     from storage.lake import Lake
-    from storage.views import LiveFile
+    from storage.sources import LiveFile
 
 log = structlog.get_logger()
 

@@ -25,7 +25,8 @@ from storage.rollups.measures import KEYS, MEASURES, ROLLUPS, SKETCHES
 from storage.rollups.shaping import Given, rolled_up, view_of_calls
 from storage.rollups.shown import rows_sql
 from storage.schema import CALLS
-from storage.views import LiveFile, Source, current_calls_sql, duckdb_type, scan_sql
+from storage.sources import LiveFile, Source, duckdb_type, scan_sql
+from storage.views import current_calls_sql
 from storage.writing import HOOKS, WRITING
 
 log = structlog.get_logger()

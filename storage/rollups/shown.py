@@ -14,7 +14,7 @@ from storage.rollups.measures import KEYS, KEYS_TOLD, MEASURES, READ, SKETCH_TOL
 from storage.rollups.shaping import view_of_calls, view_of_rows
 
 if TYPE_CHECKING:
-    from storage.views import LiveFile, Source
+    from storage.sources import LiveFile, Source
 
 GRAINS = ("hour", "day")
 DESCRIPTIONS = {

@@ -15,7 +15,7 @@ from storage.engine import LAKE_MOVED
 from storage.lake import Lake
 from storage.query import Limits, Questions
 from storage.refusal import Refused
-from storage.views import Source
+from storage.sources import Source
 from tests.fakes import fire_rows as rows
 from tests.fakes.fire_field import Field
 from tests.fakes.fire_rows import Flags, Numbers

@@ -4,7 +4,8 @@ import pytest
 
 from storage import columns
 from storage.schema import TABLES
-from storage.views import PARTITION, VIEWS, duckdb_type
+from storage.sources import PARTITION, duckdb_type
+from storage.views import VIEWS
 
 PROMISED = """call_id request_id revision organization created_at completed_at provider dialect path target_url model request_model
 response_model status outcome stream user_id session_id session_name session_path properties prompt_id

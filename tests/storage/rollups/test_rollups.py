@@ -25,7 +25,8 @@ from storage.rollups.coverage import INDEX_DAY
 from storage.rollups.making import due, facts_of, roll_up, rollups_due
 from storage.rollups.measures import READ
 from storage.settling import settle
-from storage.views import VIEWS, Source, current_calls_sql
+from storage.sources import Source
+from storage.views import VIEWS, current_calls_sql
 from tests.fakes.random_lake import ORGANIZATIONS, TODAY, RandomLake
 
 TABLES = ("calls", "amendments", "rollups")

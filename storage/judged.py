@@ -1,0 +1,72 @@
+"""What was said of calls afterwards, beside them: the newest rating and scores, and the properties that were given."""
+
+# ruff: noqa: S608 every text that goes into the SQL passes `literal`
+
+from collections.abc import Sequence, Set
+
+from eventlog.events import Organization
+from storage.engine import literal
+from storage.needed import JUDGED, PROPERTIES, RATED
+from storage.sources import LiveFile, Source, scan_sql
+
+
+def with_feedback_sql(
+    current: str, feedback: Source, organization: Organization | None, *, about: str = "true", needs: Set[str] = JUDGED
+) -> str:
+    """Calls with what was said of them: one join for ratings and scores, one for properties, each only where it is needed."""
+    keys = ("organization", "request_id") if organization is None else ("request_id",)
+    joins, laid_over, rated = "", "", "MAP {}::MAP(VARCHAR, DOUBLE) AS scores, NULL::BOOLEAN AS rating"
+    if feedback.files and needs & RATED:
+        judged = judged_sql(_given_sql(feedback, feedback.files, organization, about), keys)
+        joins = f"LEFT JOIN ({judged}) f ON {_same('f', keys)}"
+        rated = "coalesce(f.scores, MAP {}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating"
+    giving = [file for file in feedback.files if file.may_give_properties]
+    if giving and PROPERTIES in needs:
+        given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE cardinality(properties) > 0"
+        joins += f" LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
+        laid_over = "REPLACE (if(p.properties IS NULL, c.properties, map_concat(c.properties, p.properties)) AS properties)"
+    return f"SELECT c.* {laid_over}, {rated} FROM ({current}) c {joins}"
+
+
+def _same(side: str, keys: Sequence[str]) -> str:
+    return " AND ".join(f"{side}.{key} = c.{key}" for key in keys)
+
+
+def _given_sql(feedback: Source, files: Sequence[LiveFile], organization: Organization | None, about: str) -> str:
+    """The feedback of one organization, or all. A filter would keep the join above from being dropped; a join with a single name does not.
+
+    That calls of one organization find only ratings of their own is not enough: what a question asks of a rating is asked before they are
+    joined, and its error would tell of others.
+    """
+    given = scan_sql(feedback, files, None)
+    if about != "true":
+        given = f"SELECT * FROM ({given}) WHERE {about}"
+    if organization is None:
+        return given
+    return f"SELECT * FROM ({given}) SEMI JOIN (VALUES ({literal(organization)})) own(organization) USING (organization)"
+
+
+def judged_sql(given: str, keys: Sequence[str]) -> str:
+    """Of each request the newest rating, and the newest value of each score: later maps laid over earlier ones.
+
+    What takes a rating back is the newest as well; a score that is NULL was taken back.
+    One join, grouped by exactly what it is joined on: so the optimizer drops it where neither is asked for.
+    """
+    return f"""
+        SELECT {", ".join(keys)},
+            arg_max_null(rating, {{given: given_at, id: feedback_id}}) FILTER (rating IS NOT NULL OR rating_retracted) AS rating,
+            map_from_entries(list_filter(map_entries({_laid_over_sql("scores")}), lambda score: score.value IS NOT NULL)) AS scores
+        FROM ({given}) GROUP BY {", ".join(keys)}"""
+
+
+def given_properties_sql(given: str, keys: Sequence[str]) -> str:
+    """Of each request the newest value of each property that was given afterwards."""
+    return f"SELECT {', '.join(keys)}, {_laid_over_sql('properties')} AS properties FROM ({given}) GROUP BY {', '.join(keys)}"
+
+
+def _laid_over_sql(column: str) -> str:
+    """The maps of a group as one. NULL where all are empty. Most groups have one, which then need not be put in order."""
+    gathered = f"list({{given: given_at, id: feedback_id, said: {column}}}) FILTER (cardinality({column}) > 0)"
+    in_order = f"list_transform(list_sort({gathered}), lambda each: each.said)"
+    laid_over = f"list_reduce({in_order}, lambda older, newer: map_concat(older, newer))"
+    return f"CASE WHEN len({gathered}) = 1 THEN ({gathered})[1].said ELSE {laid_over} END"
