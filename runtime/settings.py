@@ -155,7 +155,7 @@ class Asking(Group):
     timeout_s: float = Field(30, gt=0, description="Seconds that a question may take.")
     rows: int = Field(100_000, gt=0, description="Rows of an answer; more are cut off, and the answer says so.")
     memory_bytes: int = Field(1 << 30, gt=0, description="Bytes of memory for all questions together; one answer may be a quarter of it.")
-    at_once: int = Field(4, gt=0, description="Questions answered at the same time, each by a process of its own.")
+    at_once: int = Field(3, gt=0, description="Questions answered at the same time, each by a process of its own.")
 
 
 class Kafka(Group):

@@ -61,7 +61,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 1 << 30
     """Of all questions together."""
     threads: int = 2
-    at_once: int = 4
+    at_once: int = 3
     waiting: int = 64
     """Questions beyond those answered and these waiting are refused."""
     start_s: float = 60.0
