@@ -98,7 +98,9 @@ def existing_lake(chosen: Settings) -> Lake:
 
 def told_of_unread(told: Told) -> str:
     """What to say of an answer that lacks rows."""
-    return f"{len(told.unread)} files of the lake cannot be read, and their rows are missing here. `heliograph lake --check` names them."
+    many = len(told.unread)
+    what = "1 file of the lake cannot be read, and its" if many == 1 else f"{many} files of the lake cannot be read, and their"
+    return f"{what} rows are missing here. `heliograph lake --check` reads all and names what is damaged."
 
 
 def told_of_cut(told: Told) -> str:

@@ -19,6 +19,9 @@ def compact(data_dir: LogDir = None) -> None:
     with bar() as shown:
         made = compact_lake(lake, now(), shown)
     left = f" Others changed {made.left} of the days meanwhile; they are left for the next time." if made.left else ""
+    if not made.done and not left:
+        typer.echo(f"There was nothing to do: {before} files.")
+        return
     typer.echo(f"{before} files became {_files(lake)}: {made.done} steps.{left}")
 
 

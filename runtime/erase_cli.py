@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
+import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -25,6 +26,7 @@ from runtime.options import ALL, LogDir
 from runtime.settings import Misconfigured, Settings, settings_by
 from runtime.topics_cli import WIDE
 from storage.lake import Lake
+from storage.lake_state import state_of
 from storage.whose import EVERY
 
 
@@ -61,6 +63,8 @@ def erase(
             report = asyncio.run(_erase(chosen, wish, shown, asks=not yes, dry=dry_run))
     except CacheUnavailable as error:
         raise Misconfigured(f"The cache cannot be asked now, and may hold answers: {error}. Give the command again.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise Misconfigured(_unreadable(chosen, error)) from error
     if report is None:
         typer.echo("Nothing was erased.")
         raise typer.Exit(1)
@@ -70,6 +74,13 @@ def erase(
         show(report)
     if report.left and not dry_run:
         raise typer.Exit(1)
+
+
+def _unreadable(chosen: Settings, error: Exception) -> str:
+    """Which files of the lake cannot be read, where that is what went wrong."""
+    found = state_of(Lake(chosen.storage()), now(), check=True).problems
+    what = " ".join(found) if found else f"The lake cannot be read: {str(error).splitlines()[0]}."
+    return f"{what} What was removed until now stays removed, and nothing is proven: put the files back, and give the command again."
 
 
 def wished(
@@ -140,6 +151,8 @@ def show(report: Report) -> None:
     if dry:
         console.print(f"{what}: nothing was removed.")
         return
+    if not any(place.found for place in report.places):
+        console.print(f"No such {report.about} was found in {report.organization}: is it spelt as its calls have it?")
     left = "nothing is left" if not report.left else f"{report.left} are left: give the command again"
     console.print(f"{what}: erased, and looked for again at {report.checked_at:%H:%M:%S} UTC: {left}.")
     console.print(f"erasure {report.erasure}, report SHA-256 {report.digest}")

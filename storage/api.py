@@ -107,6 +107,7 @@ def create_api(
         app.state.storage = config
         app.state.pool = Pool(config, limits)
         app.state.spool_room = Room(limits.at_once * limits.result_bytes)
+        app.state.met = {}
         app.state.pool.warm()
         try:
             yield

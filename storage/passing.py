@@ -6,6 +6,7 @@ can no longer be said, only shown, by an end without an end.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 import structlog
 from fastapi import Request, Response
@@ -33,7 +34,7 @@ async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answ
         if not asking.done():
             raise Refused(_LEFT)
         answer = asking.result()
-        lacked_by(request).update(answer.told.unread)
+        _lack(request, answer.told.unread)
         return answer
     finally:
         leaving.cancel()
@@ -46,10 +47,26 @@ LACKING = "heliograph-unread-files"
 """The header that says how many files of the lake could not be read."""
 
 
+MET_S = 600.0
+"""For so long a file that a question could not read is told of as one that cannot be read."""
+
+
+def met(request: Request) -> list[str]:
+    """The files of the lake that any question of this process could not read a short while ago."""
+    known: dict[str, float] = request.app.state.met
+    now = asyncio.get_running_loop().time()
+    return sorted(name for name, at in known.items() if now - at < MET_S)
+
+
 def lacked_by(request: Request) -> set[str]:
     """The files of the lake that could not be read, of what was asked so far to answer this request."""
     files: set[str] = request.scope.setdefault("heliograph.lacked", set())
     return files
+
+
+def _lack(request: Request, files: Sequence[str]) -> None:
+    lacked_by(request).update(files)
+    request.app.state.met |= dict.fromkeys(files, asyncio.get_running_loop().time())
 
 
 def telling(request: Request, answer: Response) -> Response:
@@ -73,7 +90,7 @@ async def answered_in_stream(request: Request, asked: Asked, media_type: str) ->
         if not asking.done():
             raise Refused(_LEFT)
         answer = Answer(pieces=tuple(iter(spool.taken, None)), told=asking.result())
-        lacked_by(request).update(answer.told.unread)
+        _lack(request, answer.told.unread)
     except BaseException:
         passed.end()
         raise

@@ -12,6 +12,7 @@ from storage.dashboard.page import Asking, Page, Panel, Shown
 from storage.exposed import samples, shared
 from storage.lake import Lake
 from storage.lake_state import LakeState, state_of
+from storage.passing import met
 from storage.refusal import Refusal, Refused
 from storage.rest.sql import Sql
 
@@ -64,6 +65,7 @@ async def _lake(asking: Asking) -> Shown:
     state = await asyncio.to_thread(_state, asking)
     return {
         "state": state,
+        "met": met(asking.request),
         "size": health_figures.lake_size(state.tables),
         "days": health_figures.days(state),
         "ages": {each.name: age(each.newest, asking.now) for each in state.tables},

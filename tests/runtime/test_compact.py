@@ -26,7 +26,7 @@ def test_old_days_become_one_file_each(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "7 files became 3: 4 steps.\n"
     assert run_query(lake.lake, SUM).table == before
-    assert heliograph("compact", "--data-dir", str(tmp_path)).stdout == "3 files became 3: 0 steps.\n"
+    assert heliograph("compact", "--data-dir", str(tmp_path)).stdout == "There was nothing to do: 3 files.\n"
 
 
 def test_where_no_lake_is_nothing_is_made(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import time
@@ -320,3 +321,23 @@ def test_refused(said: dict[str, str | None], told: str) -> None:
     words = dict.fromkeys(("user", "request", "session", "organization")) | said
     with pytest.raises(Misconfigured, match=told):
         wished(words["user"], words["request"], words["session"], words["organization"], [], at_once=False)
+
+
+def test_a_damaged_file_is_named_and_nothing_is_proven(chosen: Settings) -> None:
+    asyncio.run(settled(chosen))
+    file = Path(lake_of(chosen).files("calls")[0])
+    whole = file.read_bytes()
+    pages = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for damaged in (whole[:4] + random.Random(1).randbytes(pages - 4) + whole[pages:], None):
+        if damaged is None:
+            file.unlink()
+        else:
+            file.write_bytes(damaged)
+        with pytest.raises(Misconfigured, match=f"{file.name} is (damaged|missing).*nothing is proven"):
+            CliRunner().invoke(app, ["erase", "--user", ANN, "--organization", ACME, "--yes"], catch_exceptions=False)
+
+
+def test_whoever_was_not_found_is_said_not_to_be(chosen: Settings) -> None:
+    asyncio.run(settled(chosen))
+    told = CliRunner().invoke(app, ["erase", "--user", "nobody", "--organization", ACME, "--yes"])
+    assert "No such user was found" in told.stdout.replace("\n", " ")
