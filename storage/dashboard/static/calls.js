@@ -238,7 +238,7 @@ if (search && new URLSearchParams(location.search).get("said")) {
   const stop = search.querySelector("[data-stop-search]");
   const found = new EventSource(search.dataset.search);
   const zone = document.body.dataset.zone;
-  const when = (iso) => new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone: zone }).format(new Date(iso));
+  const when = (iso) => new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: zone }).format(new Date(iso));
   let last = null;
   const end = (told) => {
     found.close();

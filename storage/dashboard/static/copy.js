@@ -13,6 +13,6 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("panel", (event) => {
   const zone = document.body.dataset.zone;
   event.target.querySelectorAll("time[data-local]").forEach((time) => {
-    time.textContent = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone: zone }).format(new Date(time.dateTime));
+    time.textContent = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: zone }).format(new Date(time.dateTime));
   });
 });

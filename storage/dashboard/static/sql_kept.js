@@ -30,7 +30,7 @@ function line(sql, { title, note, take, remove, removing }) {
   return item;
 }
 
-const ago = (at) => new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone: document.body.dataset.zone }).format(new Date(at));
+const ago = (at) => new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short", timeZone: document.body.dataset.zone }).format(new Date(at));
 
 export const history = {
   start(box, take) {
