@@ -8,7 +8,7 @@ from rich.progress import Progress
 from storage.lake import Lake
 from storage.maintenance import Merge, merged, tidy, work_of
 from storage.rollups.making import roll_up, rollups_due
-from storage.settling import Order, days_due, order_of, settle
+from storage.settling import days_due, order_of, settle
 
 AT_ONCE = 1_000_000
 """Rows that are added up between two looks at how far it is."""
@@ -23,14 +23,14 @@ class Compacted(Struct, frozen=True):
 
 def compact_lake(lake: Lake, now: datetime, shown: Progress) -> Compacted:
     """Blocks. Raises what a lake raises that is away; whatever was done stays."""
-    settling = [(day, order) for day in days_due(lake, now.date(), now, quiet=timedelta()) if (order := order_of(day, now.date()))]
-    steps: list[Merge | tuple[date, Order]] = [*work_of(lake, now.date()), *settling]
+    today = now.date()
+    steps: list[Merge | date] = [*work_of(lake, today), *days_due(lake, today, now, quiet=timedelta())]
     task, left = shown.add_task("compact", total=len(steps)), 0
     for step in steps:
-        shown.update(task, description=f"{step.table} {step.day}" if isinstance(step, Merge) else f"settle {step[0]}")
-        left += not (merged(lake, step) if isinstance(step, Merge) else settle(lake, *step))
+        shown.update(task, description=f"{step.table} {step.day}" if isinstance(step, Merge) else f"settle {step}")
+        left += not (merged(lake, step) if isinstance(step, Merge) else settle(lake, step, order_of(step, today)))
         shown.advance(task)
-    rolled = roll_up_all(lake, now.date(), shown)
+    rolled = roll_up_all(lake, today, shown)
     tidy(lake)
     return Compacted(len(steps) - left + rolled, left)
 

@@ -25,8 +25,9 @@ from storage.docs_page import install_docs_page
 from storage.door import Door
 from storage.exposed import registry
 from storage.formats import STREAMED, Format
+from storage.lacking import telling
 from storage.lake import Lake
-from storage.passing import Handed, Passed, answered, answered_in_stream, telling
+from storage.passing import Handed, Passed, answered, answered_in_stream
 from storage.pool import Pool
 from storage.query import Limits, Snapshots
 from storage.refusal import Refusal, Refused

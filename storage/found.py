@@ -1,6 +1,7 @@
 """The first of the two questions that `storage/few.py` makes of one, asked; and which files the second has to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
@@ -33,7 +34,25 @@ def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any
     return None if len(rows) > MOST else _found(rows)
 
 
-def how_many(asked: Finding, parameters: Any) -> int | None:
+def few_calls(
+    few: Finding,
+    parameters: Any,
+    sources: Mapping[str, Source],
+    laid_out: Callable[[Mapping[str, Source], Set[str]], AbstractContextManager[duckdb.DuckDBPyConnection]],
+) -> FewCalls | None:
+    """The calls that a question shows, where they are few: of the newest days, where enough are in those, else of all."""
+    most = _how_many(few, parameters)
+    newest = None if most is None else _of_newest_days(sources)
+    if most is not None and newest is not None:
+        with laid_out(newest, frozenset()) as connection:
+            calls = found(connection, few, parameters)
+        if calls is not None and len(calls.call_ids) >= most:
+            return calls
+    with laid_out(sources, frozenset()) as connection:
+        return found(connection, few, parameters)
+
+
+def _how_many(asked: Finding, parameters: Any) -> int | None:
     """How many of the newest calls a question shows; None where it shows others, or does not say."""
     if not isinstance(asked.newest, str):
         return asked.newest
@@ -41,7 +60,7 @@ def how_many(asked: Finding, parameters: Any) -> int | None:
     return said if type(said) is int else None
 
 
-def of_newest_days(sources: Mapping[str, Source]) -> dict[str, Source] | None:
+def _of_newest_days(sources: Mapping[str, Source]) -> dict[str, Source] | None:
     """The calls of the newest days alone; None where there are hardly others."""
     days = sorted({file.day for file in sources["calls"].files if file.day is not None}, reverse=True)
     if len(days) < 2 * NEWEST_DAYS:

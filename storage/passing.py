@@ -6,13 +6,14 @@ can no longer be said, only shown, by an end without an end.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from fastapi import Request, Response
 
 from storage.asked import Answer, Asked, Told
 from storage.door import Receive, Scope, Send
+from storage.lacking import lack
 from storage.pool import Pool
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answer:
     """The answer; when the client leaves before it is there, the question is stopped. Raises Refused.
 
-    What it lacks is told with the answer to the request, too: `lacked_by`.
+    What it lacks is told with the answer to the request, too (`lacking.py`).
     """
     pool: Pool = request.app.state.pool
     asking = asyncio.create_task(pool.ask(asked, own=own))
@@ -34,7 +35,7 @@ async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answ
         if not asking.done():
             raise Refused(_LEFT)
         answer = asking.result()
-        _lack(request, answer.told.unread)
+        lack(request, answer.told.unread)
         return answer
     finally:
         leaving.cancel()
@@ -43,44 +44,13 @@ async def answered(request: Request, asked: Asked, *, own: bool = False) -> Answ
 
 STALLED_S = 60.0
 """Whoever takes nothing of a long answer for so long is left: what lies on disk for him is room that others lack."""
-LACKING = "heliograph-unread-files"
-"""The header that says how many files of the lake could not be read."""
-
-
-MET_S = 600.0
-"""For so long a file that a question could not read is told of as one that cannot be read."""
-
-
-def met(request: Request) -> list[str]:
-    """The files of the lake that any question of this process could not read a short while ago."""
-    known: dict[str, float] = request.app.state.met
-    now = asyncio.get_running_loop().time()
-    return sorted(name for name, at in known.items() if now - at < MET_S)
-
-
-def lacked_by(request: Request) -> set[str]:
-    """The files of the lake that could not be read, of what was asked so far to answer this request."""
-    files: set[str] = request.scope.setdefault("heliograph.lacked", set())
-    return files
-
-
-def _lack(request: Request, files: Sequence[str]) -> None:
-    lacked_by(request).update(files)
-    request.app.state.met |= dict.fromkeys(files, asyncio.get_running_loop().time())
-
-
-def telling(request: Request, answer: Response) -> Response:
-    """The answer to a request, with the header that says what it lacks."""
-    if files := lacked_by(request):
-        answer.headers[LACKING] = str(len(files))
-    return answer
 
 
 async def answered_in_stream(request: Request, asked: Asked, media_type: str) -> "Answer | Passed":
     """The answer if it is short, else one that is passed on while it is found. Raises Refused."""
     pool: Pool = request.app.state.pool
     spool = Spool(request.app.state.spool_room, pool.limits.timeout_s, asked.organization)
-    asking = asyncio.create_task(pool.pass_on(asked, spool.put, lacked_by(request).update))
+    asking = asyncio.create_task(pool.pass_on(asked, spool.put, partial(lack, request)))
     leaving, long = asyncio.create_task(_left(request)), asyncio.create_task(spool.full())
     passed = Passed(spool, asking, leaving, pool.limits, media_type)
     try:
@@ -90,7 +60,7 @@ async def answered_in_stream(request: Request, asked: Asked, media_type: str) ->
         if not asking.done():
             raise Refused(_LEFT)
         answer = Answer(pieces=tuple(iter(spool.taken, None)), told=asking.result())
-        _lack(request, answer.told.unread)
+        lack(request, answer.told.unread)
     except BaseException:
         passed.end()
         raise

@@ -25,8 +25,8 @@ from msgspec import Struct, structs
 from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_DAMAGED, LAKE_MOVED, EngineLimits, deadline, engine_of, literal
-from storage.few import TABLE, FewCalls, Finding, finding
-from storage.found import found, how_many, judging, of_newest_days, plain_functions
+from storage.few import TABLE, finding
+from storage.found import few_calls, judging, plain_functions
 from storage.laid_out import LaidOut
 from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
@@ -307,7 +307,7 @@ class Questions:
         def laid_out(held: Mapping[str, Source], needs: Set[str]) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
             return self._laid_out.connection(held, statement.tables, organization, frozenset(needs), left())
 
-        calls = None if few is None else _few_calls(few, parameters, sources, laid_out)
+        calls = None if few is None else few_calls(few, parameters, sources, laid_out)
         if calls is None:
             with laid_out(sources, needs) as connection:
                 return take(self._found(connection, statement.sql, parameters))
@@ -324,24 +324,6 @@ class Questions:
         reader = relation.to_arrow_reader(_BATCH_ROWS)
         schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
         return Found(schema=schema, types=types, batches=Cut(_renamed(reader, schema), self.limits))
-
-
-def _few_calls(
-    few: Finding,
-    parameters: Parameters,
-    sources: Mapping[str, Source],
-    laid_out: Callable[[Mapping[str, Source], Set[str]], AbstractContextManager[duckdb.DuckDBPyConnection]],
-) -> FewCalls | None:
-    """The calls that a question shows, where they are few: of the newest days, where enough are in those, else of all."""
-    most = how_many(few, parameters)
-    newest = None if most is None else of_newest_days(sources)
-    if most is not None and newest is not None:
-        with laid_out(newest, frozenset()) as connection:
-            calls = found(connection, few, parameters)
-        if calls is not None and len(calls.call_ids) >= most:
-            return calls
-    with laid_out(sources, frozenset()) as connection:
-        return found(connection, few, parameters)
 
 
 def _renamed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

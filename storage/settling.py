@@ -76,21 +76,14 @@ def due(
         order = order_of(day, today)
         changed = settled.get(day) is not order or held.files > 1 + LATE_FILES or (order is Order.BY_USER and day in amendments)
         newest = max(each.newest for each in (held, amendments.get(day, held)))
-        if order is not None and changed and now - newest >= quiet:
+        if day < today and changed and now - newest >= quiet:
             found.append(day)
     return sorted(found, reverse=True)
 
 
-def order_of(day: date, today: date) -> Order | None:
-    """What a day's calls are to be sorted by; None while it is not over."""
-    if day >= today:
-        return None
-    return Order.BY_USER if is_old(day, today) else Order.BY_TIME
-
-
-def is_old(day: date, today: date) -> bool:
-    """Whether a day's calls belong into the order of settled days."""
-    return day <= today - timedelta(days=KEPT_BY_TIME)
+def order_of(day: date, today: date) -> Order:
+    """What a day's calls are to be sorted by once it is over."""
+    return Order.BY_USER if day <= today - timedelta(days=KEPT_BY_TIME) else Order.BY_TIME
 
 
 def days_due(lake: Lake, today: date, now: datetime, *, quiet: timedelta | None = None) -> list[date]:
@@ -222,4 +215,4 @@ def _day_sql(day: date) -> str:
 
 def settle_all(lake: Lake, today: date, now: datetime) -> list[date]:
     """Whatever is due. Answers the days that were settled. Blocks."""
-    return [day for day in days_due(lake, today, now) if settle(lake, day, order_of(day, today) or Order.BY_TIME)]
+    return [day for day in days_due(lake, today, now) if settle(lake, day, order_of(day, today))]

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from storage.dashboard.filters import PROPERTY
 from storage.dashboard.page import Asking, Panel, Shown
-from storage.dashboard.property_names import property_names
+from storage.dashboard.property_names import property_chosen
 from storage.dashboard.ranked import more
 from storage.rest.sql import Row, Sql
 
@@ -36,7 +36,7 @@ class ByValue(Struct, frozen=True, kw_only=True):
 
     def of_a_property(self) -> Panel:
         async def draw(asking: Asking) -> Shown:
-            key, names = await key_of(asking)
+            key, names = await property_chosen(asking, asking.view, asking.view.get(KEY).lower())
             return await self._shown(asking, PROPERTY, key, names)
 
         return Panel(name="by-property", title="By property", template=self.template, draw=draw, size="third")
@@ -45,9 +45,3 @@ class ByValue(Struct, frozen=True, kw_only=True):
         known = field != PROPERTY or key
         rows = await asking.rows(self.question(asking.view, asking.period, field, key)) if known else []
         return {"ranks": self.ranks(rows, field, key), "keys": names, "key": key, "more": more(rows)}
-
-
-async def key_of(asking: Asking) -> tuple[str, list[str]]:
-    """The property that is looked at, and those there are."""
-    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
-    return asking.view.get(KEY).lower() or (names[0] if names else ""), names

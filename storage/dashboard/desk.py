@@ -25,7 +25,7 @@ from storage.dashboard.streams import streamed
 from storage.dashboard.writing import HEADERS, Writer
 from storage.dashboard.zones import UTC_ZONE, zone_of
 from storage.formats import Format
-from storage.passing import lacked_by, telling
+from storage.lacking import lacked_by, telling
 from storage.refusal import Refusal, Refused
 from storage.rest.envelope import OURS
 from storage.rest.sql import Row

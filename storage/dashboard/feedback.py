@@ -11,7 +11,7 @@ from storage.dashboard.feedback_figures import BINS, CUTS
 from storage.dashboard.filters import KEY_CHARACTERS, Filter
 from storage.dashboard.overview_figures import placed, share
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.property_names import property_names
+from storage.dashboard.property_names import property_chosen
 from storage.dashboard.ranked import NOT_GIVEN
 from storage.dashboard.units import Number, decimal
 from storage.dashboard.zones import Bucket
@@ -78,9 +78,7 @@ def ratings_chart(rows: Sequence[Row], bucket: Bucket, asking: Asking) -> list[c
 
 async def _ratings(asking: Asking) -> Shown:
     view, period, bucket = asking.view, asking.period, asking.bucket
-    key = view.get(KEY).strip().lower()[:KEY_CHARACTERS]
-    names = [row["name"] for row in await property_names(asking, view, period)]
-    key = key or (names[0] if names else "")
+    key, names = await property_chosen(asking, view, view.get(KEY).strip().lower()[:KEY_CHARACTERS])
     rows, counted = await asking.all_rows(feedback_figures.ratings(view, period, bucket, key), figures.counted(view, period))
     whole = next(iter(cut(rows, "all")), None)
     calls = counted[0]["calls"]

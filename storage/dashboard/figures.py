@@ -10,6 +10,8 @@ from the cache included.
 
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from storage.dashboard.filters import FIELDS, expression
 from storage.dashboard.state import View
 from storage.dashboard.zones import Bucket, Period, instant
@@ -49,20 +51,19 @@ def added(
     whole: bool = False,
 ) -> Sql:
     """What the view's calls come to, for each piece of time and each value of fields (with their keys), named as the columns are to be."""
-    counted = _counted(view, period, by=by, bucket=bucket, quantiles=quantiles, whole=whole)
+    counted = structs.replace(
+        _counted(view, period, by),
+        piece=None if bucket is None else bucket.sql,
+        cuts=() if bucket is None else [cut for cut in bucket.cuts if period.since <= cut < period.until] or [period.since],
+        whole=whole,
+        quantiles=quantiles,
+    )
     keys = [*(["piece"] if bucket else []), *by, *(["latency", "ttft"] if quantiles else [])]
     return f"SELECT {', '.join([*keys, _AS_SUMS])}, newest_at AS latest FROM (" + rollups.asked(counted) + ")"
 
 
-def _counted(
-    view: View,
-    period: Period,
-    *,
-    by: Mapping[str, tuple[str, str]] = NOTHING,
-    bucket: Bucket | None = None,
-    quantiles: tuple[float, ...] = (),
-    whole: bool = False,
-) -> Counted:
+def _counted(view: View, period: Period, by: Mapping[str, tuple[str, str]] = NOTHING) -> Counted:
+    """All together, but for what `by` keeps apart."""
     fields = {each.field for each in view.filters} | {field for field, _ in by.values()}
     reads = {FIELDS[field].column or field for field in fields} | ({"error"} if view.search else set())
     return Counted(
@@ -71,20 +72,20 @@ def _counted(
         where=view.condition(),
         reads=reads,
         by={name: expression(*field) for name, field in by.items()},
-        piece=None if bucket is None else bucket.sql,
-        cuts=() if bucket is None else [cut for cut in bucket.cuts if period.since <= cut < period.until] or [period.since],
-        whole=whole,
-        quantiles=quantiles,
     )
 
 
-_SUMS = (
-    *("calls", "errors", "cost_usd", "unpriced", "priced", "prompt_tokens", "completion_tokens", "cache_read_tokens", "total_tokens"),
-    *("uncounted", "hits", "saved_usd"),
-)
+_SUMS = {
+    **{name: name for name in ("calls", "errors", "cost_usd")},
+    "unpriced": "unpriced_answers",
+    "priced": "calls - unpriced",
+    **{name: name for name in ("prompt_tokens", "completion_tokens", "cache_read_tokens", "total_tokens", "uncounted")},
+    "hits": "cache_hits",
+    "saved_usd": "cost_saved_usd",
+}
+"""What is told, and what it is of the columns of rollups."""
+_AS_SUMS = ", ".join(f"{of} AS {name}" for name, of in _SUMS.items())
 _BRIEF = ("calls", "errors", "cost_usd", "unpriced")
-_AS_SUMS = """calls, errors, cost_usd, unpriced_answers AS unpriced, calls - unpriced AS priced,
-    prompt_tokens, completion_tokens, cache_read_tokens, total_tokens, uncounted, cache_hits AS hits, cost_saved_usd AS saved_usd"""
 _COUNTS = ("calls", "errors", "unpriced", "priced", "uncounted", "hits")
 QUANTILES = (0.5, 0.95, 0.99)
 

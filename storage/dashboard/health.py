@@ -10,9 +10,9 @@ from storage.dashboard import figures, health_figures
 from storage.dashboard.health_figures import FRESH, age
 from storage.dashboard.page import Asking, Page, Panel, Shown
 from storage.exposed import samples, shared
+from storage.lacking import met
 from storage.lake import Lake
 from storage.lake_state import LakeState, state_of
-from storage.passing import met
 from storage.refusal import Refusal, Refused
 from storage.rest.sql import Sql
 

@@ -10,7 +10,7 @@ from storage.dashboard.filters import PROPERTY
 from storage.dashboard.first_call import snippets
 from storage.dashboard.overview_figures import cards, drawn, placed, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.property_names import property_names
+from storage.dashboard.property_names import property_chosen
 from storage.dashboard.ranked import ranked
 from storage.dashboard.span import Span
 from storage.dashboard.zones import bucket_of
@@ -89,8 +89,7 @@ def _ranking(field: str) -> Panel:
 
 
 async def _by_property(asking: Asking) -> Shown:
-    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
-    key = asking.view.get(KEY).lower() or (names[0] if names else "")
+    key, names = await property_chosen(asking, asking.view, asking.view.get(KEY).lower())
     by = rank_of(asking)
     rows = await asking.rows(figures.ranking(asking.view, asking.period, PROPERTY, key, by=by, brief=True)) if key else []
     return {"ranked": ranked(rows, PROPERTY, key, by=by), "by": by, "keys": names, "key": key, "field": PROPERTY}

@@ -4,7 +4,7 @@ from storage.dashboard import sending
 from storage.dashboard.breakdown import RANK, SHOW, any_calls, broken_down, course_file, file
 from storage.dashboard.filters import KEY_CHARACTERS, PROPERTY
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.property_names import property_names
+from storage.dashboard.property_names import property_chosen
 from storage.dashboard.state import View
 from storage.rest.sql import Sql
 
@@ -16,8 +16,7 @@ def key_of(view: View) -> str:
 
 
 async def _values(asking: Asking) -> Shown:
-    names = [row["name"] for row in await property_names(asking, asking.view, asking.period)]
-    key = key_of(asking.view) or (names[0] if names else "")
+    key, names = await property_chosen(asking, asking.view, key_of(asking.view))
     found = await broken_down(asking, PROPERTY, key) if key else {"values": []}
     snippets = [] if key or not await any_calls(asking) else sending.with_headers(asking, sending.PROPERTY)
     return {"rank": "cost", **found, "keys": names, "key": key, "field": PROPERTY, "snippets": snippets}

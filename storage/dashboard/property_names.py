@@ -9,6 +9,12 @@ from storage.dashboard.zones import Period, moment
 from storage.rest.sql import Row
 
 
+async def property_chosen(asking: Asking, view: View, said: str) -> tuple[str, list[str]]:
+    """The property that is looked at, `said` or else the most frequent, empty where there is none; and those there are."""
+    names = [row["name"] for row in await property_names(asking, view, asking.period)]
+    return said or (names[0] if names else ""), names
+
+
 async def property_names(asking: Asking, view: View, period: Period) -> list[Row]:
     """`name`, and in how many `calls` each is, of the newest of the view; the most frequent first."""
     [found] = await asking.rows(figures.recent(view, period))

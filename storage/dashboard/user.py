@@ -8,7 +8,7 @@ from storage.dashboard import figures, session_figures
 from storage.dashboard.filters import PROPERTY, Filter
 from storage.dashboard.overview_figures import cards, drawn, placed, whole
 from storage.dashboard.page import Asking, Page, Panel, Shown
-from storage.dashboard.property_names import property_names
+from storage.dashboard.property_names import property_chosen
 from storage.dashboard.ranked import ranked
 from storage.dashboard.span import Span
 from storage.dashboard.state import View
@@ -58,8 +58,7 @@ async def _models(asking: Asking) -> Shown:
 
 
 async def _properties(asking: Asking) -> Shown:
-    names = [row["name"] for row in await property_names(asking, his(asking), asking.period)]
-    key = asking.view.get(KEY).lower() or (names[0] if names else "")
+    key, names = await property_chosen(asking, his(asking), asking.view.get(KEY).lower())
     rows = await asking.rows(figures.ranking(his(asking), asking.period, PROPERTY, key, brief=True)) if key else []
     return {"ranked": ranked(rows, PROPERTY, key, by="cost"), "keys": names, "key": key}
 

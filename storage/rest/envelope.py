@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from storage.passing import telling
+from storage.lacking import telling
 from storage.refusal import Refused
 from storage.rest.filter_tree import BadFilter
 

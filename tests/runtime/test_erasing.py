@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import random
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from runtime.settings import Misconfigured, Settings
 from storage.erased_late import sweep
 from storage.lake import Lake
 from storage.schema import TABLES
+from tests.fakes.damage import rotten
 from tests.fakes.memory_log import MemoryLog
 from tests.fakes.people import (
     ACME,
@@ -326,13 +326,8 @@ def test_refused(said: dict[str, str | None], told: str) -> None:
 def test_a_damaged_file_is_named_and_nothing_is_proven(chosen: Settings) -> None:
     asyncio.run(settled(chosen))
     file = Path(lake_of(chosen).files("calls")[0])
-    whole = file.read_bytes()
-    pages = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    for damaged in (whole[:4] + random.Random(1).randbytes(pages - 4) + whole[pages:], None):
-        if damaged is None:
-            file.unlink()
-        else:
-            file.write_bytes(damaged)
+    for damage in (rotten, Path.unlink):
+        damage(file)
         with pytest.raises(Misconfigured, match=f"{file.name} is (damaged|missing).*nothing is proven"):
             CliRunner().invoke(app, ["erase", "--user", ANN, "--organization", ACME, "--yes"], catch_exceptions=False)
 

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+import storage.found
 import storage.query
 from eventlog.events import Organization
 from storage.few import finding
@@ -243,8 +244,8 @@ NEWEST = {
 def test_the_newest_are_sought_in_the_newest_days_first(lakes: list[Questions], sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parameters, times = NEWEST[sql]
     asked: list[int] = []
-    real = storage.query.found
-    monkeypatch.setattr("storage.query.found", lambda *given: asked.append(1) or real(*given))
+    real = storage.found.found
+    monkeypatch.setattr("storage.found.found", lambda *given: asked.append(1) or real(*given))
     monkeypatch.setattr("storage.found.NEWEST_DAYS", 1)
     answers = [questions.ask(sql, parameters=parameters or ()).table.to_pylist() for questions in lakes]
     assert answers[0] == answers[1]

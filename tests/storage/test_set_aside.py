@@ -1,6 +1,5 @@
 """A file of the lake that is gone or damaged: it is named, and the rest answers."""
 
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pytest
 from storage import set_aside
 from storage.answers import answer
 from storage.asked import SqlAsked
-from storage.passing import LACKING
+from storage.lacking import HEADER as LACKING
 from storage.query import Questions, Snapshots
 from storage.set_aside import AGAIN_S, DAMAGED_S, SetAside
+from tests.fakes.damage import rotten
 from tests.fakes.small_lake import SmallLake
 from tests.storage.rest.conftest import asked_at
 
@@ -34,13 +34,6 @@ def _other(file: Path) -> None:
     file.write_bytes(b"this is no Parquet" * 100)
 
 
-def _rotten(file: Path) -> None:
-    """Its footer is whole, its pages are not."""
-    whole = file.read_bytes()
-    pages = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    file.write_bytes(whole[:4] + random.Random(1).randbytes(pages - 4) + whole[pages:])
-
-
 @pytest.fixture
 def lake(tmp_path: Path) -> SmallLake:
     made = SmallLake(tmp_path / "lake")
@@ -56,7 +49,7 @@ def questions(lake: SmallLake) -> Iterator[Questions]:
     asked.close()
 
 
-@pytest.mark.parametrize("harm", [_gone, _empty, _cut, _other, _rotten])
+@pytest.mark.parametrize("harm", [_gone, _empty, _cut, _other, rotten])
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_the_rest_answers_and_says_what_is_missing(lake: SmallLake, questions: Questions, harm: Callable[[Path], None], which: int) -> None:
     file = Path(sorted(lake.lake.files("calls"))[which])
@@ -113,7 +106,7 @@ def test_a_damaged_file_is_left_alone_for_longer(lake: SmallLake) -> None:
 
 async def test_every_answer_over_http_says_what_it_lacks(lake: SmallLake) -> None:
     file = Path(lake.lake.files("calls")[1])
-    _rotten(file)
+    rotten(file)
     long = "SELECT call_id, repeat('x', 1000) AS text FROM calls, range(3000)"
     async with asked_at(lake) as client:
         for form in ("json", "csv", "jsonl", "arrow", "table"):
