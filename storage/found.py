@@ -1,20 +1,23 @@
-"""The first of the two questions that `storage/few.py` makes of one, asked; and which files the second has to read."""
+"""The first of the two questions that `storage/few.py` makes of one, asked."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from datetime import date, datetime
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import duckdb
 import msgspec
 from msgspec import structs
 
-from storage.engine import literal
 from storage.few import MOST, FewCalls, Finding
-from storage.sources import Source
+from storage.sources import LiveFile, Source
 
 NEWEST_DAYS = 2
-"""Days that are looked through first for the newest calls."""
+"""Days that are looked through for the newest calls before all are."""
+NEWEST_ROWS = 50_000
+"""Of the newest files so many rows, or a few more, are looked through before."""
 
 
 def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any) -> FewCalls | None:
@@ -42,12 +45,14 @@ def few_calls(
 ) -> FewCalls | None:
     """The calls that a question shows, where they are few: of the newest days, where enough are in those, else of all."""
     most = _how_many(few, parameters)
-    newest = None if most is None else _of_newest_days(sources)
-    if most is not None and newest is not None:
-        with laid_out(newest, frozenset()) as connection:
-            calls = found(connection, few, parameters)
-        if calls is not None and len(calls.call_ids) >= most:
-            return calls
+    if most is not None:
+        for newest, behind in _newest(sources):
+            with laid_out(newest, frozenset()) as connection:
+                calls = found(connection, few, parameters)
+            if calls is None:
+                return None
+            if len(calls.call_ids) >= most and (behind is None or calls.first is None or calls.first > behind):
+                return calls
     with laid_out(sources, frozenset()) as connection:
         return found(connection, few, parameters)
 
@@ -60,28 +65,35 @@ def _how_many(asked: Finding, parameters: Any) -> int | None:
     return said if type(said) is int else None
 
 
-def _of_newest_days(sources: Mapping[str, Source]) -> dict[str, Source] | None:
-    """The calls of the newest days alone; None where there are hardly others."""
-    days = sorted({file.day for file in sources["calls"].files if file.day is not None}, reverse=True)
-    if len(days) < 2 * NEWEST_DAYS:
-        return None
-    newest = set(days[:NEWEST_DAYS])
-    narrowed = {
-        name: structs.replace(sources[name], files=tuple(file for file in sources[name].files if file.day in newest), partial=True)
-        for name in ("calls", "amendments")
+def _newest(sources: Mapping[str, Source]) -> Iterator[tuple[dict[str, Source], datetime | None]]:
+    """Sources with the newest calls alone, more each time, and the time up to which others may have been made; none where hardly worth it.
+
+    By files, where it is known which rows stand; else a day has to be looked at as a whole.
+    """
+    calls, days = sources["calls"], sorted({file.day for file in sources["calls"].files if file.day is not None}, reverse=True)
+    dated = [(file.newest, file) for file in calls.files if file.newest is not None]
+    files = [file for _, file in sorted(dated, key=lambda each: (each[0], each[1].path), reverse=True)]
+    before = list(accumulate((file.rows for file in files), initial=0))
+    few = next((many for many, rows in enumerate(before) if rows >= NEWEST_ROWS), len(files))
+    if sources["amendments"].standing is not None and len(files) == len(calls.files) and sum(before[-1:]) > 2 * before[few]:
+        yield _of_files(sources, set(files[:few])), files[few].newest
+    if len(days) >= 2 * NEWEST_DAYS:
+        newest = set(days[:NEWEST_DAYS])
+        yield _of_files(sources, {file for file in calls.files if file.day in newest}), None
+
+
+def _of_files(sources: Mapping[str, Source], files: Set[LiveFile]) -> dict[str, Source]:
+    """These calls, and the amendments of their days and later ones."""
+    oldest = min((file.day for file in files if file.day is not None), default=date.min)
+    return {
+        **sources,
+        "calls": structs.replace(sources["calls"], files=tuple(file for file in sources["calls"].files if file in files), partial=True),
+        "amendments": _partly(sources["amendments"], lambda file: file.day is None or file.day >= oldest),
     }
-    return {**sources, **narrowed}
 
 
-def judging(connection: duckdb.DuckDBPyConnection, feedback: Source, request_ids: Sequence[str]) -> Source:
-    """Of the table `feedback` the files that say something of these requests. One column tells, and the others are the larger part."""
-    if not request_ids or not feedback.files:
-        return structs.replace(feedback, files=(), partial=True)
-    paths, listed = (", ".join(map(literal, each)) for each in ([file.path for file in feedback.files], request_ids))
-    scan = f"read_parquet([{paths}], hive_partitioning = false)"
-    told = {name for (name,) in connection.execute(f"SELECT DISTINCT filename FROM {scan} WHERE request_id IN ({listed})").fetchall()}  # noqa: S608
-    files = tuple(file for file in feedback.files if file.path in told)
-    return structs.replace(feedback, files=files, partial=True) if len(files) == len(told) else feedback
+def _partly(source: Source, holds: Callable[[LiveFile], bool]) -> Source:
+    return structs.replace(source, files=tuple(filter(holds, source.files)), partial=True)
 
 
 def _found(rows: Sequence[tuple[Any, ...]]) -> FewCalls:

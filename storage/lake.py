@@ -123,6 +123,11 @@ class Lake:
         """A fresh snapshot. Blocks."""
         return DeltaTable(self.uri_of(name), storage_options=self.options())
 
+    def is_newest(self, table: str, version: int) -> bool:
+        """Whether a look at the folder tells that nothing was committed after this version. False: it has to be asked. Blocks."""
+        this, following = (Path(self.directory(), table, "_delta_log", f"{each:020}.json") for each in (version, version + 1))
+        return self.local and this.exists() and not following.exists()
+
     def options(self) -> dict[str, str] | None:
         """Of its store, as delta-rs takes them; None of a directory."""
         return None if self.local else self.config.s3.options()

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, suppress
 from datetime import date, datetime
 from functools import partial
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import duckdb
@@ -26,7 +26,8 @@ from eventlog.events import Organization
 from storage.carried import projection
 from storage.engine import LAKE_DAMAGED, LAKE_MOVED, EngineLimits, deadline, engine_of, literal
 from storage.few import TABLE, finding
-from storage.found import few_calls, judging, plain_functions
+from storage.found import few_calls, plain_functions
+from storage.judgements import Judgements
 from storage.laid_out import LaidOut
 from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
@@ -36,6 +37,7 @@ from storage.sandbox import Statement, checked
 from storage.schema import MADE_KEY, TABLES, VERSION
 from storage.set_aside import SetAside
 from storage.sources import LiveFile, Source
+from storage.standing import Standings
 from storage.views import VIEWS, few_calls_sql
 
 Value = str | int | float | bool | datetime | None
@@ -165,7 +167,8 @@ class Snapshots:
         known = self._open.pop(table, None)
         if known:
             with suppress(DeltaError):  # the log between then and now may be gone: opened anew, it is read from its last checkpoint
-                known.update_incremental()
+                if not self._lake.is_newest(table, known.version()):
+                    known.update_incremental()
                 self._open[table] = known
                 return known
         self._listed.pop(table, None)
@@ -183,7 +186,8 @@ def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
     paths, giving = added.column("path").to_pylist(), _may_give_properties(added)
     abandoned = [lowest is not None and lowest < 0 for lowest in _statistics(added, "min", "revision")]
     amended = [highest is not None and highest > 0 for highest in _statistics(added, "max", "revision")]
-    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned, amended), key=lambda file: file.path))
+    rows, newest = added.column("num_records").to_pylist(), _statistics(added, "max", "created_at")
+    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned, amended, rows, newest), key=lambda file: file.path))
 
 
 def _may_give_properties(added: pa.Table) -> list[bool]:
@@ -192,17 +196,23 @@ def _may_give_properties(added: pa.Table) -> list[bool]:
     return [not (nulls == 0 and count == 0) for nulls, count in zip(lacking, most, strict=True)]
 
 
-def _statistics(added: pa.Table, kind: str, column: str) -> list[int | None]:
-    """Of each file, about a column that is a number."""
+def _statistics(added: pa.Table, kind: str, column: str) -> list[Any]:
+    """Of each file, about a column."""
     told = added.column(kind).combine_chunks() if kind in added.schema.names else None
     if told is None or told.type.get_field_index(column) < 0:
         return [None] * added.num_rows
-    found: list[int | None] = told.field(column).to_pylist()
+    found: list[Any] = told.field(column).to_pylist()
     return found
 
 
 def live_file(
-    folder: str, path: str, may_give_properties: bool = True, holds_abandoned: bool = False, holds_amended: bool = False
+    folder: str,
+    path: str,
+    may_give_properties: bool = True,
+    holds_abandoned: bool = False,
+    holds_amended: bool = False,
+    rows: int | None = None,
+    newest: datetime | None = None,
 ) -> LiveFile:
     """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
 
@@ -210,7 +220,8 @@ def live_file(
     """
     day = _DAY.match(path)
     of = date.fromisoformat(day[1]) if day else None
-    return LiveFile(f"{folder}/{unquote(path)}", of, may_give_properties, holds_abandoned, holds_amended)
+    last = None if newest is None else newest.replace(tzinfo=None)
+    return LiveFile(f"{folder}/{unquote(path)}", of, may_give_properties, holds_abandoned, holds_amended, rows or 0, last)
 
 
 class Questions:
@@ -223,6 +234,7 @@ class Questions:
         self._engine = engine_of(lake, engine)
         self._laid_out = LaidOut(self._engine)
         self._aside = SetAside(lake)
+        self._standings, self._judgements = Standings(), Judgements()
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
@@ -292,6 +304,11 @@ class Questions:
         """Of all tables that it reads."""
         return self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
 
+    def _standing(self, sources: dict[str, Source], seconds: float) -> dict[str, Source]:
+        """With what stands where amendments are."""
+        with self._engine.connection() as connection, deadline(connection, seconds):
+            return self._standings.told(connection, sources)
+
     def _pass_on(self, statement: Statement, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters) -> T:
         started = time.perf_counter()
 
@@ -299,6 +316,8 @@ class Questions:
             return max(0.0, self.limits.timeout_s - (time.perf_counter() - started))
 
         sources, unread = self._aside.without(self._sources(statement))
+        if not unread:
+            sources = self._standing(sources, left())
         take = _telling(unread, take)
         judged = _judged(sources)
         needs = needed(statement.tree) & judged
@@ -312,7 +331,7 @@ class Questions:
             with laid_out(sources, needs) as connection:
                 return take(self._found(connection, statement.sql, parameters))
         with self._engine.connection() as connection, deadline(connection, left()):
-            sources |= {"feedback": judging(connection, sources["feedback"], calls.request_ids)}
+            sources |= {"feedback": self._judgements.about(connection, sources["feedback"], calls.request_ids)}
             connection.execute(f"CREATE TEMP VIEW {TABLE} AS {few_calls_sql(sources, organization, calls)}")
             return take(self._found(connection, statement.sql, parameters))
 

@@ -2,11 +2,13 @@
 
 # ruff: noqa: S608 every text that goes into the SQL passes `literal`
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime
+from typing import NamedTuple
 
 import pyarrow as pa
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from eventlog.events import Organization
 from storage.carried import quoted
@@ -26,6 +28,42 @@ class LiveFile(Struct, frozen=True):
     """Of calls: whether rows of abandoned calls were folded into it."""
     holds_amended: bool = False
     """Of calls: whether rows that replaced others were folded into it."""
+    rows: int = 0
+    newest: datetime | None = None
+    """Of calls: when the last of them was made. UTC without a zone; None where Delta's log does not tell."""
+
+
+class Hidden(NamedTuple):
+    """A live row for which another stands."""
+
+    organization: str
+    revision: int
+    created_at: datetime
+    call_id: str
+
+
+class Shown(NamedTuple):
+    """An amendment that stands: where it is."""
+
+    organization: str
+    path: str
+    place: int
+    """The row in its file, from 0."""
+    call_id: str
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What stands in the days that have amendments (`storage/standing.py`)."""
+
+    hidden: tuple[Hidden, ...] = ()
+    shown: tuple[Shown, ...] = ()
+    by_id: bool = False
+    """A row that stands was made at the same time as a hidden one of its revision, so that only ids tell them apart."""
+
+    def of(self, call_ids: Set[str]) -> "Standing":
+        """What is known of these calls."""
+        hidden, shown = (tuple(row for row in rows if row.call_id in call_ids) for rows in (self.hidden, self.shown))
+        return structs.replace(self, hidden=hidden, shown=shown)
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -41,6 +79,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """Files that cannot be read are left out."""
     parts: tuple[Part, ...] = ()
     """Of rollups: what they were made of."""
+    standing: Standing | None = None
+    """Of amendments: what stands, where it was looked up."""
 
 
 Sources = Mapping[str, Source]
@@ -83,6 +123,17 @@ _TYPES = {
 
 PARTITION = "day"
 """In the path of a file, not in it."""
+
+
+def changed_days(calls: Source, amendments: Source) -> set[date | None]:
+    """The days in which rows may stand for others: those of amendments, and those to which calls came after they were given up."""
+    files = Counter(file.day for file in calls.files)
+    return {file.day for file in amendments.files} | {file.day for file in calls.files if file.holds_abandoned and files[file.day] > 1}
+
+
+def timestamp(at: datetime) -> str:
+    """A time without a zone as SQL."""
+    return f"TIMESTAMP {literal(at.isoformat(sep=' '))}"
 
 
 def scan_sql(source: Source, files: Sequence[LiveFile], organization: Organization | None) -> str:

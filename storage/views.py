@@ -7,9 +7,8 @@ days without amendments it is a plain scan, and the optimizer drops the joins th
 
 # ruff: noqa: S608 SQL is what this file makes; every text that goes into it passes `literal`
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 
 from msgspec import Struct, structs
@@ -22,7 +21,7 @@ from storage.judged import with_feedback_sql
 from storage.needed import JUDGED
 from storage.rollups import shown
 from storage.schema import TABLES
-from storage.sources import PARTITION, LiveFile, Source, Sources, duckdb_type, scan_sql
+from storage.sources import PARTITION, Hidden, LiveFile, Source, Sources, Standing, changed_days, duckdb_type, scan_sql, timestamp
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -86,9 +85,11 @@ def some_calls_sql(sources: Sources, organization: Organization | None) -> str:
 def few_calls_sql(sources: Sources, organization: Organization | None, found: FewCalls) -> str:
     """`calls`, of a few calls alone."""
     calls, amendments = (_of_days(sources[name], found.days) for name in ("calls", "amendments"))
+    if amendments.standing is not None:
+        amendments = structs.replace(amendments, standing=amendments.standing.of(frozenset(found.call_ids)))
     those = "false"
     if found.first is not None and found.last is not None:
-        those = f"call_id IN ({_listed(found.call_ids)}) AND created_at BETWEEN {_timestamp(found.first)} AND {_timestamp(found.last)}"
+        those = f"call_id IN ({_listed(found.call_ids)}) AND created_at BETWEEN {timestamp(found.first)} AND {timestamp(found.last)}"
     current = f"SELECT * FROM ({current_calls_sql(calls, amendments, organization)}) WHERE {those}"
     return with_feedback_sql(current, sources["feedback"], organization, about=f"request_id IN ({_listed(found.request_ids)})")
 
@@ -101,15 +102,13 @@ def _listed(texts: Iterable[str]) -> str:
     return ", ".join(map(literal, texts)) or "NULL"
 
 
-def _timestamp(at: datetime) -> str:
-    return f"TIMESTAMP {literal(at.isoformat(sep=' '))}"
-
-
 def current_calls_sql(calls: Source, amendments: Source, organization: Organization | None) -> str:
     """Live rows, and in the days that have amendments those in the place of the rows they replace."""
-    changed = _changed(calls, amendments)
+    changed = changed_days(calls, amendments)
     if not changed:
         return scan_sql(calls, calls.files, organization)
+    if amendments.standing is not None:
+        return _standing_sql(calls, amendments, amendments.standing, organization)
     days = sorted(day for day in changed if day is not None)
     if len(days) < len(changed):
         return _amended_sql(calls, calls.files, amendments, organization)
@@ -119,10 +118,36 @@ def current_calls_sql(calls: Source, amendments: Source, organization: Organizat
     return f"{scan_sql(calls, clean, organization)} UNION ALL BY NAME SELECT * FROM ({amended}) WHERE {_span_sql(days)}"
 
 
-def _changed(calls: Source, amendments: Source) -> set[date | None]:
-    """The days in which rows may stand for others: those of amendments, and those to which calls came after they were given up."""
-    files = Counter(file.day for file in calls.files)
-    return {file.day for file in amendments.files} | {file.day for file in calls.files if file.holds_abandoned and files[file.day] > 1}
+def _standing_sql(calls: Source, amendments: Source, standing: Standing, organization: Organization | None) -> str:
+    """The live rows but for those that are known not to stand, and the amendments that are known to stand."""
+    hidden = [row for row in standing.hidden if organization in (None, row.organization)]
+    days = {row.created_at.date() for row in hidden}
+    scans = [scan_sql(calls, [file for file in calls.files if file.day not in days], organization)]
+    if hidden:
+        own = [file for file in calls.files if file.day in days]
+        scans.append(
+            f"SELECT * FROM ({scan_sql(calls, own, organization)}) WHERE ({_hidden_sql(hidden, by_id=standing.by_id)}) IS NOT TRUE"
+        )
+    live = {file.path for file in amendments.files}
+    shown = [row for row in standing.shown if organization in (None, row.organization) and row.path in live]
+    if shown:
+        files = [file for file in amendments.files if file.path in {row.path for row in shown}]
+        places = ", ".join(f"({literal(row.path)}, {row.place})" for row in shown)
+        scans.append(f"{scan_sql(amendments, files, None)} WHERE (filename, file_row_number) IN ({places})")
+    return " UNION ALL ".join(scans)
+
+
+def _hidden_sql(hidden: Sequence[Hidden], *, by_id: bool) -> str:
+    """Holds for these rows. Both columns are numbers that cost nearly nothing to read; ids would be a third of a call's bytes."""
+    revisions: dict[int, list[Hidden]] = {}
+    for row in hidden:
+        revisions.setdefault(row.revision, []).append(row)
+    return " OR ".join(
+        f"(revision = {revision} AND created_at IN ({', '.join(sorted({timestamp(row.created_at) for row in rows}))})"
+        + (f" AND call_id IN ({_listed(row.call_id for row in rows)})" if by_id else "")
+        + ")"
+        for revision, rows in revisions.items()
+    )
 
 
 def _cost_history_sql(sources: Sources, organization: Organization | None) -> str:

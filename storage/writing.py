@@ -15,7 +15,7 @@ _WITHOUT_DICTIONARY = ("call_id", "request_id", "created_at", "completed_at", "t
 WRITING = WriterProperties(
     compression="ZSTD",
     compression_level=3,
-    max_row_group_size=100_000,
+    max_row_group_size=32_768,
     column_properties={name: ColumnProperties(dictionary_enabled=False) for name in _WITHOUT_DICTIONARY},
 )
 

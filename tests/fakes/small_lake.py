@@ -45,12 +45,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class SmallLake:
-    """Made in a folder; `lake` is what the product sees of it."""
+    """Made in a folder; `lake` is what the product sees of it. `older`: with tables whose files may lack columns, for all it knows."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, older: bool = False) -> None:
         self.folder = folder
         self.config = StorageConfig(lake_uri=str(folder))
-        for name, schema in TABLES.items():
+        for name, schema in TABLES.items() if older else ():
             DeltaTable.create(str(folder / name), schema=schema, partition_by=["day"], mode="ignore")
         self.lake = Lake.open(self.config)
 

@@ -1,6 +1,7 @@
 """Which event loop a test runs on, and what an ingress shares with others."""
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,6 @@ def ledger(tmp_path: Path) -> Iterator[SharedLedger]:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[SharedCache]:
-    made = SharedCache(tmp_path / "cache", limit_bytes=64 << 20)
+    made = SharedCache(tmp_path / "cache", limit_bytes=64 << 20, chance=random.Random(1).randrange)
     yield made
     made.close()

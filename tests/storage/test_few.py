@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,7 +12,8 @@ import storage.found
 import storage.query
 from eventlog.events import Organization
 from storage.few import finding
-from storage.found import judging, plain_functions
+from storage.found import plain_functions
+from storage.judgements import Judgements
 from storage.needed import JUDGED, RATED, needed
 from storage.query import Questions
 from storage.refusal import Refused
@@ -252,8 +254,35 @@ def test_the_newest_are_sought_in_the_newest_days_first(lakes: list[Questions], 
     assert len(asked) == times
 
 
+@pytest.mark.parametrize("sql", NEWEST)
+def test_and_in_the_newest_files_before_that(lakes: list[Questions], sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters, _ = NEWEST[sql]
+    monkeypatch.setattr("storage.found.NEWEST_ROWS", 1)
+    answers = [questions.ask(sql, parameters=parameters or ()).table.to_pylist() for questions in lakes]
+    assert answers[0] == answers[1]
+
+
+def test_a_file_that_may_hold_one_as_new_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock the two are alike, so what is sorted by next decides."""
+    lake, sought = SmallLake(tmp_path), []
+    questions = Questions(lake.lake)
+    for name in ("c", "a", "d"):
+        lake.add("calls", {"call_id": name, "created_at": "2026-03-01T07:00:00"})
+    lake.add("calls", {"call_id": "b", "created_at": "2026-03-01T08:00:00"})
+    lake.add("feedback", {"feedback_id": "f", "request_id": "r", "given_at": "2026-03-01T08:00:00", "rating": True})
+    monkeypatch.setattr("storage.found.NEWEST_ROWS", 1)
+    real = storage.found.found
+    monkeypatch.setattr("storage.found.found", lambda *given: sought.append(1) or real(*given))
+    newest = "SELECT call_id, rating FROM calls ORDER BY created_at DESC, call_id LIMIT ?"
+    assert [row["call_id"] for row in questions.ask(newest, parameters=[1]).table.to_pylist()] == ["b"]
+    assert len(sought) == 1
+    monkeypatch.setattr("storage.found.NEWEST_ROWS", 2)
+    assert [row["call_id"] for row in questions.ask(newest, parameters=[2]).table.to_pylist()] == ["b", "a"]
+    questions.close()
+
+
 def test_feedback_is_read_of_the_files_that_say_something(lakes: list[Questions]) -> None:
     feedback = lakes[0].snapshots.sources(["feedback"])["feedback"]
     with lakes[0]._engine.connection() as connection:
         for requests, files in ((["r-1"], 4), (["r-3", "r-7"], 4), (["nobody's"], 0), ([], 0)):
-            assert len(judging(connection, feedback, requests).files) == files
+            assert len(Judgements().about(connection, feedback, requests).files) == files

@@ -1,0 +1,135 @@
+"""Which rows stand where amendments are, looked up once for each commit, so that questions need not compare the ids of calls.
+
+A view that joins calls with what may replace them takes the engine longer to plan than most questions take to run. Amendments of days that
+are not settled yet are mostly few: then it is told here which live rows they stand for and which of them stand, and the view is a scan that
+passes over the former, and one of the latter. Files never change, so of each it is looked up once.
+"""
+
+# ruff: noqa: S608 every text that goes into the SQL passes `literal`
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from threading import Lock
+from typing import NamedTuple
+
+import duckdb
+from msgspec import structs
+
+from storage.engine import literal
+from storage.sources import Hidden, LiveFile, Shown, Source, Standing, changed_days, timestamp
+
+MOST = 1_000
+"""Amendments, and rows that they may replace. Where there are more, views compare ids."""
+
+
+class Row(NamedTuple):
+    """One row of a call that has several, or may have. Times are UTC without a zone."""
+
+    call_id: str
+    organization: str
+    created_at: datetime
+    revision: int
+    amended_at: datetime | None
+    path: str
+    place: int
+    """In its file, from 0."""
+
+
+class Standings:
+    """Of the newest snapshots. May be used by several threads."""
+
+    def __init__(self) -> None:
+        self._amendments: tuple[str, ...] = ()
+        self._amended: list[Row] | None = []
+        self._met: dict[tuple[str, frozenset[datetime]], list[Row]] = {}
+        self._lock = Lock()
+
+    def told(self, connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> dict[str, Source]:
+        """The sources, of which that of the amendments knows what stands; as they are, where that is not told or takes too many rows.
+
+        Raises duckdb.Error when a file cannot be read. Blocks.
+        """
+        calls, amendments = sources.get("calls"), sources.get("amendments")
+        if calls is None or amendments is None or not (calls.whole and amendments.whole):
+            return dict(sources)
+        with self._lock:
+            standing = self._standing(connection, calls, amendments)
+        return {**sources, "amendments": structs.replace(amendments, standing=standing)}
+
+    def _standing(self, connection: duckdb.DuckDBPyConnection, calls: Source, amendments: Source) -> Standing | None:
+        days = changed_days(calls, amendments)
+        if not days:
+            return Standing()
+        touched = [file for file in calls.files if file.day in days]
+        if None in days or sum(file.rows for file in amendments.files) > MOST:
+            return None
+        amended = self._read_amendments(connection, amendments)
+        given_up = [row for file in touched if file.holds_abandoned for row in _rows(connection, [file], "revision < 0")]
+        if len(given_up) > MOST:
+            return None
+        times = frozenset(row.created_at for row in (*amended, *given_up))
+        self._met = {key: rows for key, rows in self._met.items() if key[1] == times}
+        live: list[Row] = []
+        for file in touched:
+            key = (file.path, times)
+            if key not in self._met:
+                at = ", ".join(map(timestamp, sorted(times)))
+                self._met[key] = _rows(connection, [file], f"created_at IN ({at})") if times else []
+            live.extend(self._met[key])
+        return None if len(live) + len(amended) > MOST else standing(live, amended)
+
+    def _read_amendments(self, connection: duckdb.DuckDBPyConnection, amendments: Source) -> list[Row]:
+        paths = tuple(file.path for file in amendments.files)
+        if self._amended is None or paths != self._amendments:
+            self._amended, self._amendments = _rows(connection, amendments.files, "true"), paths
+        return self._amended
+
+
+def standing(live: Iterable[Row], amended: Iterable[Row]) -> Standing:
+    """Of each call the row of the highest revision stands; of two alike the live one, then the one that was amended last. Pure.
+
+    `live`: the live rows that were made at the same time as one of the amendments, whichever call they are of.
+    """
+    lives, instead = _by_call(live), _by_call(amended)
+    hidden: list[Row] = []
+    shown: list[Row] = []
+    for call_id in lives.keys() | instead.keys():
+        ours, others = lives.get(call_id, []), instead.get(call_id, [])
+        best = max(row.revision for row in (*ours, *others))
+        hidden.extend(row for row in ours if row.revision < best)
+        if not any(row.revision == best for row in ours):
+            shown.append(max((row for row in others if row.revision == best), key=_last_amended))
+    gone = set(hidden)
+    standing_at = {(row.created_at, row.revision) for rows in lives.values() for row in rows if row not in gone}
+    return Standing(
+        hidden=tuple(Hidden(row.organization, row.revision, row.created_at, row.call_id) for row in sorted(hidden, key=_in_order)),
+        shown=tuple(Shown(row.organization, row.path, row.place, row.call_id) for row in sorted(shown, key=_in_order)),
+        by_id=any((row.created_at, row.revision) in standing_at for row in hidden),
+    )
+
+
+def _in_order(row: Row) -> tuple[str, str, int]:
+    return (row.organization, row.path, row.place)
+
+
+def _last_amended(row: Row) -> tuple[datetime, str, int]:
+    return (row.amended_at or row.created_at, row.path, row.place)
+
+
+def _by_call(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.call_id].append(row)
+    return found
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, files: Sequence[LiveFile], condition: str) -> list[Row]:
+    return list(map(Row._make, _fetched(connection, files, condition))) if files else []
+
+
+def _fetched(connection: duckdb.DuckDBPyConnection, files: Sequence[LiveFile], condition: str) -> Iterator[tuple[object, ...]]:
+    paths = ", ".join(literal(file.path) for file in files)
+    yield from connection.execute(f"""
+        SELECT call_id, organization, created_at, revision, amended_at, filename, file_row_number
+        FROM read_parquet([{paths}], hive_partitioning = false, filename = true, file_row_number = true) WHERE {condition}""").fetchall()
