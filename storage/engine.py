@@ -44,7 +44,8 @@ class EngineLimits(Struct, frozen=True, kw_only=True):
     threads: int = 2
     timeout_s: float = 30.0
     keeps_files: bool = True
-    """Whether what was read of files stays in memory, as far as that goes, for questions that read it again."""
+    """Whether what was read of files stays in memory, as far as that goes, for questions that read it again: of local ones what they are
+    made up of, as the system keeps the rest."""
 
 
 class Engine:
@@ -57,7 +58,7 @@ class Engine:
         self._root = duckdb.connect(":memory:", config=dict(_SETTINGS))
         if remote is not None:
             self._root.register_filesystem(_Remote(remote))
-        for statement in _lock(directories, limits, spill):
+        for statement in _lock(directories, limits, spill, remote=remote is not None):
             self._root.execute(statement)
 
     def open(self) -> duckdb.DuckDBPyConnection:
@@ -101,12 +102,12 @@ class _Remote(ArrowFSWrapper):
     protocol = SCHEME
 
 
-def _lock(directories: Sequence[str], limits: EngineLimits, spill: str) -> Iterator[str]:
+def _lock(directories: Sequence[str], limits: EngineLimits, spill: str, *, remote: bool) -> Iterator[str]:
     allowed = ", ".join(literal(directory) for directory in directories)
     yield "SET GLOBAL TimeZone = 'UTC'"
     yield "SET GLOBAL errors_as_json = true"
     yield f"SET GLOBAL parquet_metadata_cache = {limits.keeps_files}"
-    yield f"SET GLOBAL enable_external_file_cache = {limits.keeps_files}"
+    yield f"SET GLOBAL enable_external_file_cache = {limits.keeps_files and remote}"
     yield f"SET GLOBAL memory_limit = '{limits.memory_bytes}B'"
     yield f"SET GLOBAL threads = {limits.threads}"
     yield f"SET GLOBAL allocator_flush_threshold = '{_FREED}'"
