@@ -8,7 +8,7 @@ from the cache included.
 
 # ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import structs
 
@@ -18,7 +18,7 @@ from storage.dashboard.zones import Bucket, Period, instant
 from storage.rest.sql import Sql, all_of, value
 from storage.rollups import asking as rollups
 from storage.rollups.asking import Counted
-from storage.rollups.measures import ERROR
+from storage.rollups.measures import ERROR, MEASURES
 from storage.rollups.sketch import ENDLESS, value_sql
 
 UNPRICED = f"cost_usd IS NULL AND NOT {ERROR}"
@@ -40,6 +40,18 @@ def within(view: View, period: Period) -> Sql:
 
 NOTHING: Mapping[str, tuple[str, str]] = {}
 
+_OF = {
+    **{name: name for name in ("calls", "errors", "cost_usd")},
+    "unpriced": "unpriced_answers",
+    "priced": "calls - unpriced",
+    **{name: name for name in ("prompt_tokens", "completion_tokens", "cache_read_tokens", "total_tokens", "uncounted")},
+    "hits": "cache_hits",
+    "saved_usd": "cost_saved_usd",
+    "latest": "newest_at",
+}
+"""What is told, and what it is of the columns of rollups."""
+SUMS = tuple(_OF)
+
 
 def added(
     view: View,
@@ -49,17 +61,22 @@ def added(
     bucket: Bucket | None = None,
     quantiles: tuple[float, ...] = (),
     whole: bool = False,
+    sums: Collection[str] = SUMS,
 ) -> Sql:
-    """What the view's calls come to, for each piece of time and each value of fields (with their keys), named as the columns are to be."""
+    """What the view's calls come to, for each piece of time and each value of fields (with their keys), named as the columns are to be.
+
+    `sums`: those of `SUMS` that are asked for.
+    """
     counted = structs.replace(
         _counted(view, period, by),
+        measures=[name for name in MEASURES if any(name in _OF[each].split() for each in sums)],
         piece=None if bucket is None else bucket.sql,
         cuts=() if bucket is None else [cut for cut in bucket.cuts if period.since <= cut < period.until] or [period.since],
         whole=whole,
         quantiles=quantiles,
     )
     keys = [*(["piece"] if bucket else []), *by, *(["latency", "ttft"] if quantiles else [])]
-    return f"SELECT {', '.join([*keys, _AS_SUMS])}, newest_at AS latest FROM (" + rollups.asked(counted) + ")"
+    return f"SELECT {', '.join([*keys, *(f'{_OF[name]} AS {name}' for name in sums)])} FROM (" + rollups.asked(counted) + ")"
 
 
 def _counted(view: View, period: Period, by: Mapping[str, tuple[str, str]] = NOTHING) -> Counted:
@@ -75,16 +92,6 @@ def _counted(view: View, period: Period, by: Mapping[str, tuple[str, str]] = NOT
     )
 
 
-_SUMS = {
-    **{name: name for name in ("calls", "errors", "cost_usd")},
-    "unpriced": "unpriced_answers",
-    "priced": "calls - unpriced",
-    **{name: name for name in ("prompt_tokens", "completion_tokens", "cache_read_tokens", "total_tokens", "uncounted")},
-    "hits": "cache_hits",
-    "saved_usd": "cost_saved_usd",
-}
-"""What is told, and what it is of the columns of rollups."""
-_AS_SUMS = ", ".join(f"{of} AS {name}" for name, of in _SUMS.items())
 _BRIEF = ("calls", "errors", "cost_usd", "unpriced")
 _COUNTS = ("calls", "errors", "unpriced", "priced", "uncounted", "hits")
 QUANTILES = (0.5, 0.95, 0.99)
@@ -131,12 +138,13 @@ def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = 
 
     `brief`: with calls, errors and cost alone, and what it is ranked by. What is not asked for is not read.
     """
-    sums = added(view, period, by={"value": (field, key)}, quantiles=(0.95,))
     column = RANKED_BY[by].partition(" ")[0]
-    shown = ["value", *(dict.fromkeys((*_BRIEF, column)) if brief else (*_SUMS, "latest", "p95_ms"))]
+    shown = tuple(dict.fromkeys((*_BRIEF, column))) if brief else (*SUMS, "p95_ms")
+    sums = [name for name in shown if name != "p95_ms"]
+    added_up = added(view, period, by={"value": (field, key)}, sums=sums, quantiles=(0.95,) if "p95_ms" in shown else ())
     return (
-        f"SELECT {', '.join(shown).replace('p95_ms', 'latency[1] AS p95_ms')}, count(*) OVER () AS found FROM ("
-        + sums
+        f"SELECT value, {', '.join(shown).replace('p95_ms', 'latency[1] AS p95_ms')}, count(*) OVER () AS found FROM ("
+        + added_up
         + f") ORDER BY {RANKED_BY[by].replace('p95_ms', 'latency[1]')}, calls DESC, value LIMIT "
         + value(limit)
     )
@@ -144,7 +152,7 @@ def ranking(view: View, period: Period, field: str, key: str = "", *, by: str = 
 
 def unpriced(view: View, period: Period, *, limit: int = 5) -> Sql:
     """The models of calls that no price was found for, most calls first."""
-    by_model = added(view, period, by={"model": ("model", "")})
+    by_model = added(view, period, by={"model": ("model", "")}, sums=("unpriced",))
     return "SELECT model, unpriced AS calls FROM (" + by_model + ") WHERE unpriced > 0 ORDER BY calls DESC, model LIMIT " + value(limit)
 
 

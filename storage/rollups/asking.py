@@ -3,7 +3,7 @@
     question = asked(Counted(since=since, before=now, piece=Sql("date_trunc('day', created_at)"), cuts=midnights,
                              by={"model": Sql("model")}, reads={"model"}, quantiles=(0.5, 0.95, 0.99)))
 
-is a SELECT with the columns `piece`, `model`, all of `MEASURES`, and lists `latency` and `ttft`. Whole days and hours are taken from
+is a SELECT with the columns `piece`, `model`, those of `MEASURES`, and lists `latency` and `ttft`. Whole days and hours are taken from
 `calls_by_day` and `calls_by_hour`, what remains at both ends, and hours that a cut goes through, from `calls`; all of it from there when
 the question asks about a column that rollups do not keep apart (`DIMENSIONS`).
 """
@@ -43,6 +43,8 @@ class Counted(Struct, frozen=True, kw_only=True):
     """All of them within the time asked about, aware."""
     whole: bool = False
     """Once more all together, in a row where `piece` is NULL; not beside `by`."""
+    measures: Collection[str] = tuple(MEASURES)
+    """Those of `MEASURES` that are asked for: what is not is neither read nor planned."""
     quantiles: tuple[float, ...] = ()
     """Of latencies and of times to the first token, from 0 to 1; within 1 % of those that `quantile_cont` gives."""
 
@@ -80,10 +82,11 @@ def asked(counted: Counted) -> Sql:
     keys = {**({} if counted.piece is None else {"piece": counted.piece}), **counted.by}
     named = {f"key_{place}": expression for place, expression in enumerate(keys.values())}
     held, given = _gathered(counted, named)
-    answer = answered(given, list(named), counted.quantiles, whole=counted.whole)
+    measures = {name: MEASURES[name] for name in counted.measures}
+    answer = answered(given, list(named), measures, counted.quantiles, whole=counted.whole)
     if named:
         renamed = [f"{key} AS {quoted(name)}" for key, name in zip(named, keys, strict=True)]
-        shown = [*renamed, *MEASURES, *(("latency", "ttft") if counted.quantiles else ())]
+        shown = [*renamed, *measures, *(("latency", "ttft") if counted.quantiles else ())]
         answer = f"SELECT {', '.join(shown)} FROM ({answer})"
     return held + answer
 
@@ -139,7 +142,7 @@ def _within(at: datetime, span: Span) -> bool:
 
 def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql], *, sketches: bool) -> list[Sql]:
     """Of rollups."""
-    columns = [*MEASURES, *(SKETCHES if sketches else ())]
+    columns = [*counted.measures, *(SKETCHES if sketches else ())]
     told = ", ".join((*KEYS, *columns))
     hours, days, selects = sources.hours, sources.days, []
     if hours is not None:

@@ -6,12 +6,15 @@ row, and a question that asks for no quantiles reads no sketch.
 
 # ruff: noqa: S608 SQL is made of names of ours
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from storage.rollups.measures import BUCKETS, KEYS, MEASURES, SKETCHES
+from storage.rollups.measures import BUCKETS, KEYS, MEASURES, SKETCHES, Measure
 from storage.rollups.sketch import quantile_sql
+
+Measures = Mapping[str, Measure]
+"""By the names of their columns."""
 
 EMPTY = "MAP {}::MAP(INTEGER, BIGINT)"
 
@@ -46,14 +49,14 @@ def view_of_rows(rows: str, grain: str) -> str:
     return f"SELECT {', '.join((f'begins AS {grain}', *KEYS, *sums, *SKETCHES))} FROM ({rows}) WHERE grain = '{grain}'"
 
 
-def added_up(given: Sequence[Given], by: Sequence[str], *, whole: bool = False) -> str:
+def added_up(given: Sequence[Given], by: Sequence[str], measures: Measures = MEASURES, *, whole: bool = False) -> str:
     """The measures for each value of `by`. `whole`: and once more of all together, where `by` is NULL."""
-    of_calls = ", ".join((*by, *(f"{measure.of_calls} AS {name}" for name, measure in MEASURES.items())))
-    of_rows = ", ".join((*by, *MEASURES))
+    of_calls = ", ".join((*by, *(f"{measure.of_calls} AS {name}" for name, measure in measures.items())))
+    of_rows = ", ".join((*by, *measures))
     parts = (
         f"SELECT {of_calls} FROM {each.source}{_grouped(by)}" if each.calls else f"SELECT {of_rows} FROM {each.source}" for each in given
     )
-    merged = ", ".join((*by, *(f"{measure.of_rows(name)} AS {name}" for name, measure in MEASURES.items())))
+    merged = ", ".join((*by, *(f"{measure.of_rows(name)} AS {name}" for name, measure in measures.items())))
     return f"SELECT {merged} FROM ({' UNION ALL '.join(parts)}){_grouped(by, whole=whole)}"
 
 
@@ -80,10 +83,10 @@ def rolled_up(given: Sequence[Given], by: Sequence[str]) -> str:
         for sketch in SKETCHES
     )
     joined = (f"coalesce(any_value({sketch}), {EMPTY}) AS {sketch}" for sketch in SKETCHES)
-    return _met([added_up(given, by), *sketches], by, joined)
+    return _met([added_up(given, by), *sketches], by, MEASURES, joined)
 
 
-def answered(given: Sequence[Given], by: Sequence[str], quantiles: Sequence[float], *, whole: bool = False) -> str:
+def answered(given: Sequence[Given], by: Sequence[str], measures: Measures, quantiles: Sequence[float] = (), *, whole: bool = False) -> str:
     """The measures for each value of `by`, and the quantiles in lists, each by the name of its sketch: `latency`, `ttft`.
 
     `whole`: and once more of all together, where `by` is NULL. Of calls alone the quantiles are exact, which also is faster.
@@ -92,10 +95,11 @@ def answered(given: Sequence[Given], by: Sequence[str], quantiles: Sequence[floa
     if [each.calls for each in given] == [True]:
         listed = ", ".join(f"{each!r}::DOUBLE" for each in quantiles)
         exact = (f"quantile_cont(CAST({SKETCHES[sketch]} AS DOUBLE), [{listed}]) AS {name}" for sketch, name in asked.items())
-        sums = (f"{measure.of_calls} AS {name}" for name, measure in MEASURES.items())
+        sums = (f"{measure.of_calls} AS {name}" for name, measure in measures.items())
         return f"SELECT {', '.join((*by, *sums, *exact))} FROM {given[0].source}{_grouped(by, whole=whole)}"
     lists = (_quantiles(sketch, name, given, by, quantiles, whole=whole) for sketch, name in asked.items())
-    return _met([added_up(given, by, whole=whole), *lists], by, (f"any_value({name}) AS {name}" for name in asked.values()))
+    added = added_up(given, by, measures, whole=whole)
+    return _met([added, *lists], by, measures, (f"any_value({name}) AS {name}" for name in asked.values())) if asked else added
 
 
 def _quantiles(sketch: str, name: str, given: Sequence[Given], by: Sequence[str], quantiles: Sequence[float], *, whole: bool) -> str:
@@ -106,9 +110,9 @@ def _quantiles(sketch: str, name: str, given: Sequence[Given], by: Sequence[str]
     return f"SELECT {', '.join((*by, f'[{listed}] AS {name}'))} FROM ({inner}){_grouped(by)}"
 
 
-def _met(selects: Sequence[str], by: Sequence[str], more: Iterable[str]) -> str:
+def _met(selects: Sequence[str], by: Sequence[str], measures: Measures, more: Iterable[str]) -> str:
     """Rows that have the same `by`, as one."""
-    merged = (f"{measure.of_rows(name)} AS {name}" for name, measure in MEASURES.items())
+    merged = (f"{measure.of_rows(name)} AS {name}" for name, measure in measures.items())
     united = " UNION ALL BY NAME ".join(selects)
     return f"SELECT {', '.join((*by, *merged, *more))} FROM ({united}){_grouped(by)}"
 
