@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 
 from storage.rollups.measures import BUCKETS, KEYS, MEASURES, SKETCHES, Measure
-from storage.rollups.sketch import quantile_sql
+from storage.rollups.sketch import quantile_sql, value_sql
 
 Measures = Mapping[str, Measure]
 """By the names of their columns."""
@@ -105,8 +105,8 @@ def answered(given: Sequence[Given], by: Sequence[str], measures: Measures, quan
 def _quantiles(sketch: str, name: str, given: Sequence[Given], by: Sequence[str], quantiles: Sequence[float], *, whole: bool) -> str:
     over = f"PARTITION BY {', '.join(by)}" if by else ""
     reached = f"sum(n) OVER ({over} ORDER BY bucket) AS reached, sum(n) OVER ({over}) AS counted"
-    listed = ", ".join(quantile_sql(each, "bucket", "reached", "counted") for each in quantiles)
-    inner = f"SELECT *, {reached} FROM ({buckets(sketch, given, by, whole=whole)})"
+    listed = ", ".join(quantile_sql(each, "told", "reached", "counted") for each in quantiles)
+    inner = f"SELECT *, {value_sql('bucket')} AS told, {reached} FROM ({buckets(sketch, given, by, whole=whole)})"
     return f"SELECT {', '.join((*by, f'[{listed}] AS {name}'))} FROM ({inner}){_grouped(by)}"
 
 

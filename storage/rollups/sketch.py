@@ -32,12 +32,13 @@ def value_sql(bucket: str) -> str:
     return f"CASE {bucket} WHEN {NOTHING} THEN 0.0 WHEN {ENDLESS} THEN 'inf'::DOUBLE ELSE {middle} END"
 
 
-def quantile_sql(quantile: float, bucket: str, reached: str, of: str) -> str:
+def quantile_sql(quantile: float, value: str, reached: str, of: str) -> str:
     """An aggregate over the buckets of a group: the value below which a share of them lies, as `quantile_cont` interpolates it.
 
-    `reached` is how many values are in a bucket and those before it, `of` how many there are. NULL where there are none.
+    `value` is what a bucket is told as, `reached` how many values are in it and those before it, `of` how many there are. NULL where there
+    are none.
     """
     place = f"({quantile!r} * ({of} - 1))"
-    low, high = (value_sql(f"min({bucket}) FILTER ({reached} > {rounded}({place}))") for rounded in ("floor", "ceil"))
+    low, high = (f"min({value}) FILTER ({reached} > {rounded}({place}))" for rounded in ("floor", "ceil"))
     part = f"max({place} - floor({place}))"
-    return f"CASE WHEN max({of}) > 0 THEN {low} + CASE WHEN {part} > 0 THEN {part} * ({high} - {low}) ELSE 0 END END"
+    return f"CASE WHEN {part} > 0 THEN {low} + {part} * ({high} - {low}) ELSE {low} END"
