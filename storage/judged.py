@@ -22,7 +22,8 @@ def with_feedback_sql(
         rated = "coalesce(f.scores, MAP {}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating"
     giving = [file for file in feedback.files if file.may_give_properties]
     if giving and PROPERTIES in needs:
-        given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE cardinality(properties) > 0"
+        some = "property_count > 0" if feedback.whole else "cardinality(properties) > 0"  # a number tells sooner, where each row has it
+        given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE {some}"
         joins += f" LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
         laid_over = "REPLACE (if(p.properties IS NULL, c.properties, map_concat(c.properties, p.properties)) AS properties)"
     return f"SELECT c.* {laid_over}, {rated} FROM ({current}) c {joins}"

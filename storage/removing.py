@@ -23,7 +23,7 @@ from pyarrow import fs
 
 from storage.lake import Lake
 from storage.settling import ONE_FILE, settled_days
-from storage.writing import HOOKS, SETTLED, WRITING
+from storage.writing import HOOKS, WRITING, settled
 
 TRIES = 50
 SCRATCH = "_removing"
@@ -65,7 +65,7 @@ def _removed(lake: Lake, table: str, condition: pc.Expression, days: Days) -> in
     snapshot = lake.table(table)
     dataset = snapshot.to_pyarrow_dataset(file_pruning_predicate=list(days) or None)
     known = {row["path"]: row for row in pa.table(snapshot.get_add_actions(flatten=True)).to_pylist()}
-    settled = settled_days(snapshot).keys() if table == "calls" else frozenset()
+    done = settled_days(snapshot).keys() if table == "calls" else frozenset()
     removed: list[RemoveAction] = []
     added: list[AddAction] = []
     rows = 0
@@ -79,7 +79,7 @@ def _removed(lake: Lake, table: str, condition: pc.Expression, days: Days) -> in
             if gone < action["num_records"]:
                 stays = ds.FileSystemDataset([fragment], dataset.schema, fragment.format, fragment.filesystem)
                 rows_left = stays.scanner(filter=condition.is_null() | ~condition).to_reader()
-                writing = SETTLED if action["partition.day"] in settled else WRITING
+                writing = settled(action["num_records"]) if action["partition.day"] in done else WRITING
                 added += _moved(lake, table, rows_left, f"{folder}/{len(removed)}", writing)
         if removed:
             _commit(lake, table, removed, added)

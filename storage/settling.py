@@ -29,7 +29,7 @@ from storage.lake import Lake
 from storage.replacing import source_of
 from storage.sources import Source, scan_sql
 from storage.views import current_calls_sql
-from storage.writing import HOOKS, SETTLED, SETTLED_ROWS, append
+from storage.writing import HOOKS, append, settled, settled_rows
 
 log = structlog.get_logger()
 
@@ -175,8 +175,9 @@ class _Day:
         sql = f"""
             SELECT {columns}, {_day_sql(self._day)} FROM ({current_calls_sql(self._live, self._amended, None)})
             ORDER BY {", ".join(SORTED[self._order])}"""
+        count = sum(file.rows for file in self._live.files)
         with self._engine.connection() as connection:
-            batches = connection.sql(sql).to_arrow_reader(SETTLED_ROWS)
+            batches = connection.sql(sql).to_arrow_reader(settled_rows(count))
             rows = pa.RecordBatchReader.from_batches(schema.CALLS, (_cast(batch) for batch in batches))
             write_deltalake(
                 self._calls,
@@ -184,7 +185,7 @@ class _Day:
                 mode="overwrite",
                 predicate=f"day = '{self._day.isoformat()}'",
                 target_file_size=ONE_FILE,
-                writer_properties=SETTLED,
+                writer_properties=settled(count),
                 post_commithook_properties=HOOKS,
                 commit_properties=CommitProperties(app_transactions=[Transaction(app_id(self._day, self._order), 1)], max_commit_retries=5),
             )

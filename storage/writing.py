@@ -19,24 +19,38 @@ WRITING = WriterProperties(
     column_properties={name: ColumnProperties(dictionary_enabled=False) for name in _WITHOUT_DICTIONARY},
 )
 
-SETTLED_ROWS = 32_768
-"""Of a row group in a settled day. Looking at one call reads one, so they are small; a year has many to look through, so not smaller."""
-_BLOOM_ROWS = {"call_id": SETTLED_ROWS, "request_id": SETTLED_ROWS, "session_id": SETTLED_ROWS // 4}
-"""By what old calls are looked for, and how many values of it a row group may have."""
+SETTLED_ROWS = 65_536
+"""Of a row group in a settled day. Looking at one call reads one, so they are small; but what Parquet tells of each is kept in memory by
+whoever asks, so those of a large day are larger."""
+MOST_SETTLED_ROWS = 2 * SETTLED_ROWS
+SETTLED_GROUPS = 16
+"""Of a day, where they are larger for it."""
+_BLOOMS = {"call_id": 1.0, "request_id": 1.0, "session_id": 0.25}
+"""By what old calls are looked for, and how many values of it there may be for each row of a group."""
 
 
-def _settled(name: str) -> ColumnProperties:
-    values = _BLOOM_ROWS.get(name)
-    bloom = None if values is None else BloomFilterProperties(True, fpp=0.01, ndv=values)
+def settled_rows(rows: int) -> int:
+    """How many of a settled day's rows go into one row group."""
+    return max(SETTLED_ROWS, min(MOST_SETTLED_ROWS, rows // SETTLED_GROUPS))
+
+
+def settled(rows: int) -> WriterProperties:
+    """How a settled day of so many rows is written."""
+    many = settled_rows(rows)
+    names = {*_WITHOUT_DICTIONARY, *_BLOOMS}
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=3,
+        max_row_group_size=many,
+        column_properties={name: _settled(name, many) for name in names},
+    )
+
+
+def _settled(name: str, rows: int) -> ColumnProperties:
+    bloom = BloomFilterProperties(True, fpp=0.01, ndv=int(rows * _BLOOMS[name])) if name in _BLOOMS else None
     return ColumnProperties(dictionary_enabled=name not in _WITHOUT_DICTIONARY, bloom_filter_properties=bloom)
 
 
-SETTLED = WriterProperties(
-    compression="ZSTD",
-    compression_level=3,
-    max_row_group_size=SETTLED_ROWS,
-    column_properties={name: _settled(name) for name in {*_WITHOUT_DICTIONARY, *_BLOOM_ROWS}},
-)
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
