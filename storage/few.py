@@ -28,8 +28,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     """The question for the ids alone."""
 
     tree: Tree
-    parameters: frozenset[str]
-    """The identifiers of those it still has."""
     newest: int | str | None = None
     """So many of the newest calls, or as the parameter of this identifier says: so it is asked of the newest days first."""
 
@@ -57,8 +55,7 @@ def finding(tree: Tree, judged: Set[str], plain: Set[str]) -> Finding | None:
     if any(is_wide(node, tables) or not _decidable(node, judged | given_names, plain) for node in nodes(decides)):
         return None
     asked = {**tree, "select_list": [_column(name) for name in _NEEDED], "modifiers": _modifiers(tree)}
-    parameters = frozenset(node["identifier"] for node in nodes(asked) if node.get("class") == "PARAMETER")
-    return Finding(tree=asked, parameters=parameters, newest=_newest(asked["modifiers"]))
+    return Finding(tree=asked, newest=_newest(asked["modifiers"]))
 
 
 def _is_plain(tree: Tree) -> bool:

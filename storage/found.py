@@ -8,11 +8,11 @@ from itertools import accumulate
 from typing import Any
 
 import duckdb
-import msgspec
 from msgspec import structs
 
 from storage.few import MOST, FewCalls, Finding
 from storage.sources import LiveFile, Source
+from storage.syntax import text_of, values_of
 
 NEWEST_DAYS = 2
 """Days that are looked through for the newest calls before all are."""
@@ -25,11 +25,11 @@ def found(connection: duckdb.DuckDBPyConnection, asked: Finding, parameters: Any
 
     A question that fails is one of those: what is wrong with it is told by itself. Raises duckdb.InterruptException.
     """
-    values = _values(asked, parameters)
+    values = values_of(asked.tree, parameters)
     if values is None:
         return None
     try:
-        rows = connection.execute(f"SELECT * FROM ({_text(connection, asked)}) LIMIT {MOST + 1}", values or None).fetchall()  # noqa: S608 ours
+        rows = connection.execute(f"SELECT * FROM ({text_of(connection, asked.tree)}) LIMIT {MOST + 1}", values or None).fetchall()  # noqa: S608 ours
     except duckdb.InterruptException:
         raise
     except duckdb.Error:
@@ -61,7 +61,7 @@ def _how_many(asked: Finding, parameters: Any) -> int | None:
     """How many of the newest calls a question shows; None where it shows others, or does not say."""
     if not isinstance(asked.newest, str):
         return asked.newest
-    said = (_values(asked, parameters) or {}).get(asked.newest)
+    said = (values_of(asked.tree, parameters) or {}).get(asked.newest)
     return said if type(said) is int else None
 
 
@@ -105,19 +105,6 @@ def _found(rows: Sequence[tuple[Any, ...]]) -> FewCalls:
         first=min(times, default=None),
         last=max(times, default=None),
     )
-
-
-def _values(asked: Finding, parameters: Any) -> dict[str, Any] | None:
-    """Those that the first question has; None where one is missing."""
-    named: Mapping[str, Any] = parameters if isinstance(parameters, Mapping) else {str(n): each for n, each in enumerate(parameters, 1)}
-    return {name: named[name] for name in asked.parameters} if asked.parameters <= named.keys() else None
-
-
-def _text(connection: duckdb.DuckDBPyConnection, asked: Finding) -> str:
-    statement = {"node": asked.tree, "named_param_map": [{"key": name, "value": n} for n, name in enumerate(sorted(asked.parameters), 1)]}
-    tree = msgspec.json.encode({"error": False, "statements": [statement]}).decode()
-    [[text]] = connection.execute("SELECT json_deserialize_sql(?::JSON)", [tree]).fetchall()
-    return str(text)
 
 
 @cache

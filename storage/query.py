@@ -33,6 +33,7 @@ from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.rollups.coverage import read_index
+from storage.rollups.instead import Aggregated, Times, Written, aggregated, written
 from storage.sandbox import Statement, checked
 from storage.schema import MADE_KEY, TABLES, VERSION
 from storage.set_aside import SetAside
@@ -301,8 +302,9 @@ class Questions:
         return True
 
     def _sources(self, statement: Statement) -> dict[str, Source]:
-        """Of all tables that it reads."""
-        return self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads})
+        """Of all tables that it may read."""
+        more = {"rollups"} if _added_up(statement) else set()
+        return self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads} | more)
 
     def _standing(self, sources: dict[str, Source], seconds: float) -> dict[str, Source]:
         """With what stands where amendments are."""
@@ -326,6 +328,9 @@ class Questions:
         def laid_out(held: Mapping[str, Source], needs: Set[str]) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
             return self._laid_out.connection(held, statement.tables, organization, frozenset(needs), left())
 
+        if (instead := self._instead(statement, parameters, sources, left())) is not None:
+            with self._laid_out.connection(sources, instead.tables, organization, frozenset(), left()) as connection:
+                return take(self._found(connection, statement.sql, parameters, instead))
         calls = None if few is None else few_calls(few, parameters, sources, laid_out)
         if calls is None:
             with laid_out(sources, needs) as connection:
@@ -335,14 +340,41 @@ class Questions:
             connection.execute(f"CREATE TEMP VIEW {TABLE} AS {few_calls_sql(sources, organization, calls)}")
             return take(self._found(connection, statement.sql, parameters))
 
-    def _found(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> Found:
+    def _instead(self, statement: Statement, parameters: Parameters, sources: Mapping[str, Source], seconds: float) -> Written | None:
+        """How rollups are asked for the same, where there are any."""
+        asked = _added_up(statement)
+        if asked is None or not sources["rollups"].parts:
+            return None
+        with self._engine.connection() as connection, deadline(connection, seconds):
+            return written(connection, asked, parameters, partial(_calls_of, sources["calls"]))
+
+    def _found(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, instead: Written | None = None) -> Found:
+        """The answer to `sql`; found by `instead`, where that has columns of the same types."""
         relation = _bound(connection, sql, parameters)
         types, names = tuple(str(kind) for kind in relation.types), relation.columns
+        if instead is not None:
+            relation = _alike(connection, instead, types) or relation
         if columns := projection(relation.types):
             relation = relation.project(columns)
         reader = relation.to_arrow_reader(_BATCH_ROWS)
         schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
         return Found(schema=schema, types=types, batches=Cut(_renamed(reader, schema), self.limits))
+
+
+def _added_up(statement: Statement) -> Aggregated | None:
+    """How a question about calls alone is asked of rollups, where it may be."""
+    if statement.explained or statement.tables != {TABLE}:
+        return None
+    return aggregated(statement.tree, plain_functions(), _CALLS)
+
+
+def _calls_of(source: Source, times: Times) -> int:
+    """How many calls there are in the days of a time."""
+    first, last = times.since or datetime.min, times.before or datetime.max  # noqa: DTZ901 as naive as the lake's times
+    return sum(file.rows for file in source.files if file.day is None or first.date() <= file.day <= last.date())
+
+
+_CALLS = frozenset(column.name for column in VIEWS[TABLE].columns)
 
 
 def _renamed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -376,6 +408,14 @@ def _bound(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Paramete
     except (duckdb.BinderException, duckdb.CatalogException):
         connection.execute(sql, parameters or None)
         raise
+
+
+def _alike(connection: duckdb.DuckDBPyConnection, instead: Written, types: tuple[str, ...]) -> duckdb.DuckDBPyRelation | None:
+    """The question as rollups are asked it; None where its columns are of other types, or it cannot be asked."""
+    with suppress(duckdb.BinderException, duckdb.CatalogException):
+        relation = connection.sql(instead.sql, params=instead.values or None)
+        return relation if tuple(str(kind) for kind in relation.types) == types else None
+    return None
 
 
 def too_large(limits: Limits) -> Refusal:

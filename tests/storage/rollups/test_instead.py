@@ -1,0 +1,183 @@
+"""Questions that rollups answer in the place of calls: which, and that the answer is the same to the last digit."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+import storage.query
+from storage.query import Questions
+from storage.refusal import Refused
+from storage.rollups.instead import Parts, Times, between, parts
+from storage.rollups.making import roll_up
+from tests.fakes.random_lake import TODAY, RandomLake
+
+SUMS = "count(*) AS n, sum(cost_usd) AS usd, sum(total_tokens) AS tokens, count(cost_usd) AS priced, max(latency_ms) AS longest"
+
+ANSWERED = [
+    f"SELECT {SUMS} FROM calls",
+    f"SELECT date_trunc('day', created_at) AS day, model, {SUMS} FROM calls GROUP BY 1, 2",
+    f"SELECT date_trunc('hour', created_at) AS hour, {SUMS} FROM calls WHERE created_at >= TIMESTAMP '2026-03-08 10:17:00' GROUP BY 1",
+    f"SELECT provider, {SUMS} FROM calls c WHERE c.created_at >= '2026-03-08' AND created_at < DATE '2026-03-10' GROUP BY c.provider",
+    f"SELECT {SUMS} FROM calls WHERE created_at BETWEEN '2026-03-08 00:00:00' AND '2026-03-09 01:00:00' AND model = 'small'",
+    f"SELECT {SUMS} FROM calls WHERE TIMESTAMP '2026-03-08 03:00:00' < created_at AND created_at <= TIMESTAMP '2026-03-10 00:00:00'",
+    "SELECT provider, count(*) AS n, avg((outcome <> 'completed')::INT) AS failed FROM calls GROUP BY 1",
+    "SELECT model, sum((status >= 500)::INTEGER), count(status), min(status), count(DISTINCT outcome) FROM main.calls GROUP BY model",
+    "SELECT upper(provider) AS who, count(*) FILTER (outcome = 'completed' AND cache_hit) FROM calls GROUP BY ALL HAVING count(*) > 2",
+    "SELECT model, sum(cost_usd) FILTER (WHERE status = 200) / count(*) AS mean FROM calls GROUP BY model ORDER BY mean DESC NULLS LAST",
+    "SELECT created_at::DATE AS day, count(*) AS n FROM calls GROUP BY day ORDER BY n DESC, day LIMIT 2 OFFSET 1",
+    "SELECT CASE WHEN model IS NULL THEN 'none' ELSE model END AS m, max(created_at), min(latency_ms), count(1) FROM calls GROUP BY 1",
+    "SELECT date_trunc('month', created_at), provider, count(latency_ms) FROM calls GROUP BY GROUPING SETS ((1, 2), ())",
+    "SELECT model FROM calls GROUP BY model",
+    "SELECT count(*) + 1, sum(prompt_tokens) FROM calls WHERE model IN ('small', 'large') AND status IS NOT NULL",
+    "SELECT sum(cost_saved_usd), sum(cache_read_tokens) FROM calls WHERE provider = 'nobody'",
+    "SELECT count(*) FROM calls WHERE created_at >= now() - INTERVAL '100 years'",
+]
+"""By the rollups."""
+
+LEFT = [
+    "SELECT model FROM calls",
+    "SELECT user_id, count(*) FROM calls GROUP BY 1",
+    "SELECT count(*) FROM calls WHERE user_id = 'user-1'",
+    "SELECT model, avg(latency_ms), sum(latency_ms) FROM calls GROUP BY 1",
+    "SELECT avg(cost_usd) FROM calls",
+    "SELECT sum(cache_hit::INT) FROM calls",
+    "SELECT date_trunc('minute', created_at), count(*) FROM calls GROUP BY 1",
+    "SELECT count(*) FROM calls WHERE created_at <> TIMESTAMP '2026-03-08'",
+    "SELECT count(*) FROM calls WHERE created_at >= TIMESTAMP '2026-03-08' OR model = 'small'",
+    "SELECT count(*) FROM calls WHERE created_at >= '2026-03-08 10:10:00' AND created_at < '2026-03-08 10:50:00'",
+    "SELECT count(*) FROM calls WHERE created_at >= completed_at",
+    "SELECT count(*) FROM (SELECT * FROM calls)",
+    "SELECT count(*) FROM calls a JOIN calls b USING (call_id)",
+    "SELECT count(DISTINCT user_id) FROM calls",
+    "SELECT count(*) OVER () FROM calls GROUP BY model",
+    "SELECT count(*) AS user_id, model FROM calls GROUP BY model ORDER BY user_id, model",
+    "SELECT count(*) FROM calls USING SAMPLE 100%",
+    "SELECT string_agg(model, ',' ORDER BY model) FROM calls",
+    "SELECT count(*) FROM calls WHERE model = (SELECT max(model) FROM calls)",
+    "WITH c AS (SELECT 1) SELECT count(*) FROM calls",
+    "SELECT count(*) AS __n FROM calls",
+    "SELECT count(*) FROM calls WHERE created_at >= NULL",
+    "SELECT any_value(model) IS NULL FROM calls WHERE model IS NULL",
+    "SELECT sum(length(model)) FROM calls",
+    "SELECT sum(DISTINCT cost_usd) FROM calls",
+]
+"""By calls."""
+
+
+@pytest.fixture(scope="module", params=range(3))
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Questions]:
+    """A lake of which some is in rollups, and some came to it afterwards."""
+    lake = RandomLake(tmp_path_factory.mktemp("instead"), request.param)
+    for _ in range(8):
+        lake.step()
+    lake.calls()
+    roll_up(lake.lake, TODAY)
+    for _ in range(3):
+        lake.step()
+    questions = Questions(lake.lake)
+    yield questions
+    questions.close()
+
+
+@pytest.fixture(autouse=True)
+def worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few calls are enough here."""
+    monkeypatch.setattr("storage.rollups.instead.WORTH", 0)
+
+
+def compared(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch, parameters: Any = ()) -> bool:
+    """Whether rollups were asked; the answer is that of calls in either case."""
+    found: list[object] = []
+    real = storage.query._alike
+    monkeypatch.setattr(storage.query, "_alike", lambda *given: found.append(real(*given)) or found[-1])
+    for organization in (None, "acme"):
+        answer = asked.ask(sql, organization=organization, parameters=parameters)
+        with monkeypatch.context() as patch:
+            patch.setattr(storage.query, "aggregated", lambda *_: None)
+            plain = asked.ask(sql, organization=organization, parameters=parameters)
+        assert (answer.types, answer.table.schema) == (plain.types, plain.table.schema)
+        rows, expected = answer.table.to_pylist(), plain.table.to_pylist()
+        assert rows == expected if "ORDER BY" in sql else sorted(map(repr, rows)) == sorted(map(repr, expected))
+    return any(each is not None for each in found)
+
+
+@pytest.mark.parametrize("sql", ANSWERED)
+def test_what_rollups_answer(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compared(asked, sql, monkeypatch)
+
+
+@pytest.mark.parametrize("sql", LEFT)
+def test_what_is_left_to_calls(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not compared(asked, sql, monkeypatch)
+
+
+def test_few_calls_are_not_worth_it(asked: Questions, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_day = "SELECT count(*) FROM calls WHERE created_at >= '2026-03-08' AND created_at < '2026-03-08 09:00:00'"
+    rows = sum(file.rows for file in asked.snapshots.sources(["calls"])["calls"].files if str(file.day) == "2026-03-08")
+    monkeypatch.setattr("storage.rollups.instead.WORTH", rows)
+    assert compared(asked, of_day, monkeypatch)
+    monkeypatch.setattr("storage.rollups.instead.WORTH", rows + 1)
+    assert not compared(asked, of_day, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters"),
+    [
+        ("SELECT model, count(*) FROM calls WHERE created_at >= ? AND provider = ? GROUP BY 1", ["2026-03-08", "openai"]),
+        ("SELECT count(*) FROM calls WHERE created_at < $end AND model <> $model", {"end": "2026-03-10 05:30:00", "model": "large"}),
+    ],
+)
+def test_parameters(asked: Questions, sql: str, parameters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compared(asked, sql, monkeypatch, parameters)
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT count(*) FROM calls WHERE created_at >= 7",
+    "SELECT count(*) FROM calls WHERE created_at >= 'no time' GROUP BY model",
+    "SELECT count(*) FROM calls WHERE created_at >= ?",
+    "SELECT nothing, count(*) FROM calls GROUP BY 1",
+])  # fmt: skip
+def test_a_question_that_is_wrong_is_refused_as_ever(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refused) as refused:
+        asked.ask(sql)
+    monkeypatch.setattr(storage.query, "aggregated", lambda *_: None)
+    with pytest.raises(Refused) as plain:
+        asked.ask(sql)
+    assert refused.value.refusal == plain.value.refusal
+
+
+def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, minute)  # noqa: DTZ001 as naive as the lake's times
+
+
+@pytest.mark.parametrize(
+    ("times", "hourly", "found"),
+    [
+        (Times(), False, Parts(days=Times())),
+        (Times(), True, Parts(hours=(Times(),))),
+        (Times(at(1), at(3)), False, Parts(days=Times(at(1), at(3)))),
+        (
+            Times(at(1, 5, 30), at(3, 7, 10)),
+            False,
+            Parts(
+                days=Times(at(2), at(3)),
+                hours=(Times(at(1, 6), at(2)), Times(at(3), at(3, 7))),
+                calls=(Times(at(1, 5, 30), at(1, 6)), Times(at(3, 7), at(3, 7, 10))),
+            ),
+        ),
+        (Times(at(1, 5, 30)), True, Parts(hours=(Times(at(1, 6)),), calls=(Times(at(1, 5, 30), at(1, 6)),))),
+        (Times(at(1, 5), at(1, 9)), False, Parts(hours=(Times(at(1, 5), at(1, 9)),))),
+        (Times(at(1, 5, 10), at(1, 5, 50)), False, None),
+        (Times(at(3), at(1)), False, None),
+    ],
+)
+def test_where_calls_are_taken_from(times: Times, hourly: bool, found: Parts | None) -> None:
+    assert parts(times, hourly=hourly) == found
+
+
+def test_bounds_together() -> None:
+    assert between([(">=", at(1)), (">", at(2)), ("<=", at(4)), ("<", at(5))]) == Times(
+        at(2).replace(microsecond=1), at(4).replace(microsecond=1)
+    )
