@@ -1,7 +1,7 @@
-"""Processes of ours without the libraries that others look for: `python -m storage.lean MODULE …` in place of `python -m MODULE …`.
+"""Processes of ours without the libraries that Arrow looks for: `python -m storage.lean MODULE …` in place of `python -m MODULE …`.
 
-Arrow loads numpy and pandas wherever they are installed, structlog loads rich. Nothing here needs them, and they are half of what it takes
-to start a process that answers questions: 0.3 s and 60 MB.
+Arrow loads numpy and pandas wherever they are installed. Nothing here needs them, and they are half of what it takes to start a process
+that answers questions: 0.3 s and 55 MB.
 """
 
 import runpy
@@ -11,7 +11,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-UNNEEDED = frozenset({"numpy", "pandas", "rich"})
+UNNEEDED = frozenset({"numpy", "pandas"})
 
 
 class _Hidden(MetaPathFinder):
