@@ -134,7 +134,7 @@ class Reader:
     def _shapes(self, user: int) -> None:
         """The same rows counted and added up in several ways, over the same snapshots."""
         self._questions.snapshots = self._live
-        sources = self._live.sources(["amendments", "calls", "feedback", "superseded"])
+        sources = self._live.sources(["amendments", "calls", "feedback", "rollups", "superseded"])
         self._questions.snapshots = Held(sources)  # type: ignore[assignment]
         try:
             whose, sums = f"user_id = '{rows.user_name(user)}'", "count(*) AS count, coalesce(sum(cost_usd), 0)::DOUBLE AS cost"

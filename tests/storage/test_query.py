@@ -191,8 +191,10 @@ class TestFeedback:
         assert rows(questions, asked) == [("a", "T-1"), ("b", None)]
         assert [rows(questions, asked, organization=Organization(name)) for name in "ab"] == [[("a", "T-1")], [("b", None)]]
 
-    def test_feedback_of_an_earlier_version_counts(self, world: SmallLake, questions: Questions) -> None:
+    def test_feedback_of_an_earlier_version_counts(self, tmp_path: Path) -> None:
         """Its files lack what came later, and do not tell which of them give properties."""
+        world = SmallLake(tmp_path / "older", older=True)
+        questions = Questions(world.lake)
         world.add("calls", *calls(2))
         older = TABLES["feedback"].names[:7]
         said = {"rating": True, "scores": [("a", 1.0)], "properties": [("by", "ann")]}

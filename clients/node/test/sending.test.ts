@@ -107,7 +107,7 @@ const PASSING: Record<string, Reply> = {
 for (const [name, reply] of Object.entries(PASSING)) {
   test(`sent again unchanged, under its number: ${name}`, async () => {
     server.script = [reply, reply];
-    const logger = made({ timeout: 100 });
+    const logger = made({ timeout: 1_000 });
     void logger.log(CHAT, { userId: "a" });
     const flushed = logger.flush(60_000);
     await server.came(1);
