@@ -93,10 +93,11 @@ def tables_page() -> str:
         "SELECT model, sum(cost_usd) AS cost, count(*) FILTER (cost_usd IS NULL) AS unpriced FROM calls GROUP BY 1 ORDER BY 2 DESC",
         "```",
         "",
-        "Of a million calls and more, a question like this one is answered from what was added up before, in a tenth of the time and to the",
-        "last digit the same: where it adds up `calls` alone, groups them by `model`, `provider`, `outcome`, `status`, hours, days or longer,",
-        "has conditions on these and on `created_at`, and asks for `count`, for `sum` of costs and tokens, or for the shortest and longest",
-        "latency. Quantiles of long times come from [`calls_by_hour`](#calls_by_hour). `EXPLAIN` shows how a question is asked of calls.",
+        "Of a million calls and more, a question like this one is answered from what was added up before, to the last digit the same,",
+        "in a tenth of the time: where it adds up `calls` alone, groups them by `model`, `provider`, `outcome`, `status`, hours, days or",
+        "longer, has conditions on these and on `created_at`, and asks for `count`, for `sum` of costs and tokens, or for the shortest",
+        "and the longest latency. Quantiles of long times come from [`calls_by_hour`](#calls_by_hour). `EXPLAIN` shows how it is asked",
+        "of calls.",
         "",
     ]
     for view in VIEWS.values():
