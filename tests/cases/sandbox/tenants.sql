@@ -392,7 +392,7 @@ SELECT count(*) FROM calls WHERE created_at BETWEEN '2026-01-01' AND '2026-12-31
 SELECT count(*) FROM calls WHERE cost_usd > 7000
 
 -- the newest of all
-SELECT * FROM calls ORDER BY created_at DESC LIMIT 1
+SELECT * FROM calls ORDER BY created_at DESC, call_id LIMIT 1
 
 -- a parameter that is a condition
 SELECT * FROM calls WHERE organization = coalesce(NULL, 'other')
