@@ -19,8 +19,8 @@ from msgspec import structs
 from storage.engine import literal
 from storage.sources import Hidden, LiveFile, Shown, Source, Standing, changed_days, timestamp
 
-MOST = 1_000
-"""Amendments, and rows that they may replace. Where there are more, views compare ids."""
+MOST = 400
+"""Amendments, and rows that they may replace. Where there are more, views compare ids: a list that long takes as long to plan."""
 
 
 class Row(NamedTuple):
