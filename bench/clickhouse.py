@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from storage.engine import literal
 from storage.lake import Lake
-from storage.query import Snapshots
 from storage.schema import CALLS, FEEDBACK
+from storage.snapshots import Snapshots
 from storage.sources import LiveFile
 
 Track = Callable[[list[list[LiveFile]]], Iterable[list[LiveFile]]]

@@ -24,8 +24,8 @@ from runtime.settings import Misconfigured, settings_by
 from runtime.topics_cli import WIDE
 from storage.lake import Lake
 from storage.lake_state import Day, LakeState, TableState, months_of, state_of
-from storage.query import Snapshots
 from storage.schema import TABLES
+from storage.snapshots import Snapshots
 from storage.views import VIEWS
 
 app = typer.Typer(invoke_without_command=True)

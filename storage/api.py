@@ -29,10 +29,11 @@ from storage.lacking import telling
 from storage.lake import Lake
 from storage.passing import Handed, Passed, answered, answered_in_stream
 from storage.pool import Pool
-from storage.query import Limits, Snapshots
+from storage.query import Limits
 from storage.refusal import Refusal, Refused
 from storage.schema import TABLES
 from storage.schema_page import router as schema_router
+from storage.snapshots import Snapshots
 from storage.spool import Room
 from storage.views import VIEWS, View
 from storage.whose import whose

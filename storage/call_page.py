@@ -8,8 +8,9 @@ import msgspec
 
 from eventlog.events import Organization
 from storage.formats import rows_of
-from storage.query import LAKE_UNREADABLE, Parameters, Questions
+from storage.query import Parameters, Questions
 from storage.refusal import Refused
+from storage.snapshots import LAKE_UNREADABLE
 
 _SLACK = timedelta(hours=1)
 _LATEST_MS = 253_000_000_000_000  # in the year 9987: nothing later is a time

@@ -23,8 +23,8 @@ from storage.condition import checked_condition
 from storage.engine import LAKE_MOVED, OUT_OF_MEMORY, EngineLimits, deadline, engine_of, literal
 from storage.export_forms import Form, projected
 from storage.lake import Lake
-from storage.query import Snapshots
 from storage.refusal import Refusal, Refused
+from storage.snapshots import Snapshots
 from storage.sources import Source, Sources
 from storage.views import VIEWS, Column, some_calls_sql
 

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from msgspec import Struct
 
 from storage.needed import is_wide, tables_of
-from storage.syntax import Tree, nodes
+from storage.syntax import Tree, function_of, nodes, scanned
 
 TABLE = "calls"
 MOST = 5_000
@@ -60,15 +60,9 @@ def finding(tree: Tree, judged: Set[str], plain: Set[str]) -> Finding | None:
 
 def _is_plain(tree: Tree) -> bool:
     """One scan of the table, nothing grouped, nothing sampled."""
-    table = tree.get("from_table") or {}
-    nothing = ("group_expressions", "group_sets", "having", "qualify", "sample")
     return (
-        tree.get("type") == "SELECT_NODE"
-        and not tree["cte_map"]["map"]
-        and table.get("type") == "BASE_TABLE"
-        and [part.lower() for part in table["qualified_name"]["path"]] == [TABLE]
-        and not (table.get("sample") or table.get("column_name_alias") or table.get("at_clause"))
-        and not any(tree[name] for name in nothing)
+        scanned(tree) == [TABLE]
+        and not any(tree[name] for name in ("group_expressions", "group_sets", "having"))
         and tree["aggregate_handling"] == "STANDARD_HANDLING"
         and all(modifier["type"] == "ORDER_MODIFIER" or _is_plain_limit(modifier) for modifier in tree["modifiers"])
     )
@@ -89,14 +83,14 @@ def _bounded(tree: Tree) -> bool:
 
 def _shows_calls(select_list: list[Tree], plain: Set[str]) -> bool:
     """Each row of the answer is one of the table's."""
-    return all(node.get("class") not in {"WINDOW", "SUBQUERY"} and _function(node) in plain | {None} for node in nodes(select_list))
+    return all(node.get("class") not in {"WINDOW", "SUBQUERY"} and function_of(node) in plain | {None} for node in nodes(select_list))
 
 
 def _decidable(node: Tree, beyond: Set[str], plain: Set[str]) -> bool:
     """Whether this part of a condition or an order means the same without what is `beyond` it."""
     if node.get("class") in {"WINDOW", "SUBQUERY", "LAMBDA", "LAMBDA_REF"}:
         return False
-    return not _names(node) & beyond and _function(node) in plain | {None}
+    return not _names(node) & beyond and function_of(node) in plain | {None}
 
 
 def _orders(tree: Tree) -> Iterator[Tree]:
@@ -129,10 +123,6 @@ def _modifiers(tree: Tree) -> list[Tree]:
 def _names(node: Tree) -> frozenset[str]:
     """Of a column: its own, and those of its table or its field."""
     return frozenset(name.lower() for name in node["column_names"]) if node.get("class") == "COLUMN_REF" else frozenset()
-
-
-def _function(node: Tree) -> str | None:
-    return node["function_name"].lower() if "function_name" in node else None
 
 
 def _column(name: str) -> Tree:

@@ -87,7 +87,7 @@ def _of_files(sources: Mapping[str, Source], files: Set[LiveFile]) -> dict[str, 
     oldest = min((file.day for file in files if file.day is not None), default=date.min)
     return {
         **sources,
-        "calls": structs.replace(sources["calls"], files=tuple(file for file in sources["calls"].files if file in files), partial=True),
+        "calls": _partly(sources["calls"], lambda file: file in files),
         "amendments": _partly(sources["amendments"], lambda file: file.day is None or file.day >= oldest),
     }
 

@@ -5,21 +5,16 @@ asked, and costs no more than its scan. Both answer in this process, where a few
 `Pool` of other processes.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, suppress
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
-from threading import Lock
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 import structlog
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 from msgspec import Struct, structs
 
 from eventlog.events import Organization
@@ -32,12 +27,13 @@ from storage.laid_out import LaidOut
 from storage.lake import Lake
 from storage.needed import JUDGED, RATED, needed
 from storage.refusal import Refusal, Refused
-from storage.rollups.coverage import read_index
-from storage.rollups.instead import Aggregated, Times, Written, aggregated, written
+from storage.rollups.aggregated import Aggregated, aggregated
+from storage.rollups.instead import Written, written
+from storage.rollups.spans import Span
 from storage.sandbox import Statement, checked
-from storage.schema import MADE_KEY, TABLES, VERSION
 from storage.set_aside import SetAside
-from storage.sources import LiveFile, Source
+from storage.snapshots import Snapshots
+from storage.sources import Source
 from storage.standing import Standings
 from storage.views import VIEWS, few_calls_sql
 
@@ -50,7 +46,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _BATCH_ROWS = 2048
-_DAY = re.compile(r"day=(\d{4}-\d\d-\d\d)/")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -118,111 +113,7 @@ class Cut:
                 return
 
 
-READ_IN_ORDER = ("amendments", "calls", "superseded")
-"""Settling moves rows on from the first of these to the next, and takes them away behind: a row that moves meanwhile is then read twice,
-which changes no answer, and not passed over. Other tables may be read at any time."""
 TRIES = 3
-COUNTS_PROPERTIES = "property_count"
-"""The column of `feedback` that tells of the map beside it."""
-
-
-class Snapshots:
-    """The live files of the lake's tables, each as of its newest commit. May be used by several threads."""
-
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
-        self._open: dict[str, DeltaTable] = {}
-        self._listed: dict[str, Source] = {}
-        """As they were listed last."""
-        self._lock = Lock()
-
-    def sources(self, tables: Iterable[str]) -> dict[str, Source]:
-        with self._lock:
-            return {table: self._source(table) for table in sorted(tables, key=_turn_of)}
-
-    def paths(self, table: str) -> list[str]:
-        """The live files of one table, oldest day first."""
-        return [file.path for file in self.sources([table])[table].files]
-
-    def uri_of(self, table: str) -> str:
-        return self._lake.uri_of(table)
-
-    def _source(self, table: str) -> Source:
-        try:
-            snapshot = self._newest(table)
-            version = snapshot.version()
-            known = self._listed.get(table)
-            if known is None or known.version != version:
-                files = live_files(snapshot, self._lake.uri_of(table))
-                parts = read_index(self._lake, files) if table == "rollups" else ()
-                whole = snapshot.metadata().configuration.get(MADE_KEY) == str(VERSION)
-                known = self._listed[table] = Source(schema=TABLES[table], files=files, version=version, whole=whole, parts=parts)
-        except TableNotFoundError:
-            return Source(schema=TABLES[table])
-        except (DeltaError, OSError) as error:
-            log.error("lake_unreadable", table=table, error=str(error))
-            raise Refused(LAKE_UNREADABLE) from error
-        return known
-
-    def _newest(self, table: str) -> DeltaTable:
-        known = self._open.pop(table, None)
-        if known:
-            with suppress(DeltaError):  # the log between then and now may be gone: opened anew, it is read from its last checkpoint
-                if not self._lake.is_newest(table, known.version()):
-                    known.update_incremental()
-                self._open[table] = known
-                return known
-        self._listed.pop(table, None)
-        self._open[table] = self._lake.table(table)
-        return self._open[table]
-
-
-def _turn_of(table: str) -> int:
-    return READ_IN_ORDER.index(table) if table in READ_IN_ORDER else len(READ_IN_ORDER)
-
-
-def live_files(snapshot: DeltaTable, folder: str) -> tuple[LiveFile, ...]:
-    """The files of a snapshot of the table in `folder`, oldest day first. Blocks."""
-    added = pa.table(snapshot.get_add_actions())
-    paths, giving = added.column("path").to_pylist(), _may_give_properties(added)
-    abandoned = [lowest is not None and lowest < 0 for lowest in _statistics(added, "min", "revision")]
-    amended = [highest is not None and highest > 0 for highest in _statistics(added, "max", "revision")]
-    rows, newest = added.column("num_records").to_pylist(), _statistics(added, "max", "created_at")
-    return tuple(sorted(map(partial(live_file, folder), paths, giving, abandoned, amended, rows, newest), key=lambda file: file.path))
-
-
-def _may_give_properties(added: pa.Table) -> list[bool]:
-    """Of each file: not, where Delta's log says that all its rows count 0 of them. Of the maps themselves it says nothing."""
-    lacking, most = (_statistics(added, kind, COUNTS_PROPERTIES) for kind in ("null_count", "max"))
-    return [not (nulls == 0 and count == 0) for nulls, count in zip(lacking, most, strict=True)]
-
-
-def _statistics(added: pa.Table, kind: str, column: str) -> list[Any]:
-    """Of each file, about a column."""
-    told = added.column(kind).combine_chunks() if kind in added.schema.names else None
-    if told is None or told.type.get_field_index(column) < 0:
-        return [None] * added.num_rows
-    found: list[Any] = told.field(column).to_pylist()
-    return found
-
-
-def live_file(
-    folder: str,
-    path: str,
-    may_give_properties: bool = True,
-    holds_abandoned: bool = False,
-    holds_amended: bool = False,
-    rows: int | None = None,
-    newest: datetime | None = None,
-) -> LiveFile:
-    """A file by the name it has on disk, and its day. `path` is as Delta's log has it: relative and percent-encoded.
-
-    Not by the URI that delta-rs makes of both: that encodes the folder too, and a folder with a space in its name is then not found.
-    """
-    day = _DAY.match(path)
-    of = date.fromisoformat(day[1]) if day else None
-    last = None if newest is None else newest.replace(tzinfo=None)
-    return LiveFile(f"{folder}/{unquote(path)}", of, may_give_properties, holds_abandoned, holds_amended, rows or 0, last)
 
 
 class Questions:
@@ -263,11 +154,12 @@ class Questions:
         """
         with self._engine.connection() as parser, deadline(parser, self.limits.timeout_s):
             statement = checked(sql, parser, views=VIEWS.keys(), explain=organization is None)
+        added_up = _added_up(statement)
         for tried in range(TRIES):
             try:
-                return self._pass_on(statement, take, organization, parameters)
+                return self._pass_on(statement, added_up, take, organization, parameters)
             except Refused as refused:
-                helped = self._set_aside(refused.refusal, statement, first=not tried)
+                helped = self._set_aside(refused.refusal, self._tables(statement, added_up), first=not tried)
                 if not helped or not again() or tried == TRIES - 1:
                     raise
         raise AssertionError("the last of them answers or raises")
@@ -280,13 +172,13 @@ class Questions:
         self._laid_out.close()
         self._engine.close()
 
-    def _set_aside(self, refusal: Refusal, statement: Statement, *, first: bool) -> bool:
+    def _set_aside(self, refusal: Refusal, tables: Set[str], *, first: bool) -> bool:
         """Whether a question that was refused may be answered now: because the lake moved, or without what cannot be read."""
         if refusal is LAKE_MOVED and first:
             return True
         if refusal not in (LAKE_MOVED, LAKE_DAMAGED):
             return False
-        sources, reads = self._sources(statement), partial(self._reads, time.perf_counter())
+        sources, reads = self.snapshots.sources(tables), partial(self._reads, time.perf_counter())
         return (refusal is LAKE_MOVED and self._aside.look(sources)) or self._aside.look(sources, reads)
 
     def _reads(self, began: float, path: str) -> bool:
@@ -301,23 +193,30 @@ class Questions:
                 return False
         return True
 
-    def _sources(self, statement: Statement) -> dict[str, Source]:
-        """Of all tables that it may read."""
-        more = {"rollups"} if _added_up(statement) else set()
-        return self.snapshots.sources({table for name in statement.tables for table in VIEWS[name].reads} | more)
+    @staticmethod
+    def _tables(statement: Statement, added_up: Aggregated | None) -> set[str]:
+        """All that it may read."""
+        return {table for name in statement.tables for table in VIEWS[name].reads} | ({"rollups"} if added_up else set())
 
     def _standing(self, sources: dict[str, Source], seconds: float) -> dict[str, Source]:
         """With what stands where amendments are."""
         with self._engine.connection() as connection, deadline(connection, seconds):
             return self._standings.told(connection, sources)
 
-    def _pass_on(self, statement: Statement, take: Callable[[Found], T], organization: Organization | None, parameters: Parameters) -> T:
+    def _pass_on(
+        self,
+        statement: Statement,
+        added_up: Aggregated | None,
+        take: Callable[[Found], T],
+        organization: Organization | None,
+        parameters: Parameters,
+    ) -> T:
         started = time.perf_counter()
 
         def left() -> float:
             return max(0.0, self.limits.timeout_s - (time.perf_counter() - started))
 
-        sources, unread = self._aside.without(self._sources(statement))
+        sources, unread = self._aside.without(self.snapshots.sources(self._tables(statement, added_up)))
         if not unread:
             sources = self._standing(sources, left())
         take = _telling(unread, take)
@@ -328,7 +227,7 @@ class Questions:
         def laid_out(held: Mapping[str, Source], needs: Set[str]) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
             return self._laid_out.connection(held, statement.tables, organization, frozenset(needs), left())
 
-        if (instead := self._instead(statement, parameters, sources, left())) is not None:
+        if (instead := self._instead(added_up, parameters, sources, left())) is not None:
             with self._laid_out.connection(sources, instead.tables, organization, frozenset(), left()) as connection:
                 return take(self._found(connection, statement.sql, parameters, instead))
         calls = None if few is None else few_calls(few, parameters, sources, laid_out)
@@ -340,13 +239,14 @@ class Questions:
             connection.execute(f"CREATE TEMP VIEW {TABLE} AS {few_calls_sql(sources, organization, calls)}")
             return take(self._found(connection, statement.sql, parameters))
 
-    def _instead(self, statement: Statement, parameters: Parameters, sources: Mapping[str, Source], seconds: float) -> Written | None:
+    def _instead(
+        self, added_up: Aggregated | None, parameters: Parameters, sources: Mapping[str, Source], seconds: float
+    ) -> Written | None:
         """How rollups are asked for the same, where there are any."""
-        asked = _added_up(statement)
-        if asked is None or not sources["rollups"].parts:
+        if added_up is None or not sources["rollups"].parts:
             return None
         with self._engine.connection() as connection, deadline(connection, seconds):
-            return written(connection, asked, parameters, partial(_calls_of, sources["calls"]))
+            return written(connection, added_up, parameters, partial(_calls_of, sources["calls"]))
 
     def _found(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters, instead: Written | None = None) -> Found:
         """The answer to `sql`; found by `instead`, where that has columns of the same types."""
@@ -368,9 +268,9 @@ def _added_up(statement: Statement) -> Aggregated | None:
     return aggregated(statement.tree, plain_functions(), _CALLS)
 
 
-def _calls_of(source: Source, times: Times) -> int:
+def _calls_of(source: Source, span: Span) -> int:
     """How many calls there are in the days of a time."""
-    first, last = times.since or datetime.min, times.before or datetime.max  # noqa: DTZ901 as naive as the lake's times
+    first, last = span.since or datetime.min, span.before or datetime.max  # noqa: DTZ901 as naive as the lake's times
     return sum(file.rows for file in source.files if file.day is None or first.date() <= file.day <= last.date())
 
 
@@ -391,14 +291,6 @@ def _judged(sources: Mapping[str, Source]) -> frozenset[str]:
     files = sources["feedback"].files if "feedback" in sources else ()
     giving = any(file.may_give_properties for file in files)
     return JUDGED if giving else RATED if files else frozenset()
-
-
-LAKE_UNREADABLE = Refusal(
-    code="lake_unreadable",
-    message="The lake cannot be read.",
-    fix="Look at the server's log, which says why, and at the folder that HELIOGRAPH_DATA_DIR or HELIOGRAPH_LAKE_URI names.",
-    status=503,
-)
 
 
 def _bound(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:

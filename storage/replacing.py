@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from storage import schema
 from storage.lake import Lake
-from storage.query import live_files
+from storage.snapshots import live_files
 from storage.sources import Source
 
 KEY = "call_id"

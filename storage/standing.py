@@ -8,7 +8,7 @@ passes over the former, and one of the latter. Files never change, so of each it
 # ruff: noqa: S608 every text that goes into the SQL passes `literal`
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import NamedTuple
@@ -40,9 +40,10 @@ class Standings:
     """Of the newest snapshots. May be used by several threads."""
 
     def __init__(self) -> None:
-        self._amendments: tuple[str, ...] = ()
-        self._amended: list[Row] | None = []
-        self._met: dict[tuple[str, frozenset[datetime]], list[Row]] = {}
+        self._last: tuple[tuple[str, ...], Standing | None] = ((), Standing())
+        """What stands, and the files that tell it."""
+        self._known: dict[tuple[str, str], list[Row]] = {}
+        """The rows of a file that satisfy a condition."""
         self._lock = Lock()
 
     def told(self, connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Source]) -> dict[str, Source]:
@@ -64,26 +65,31 @@ class Standings:
         touched = [file for file in calls.files if file.day in days]
         if None in days or sum(file.rows for file in amendments.files) > MOST:
             return None
-        amended = self._read_amendments(connection, amendments)
-        given_up = [row for file in touched if file.holds_abandoned for row in _rows(connection, [file], "revision < 0")]
+        telling = tuple(file.path for file in (*touched, *amendments.files))
+        if telling != self._last[0]:
+            self._last = (telling, self._looked_up(connection, touched, amendments.files))
+        return self._last[1]
+
+    def _looked_up(
+        self, connection: duckdb.DuckDBPyConnection, touched: Sequence[LiveFile], amendments: Sequence[LiveFile]
+    ) -> Standing | None:
+        before, self._known = self._known, {}
+
+        def rows(files: Sequence[LiveFile], condition: str) -> list[Row]:
+            for file in files:
+                key = (file.path, condition)
+                self._known[key] = before[key] if key in before else _rows(connection, file, condition)
+            return [row for file in files for row in self._known[file.path, condition]]
+
+        amended = rows(amendments, "true")
+        given_up = rows([file for file in touched if file.holds_abandoned], "revision < 0")
+        times = {row.created_at for row in (*amended, *given_up)}
         if len(given_up) > MOST:
             return None
-        times = frozenset(row.created_at for row in (*amended, *given_up))
-        self._met = {key: rows for key, rows in self._met.items() if key[1] == times}
-        live: list[Row] = []
-        for file in touched:
-            key = (file.path, times)
-            if key not in self._met:
-                at = ", ".join(map(timestamp, sorted(times)))
-                self._met[key] = _rows(connection, [file], f"created_at IN ({at})") if times else []
-            live.extend(self._met[key])
+        if not times:
+            return Standing()
+        live = rows(touched, f"created_at IN ({', '.join(map(timestamp, sorted(times)))})")
         return None if len(live) + len(amended) > MOST else standing(live, amended)
-
-    def _read_amendments(self, connection: duckdb.DuckDBPyConnection, amendments: Source) -> list[Row]:
-        paths = tuple(file.path for file in amendments.files)
-        if self._amended is None or paths != self._amendments:
-            self._amended, self._amendments = _rows(connection, amendments.files, "true"), paths
-        return self._amended
 
 
 def standing(live: Iterable[Row], amended: Iterable[Row]) -> Standing:
@@ -124,12 +130,8 @@ def _by_call(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, files: Sequence[LiveFile], condition: str) -> list[Row]:
-    return list(map(Row._make, _fetched(connection, files, condition))) if files else []
-
-
-def _fetched(connection: duckdb.DuckDBPyConnection, files: Sequence[LiveFile], condition: str) -> Iterator[tuple[object, ...]]:
-    paths = ", ".join(literal(file.path) for file in files)
-    yield from connection.execute(f"""
+def _rows(connection: duckdb.DuckDBPyConnection, file: LiveFile, condition: str) -> list[Row]:
+    found = connection.execute(f"""
         SELECT call_id, organization, created_at, revision, amended_at, filename, file_row_number
-        FROM read_parquet([{paths}], hive_partitioning = false, filename = true, file_row_number = true) WHERE {condition}""").fetchall()
+        FROM read_parquet({literal(file.path)}, hive_partitioning = false) WHERE {condition}""").fetchall()
+    return list(map(Row._make, found))

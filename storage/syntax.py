@@ -22,6 +22,27 @@ def nodes(part: Any) -> Iterator[Tree]:
             rest.extend(item)
 
 
+def function_of(node: Tree) -> str | None:
+    """The function that a node calls, lower-case."""
+    return node["function_name"].lower() if "function_name" in node else None
+
+
+def scanned(tree: Tree) -> list[str]:
+    """The path of the one table that a SELECT reads, as it is and with nothing before it, lower-case; empty where it reads otherwise."""
+    table = tree.get("from_table") or {}
+    if (
+        tree.get("type") != "SELECT_NODE"
+        or tree["cte_map"]["map"]
+        or tree["qualify"]
+        or tree["sample"]
+        or table.get("type") != "BASE_TABLE"
+    ):
+        return []
+    if table.get("sample") or table.get("column_name_alias") or table.get("at_clause"):
+        return []
+    return [part.lower() for part in table["qualified_name"]["path"]]
+
+
 def serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> Tree:
     """The tree of one SELECT of ours."""
     [[text]] = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()

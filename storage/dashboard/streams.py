@@ -13,8 +13,8 @@ from fastapi.responses import StreamingResponse
 from eventlog.events import Organization
 from storage.dashboard.page import Asking
 from storage.dashboard.writing import HEADERS
-from storage.query import Snapshots
 from storage.refusal import Refusal, Refused
+from storage.snapshots import Snapshots
 
 LOOK_S = 1.0
 """Between two looks at the lake's version, which cost nothing."""

@@ -11,16 +11,16 @@ the question asks about a column that rollups do not keep apart (`DIMENSIONS`).
 # ruff: noqa: S608 SQL is what this file makes; whatever was sent is a value
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from storage.carried import quoted
-from storage.rest.sql import EVERY, Sql, all_of, joined, time
+from storage.rest.sql import EVERY, Sql, all_of, joined
 from storage.rollups.measures import ADDED, DIMENSIONS, KEYS, MEASURES, SKETCHES
 from storage.rollups.shaping import Given, answered, buckets
+from storage.rollups.spans import Sources, Span, divided, instant
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FEW_DAYS = 3
 """Fewer whole days are taken hour by hour."""
 
@@ -47,32 +47,6 @@ class Counted(Struct, frozen=True, kw_only=True):
     """Those of `MEASURES` that are asked for: what is not is neither read nor planned."""
     quantiles: tuple[float, ...] = ()
     """Of latencies and of times to the first token, from 0 to 1; within 1 % of those that `quantile_cont` gives."""
-
-
-class Span(Struct, frozen=True):
-    """From one naive UTC instant to before another; None: without end."""
-
-    since: datetime | None
-    before: datetime | None
-
-    @property
-    def empty(self) -> bool:
-        return self.since is not None and self.before is not None and self.since >= self.before
-
-    def condition(self, column: str) -> Sql:
-        bounds = ((">=", self.since), ("<", self.before))
-        return all_of(f"{column} {sign} " + _instant(at) for sign, at in bounds if at is not None)
-
-
-class Sources(Struct, frozen=True, kw_only=True):
-    """Where the calls of a question are taken from; each is in one of them."""
-
-    days: Span | None = None
-    hours: Span | None = None
-    """Whole hours, less those in `days` and `cut`."""
-    calls: tuple[Span, ...] = ()
-    cut: tuple[datetime, ...] = ()
-    """Hours that are read from `calls`, as not all of an hour is in one piece."""
 
 
 def asked(counted: Counted) -> Sql:
@@ -115,29 +89,9 @@ def _held(name: str, selects: list[Sql], *, kept: bool) -> Sql:
 def sources_of(counted: Counted) -> Sources:
     """Pure. Where a question allows it, everything but the ends is taken from rollups."""
     asked_for = Span(_naive(counted.since), _naive(counted.before))
-    if asked_for.empty or not DIMENSIONS.issuperset(counted.reads):
+    if not DIMENSIONS.issuperset(counted.reads):
         return Sources(calls=(asked_for,))
-    hours = Span(_up(asked_for.since, HOUR), _down(asked_for.before, HOUR))
-    if hours.empty:
-        return Sources(calls=(asked_for,))
-    cuts = [cut for cut in map(_naive, counted.cuts) if cut is not None and _within(cut, hours)]
-    cut = tuple(sorted({at for each in cuts if (at := _floor(each, HOUR)) != each}))
-    if hours.since is not None and hours.before is not None and len(cut) * HOUR * 2 > hours.before - hours.since:
-        return Sources(calls=(asked_for,))
-    ends = (Span(asked_for.since, hours.since), Span(hours.before, asked_for.before))
-    calls = tuple(end for end, bound in zip(ends, (asked_for.since, asked_for.before), strict=True) if bound is not None and not end.empty)
-    days = Span(_up(hours.since, DAY), _down(hours.before, DAY))
-    if not _many(days) or any(_floor(each, DAY) != each and _within(each, days) for each in cuts):
-        return Sources(hours=hours, calls=calls, cut=cut)
-    return Sources(days=days, hours=None if days == hours else hours, calls=calls, cut=cut)
-
-
-def _many(days: Span) -> bool:
-    return days.since is None or days.before is None or days.before - days.since >= FEW_DAYS * DAY
-
-
-def _within(at: datetime, span: Span) -> bool:
-    return (span.since is None or span.since <= at) and (span.before is None or at < span.before)
+    return divided(asked_for, [cut for cut in map(_naive, counted.cuts) if cut is not None], least_days=FEW_DAYS)
 
 
 def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql], *, sketches: bool) -> list[Sql]:
@@ -147,7 +101,7 @@ def _rows(counted: Counted, sources: Sources, named: Mapping[str, Sql], *, sketc
     hours, days, selects = sources.hours, sources.days, []
     if hours is not None:
         others = [] if days is None else ["NOT (" + days.condition("hour") + ")"]
-        cut = ["hour NOT IN (" + joined(", ", map(_instant, sources.cut)) + ")"] if sources.cut else []
+        cut = ["hour NOT IN (" + joined(", ", map(instant, sources.cut)) + ")"] if sources.cut else []
         selects.append(("hour", all_of([hours.condition("hour"), *others, *cut])))
     if days is not None:
         selects.append(("day", days.condition("day")))
@@ -161,7 +115,7 @@ def _calls(counted: Counted, sources: Sources, named: Mapping[str, Sql]) -> list
     """Of calls themselves."""
     inside = [span.condition("created_at") for span in sources.calls]
     if sources.cut:
-        inside.append("date_trunc('hour', created_at) IN (" + joined(", ", map(_instant, sources.cut)) + ")")
+        inside.append("date_trunc('hour', created_at) IN (" + joined(", ", map(instant, sources.cut)) + ")")
     return [_select(named, ADDED, "calls", all_of([each, counted.where])) for each in inside]
 
 
@@ -172,19 +126,3 @@ def _select(named: Mapping[str, Sql], columns: Collection[str], source: str, whe
 
 def _naive(at: datetime | None) -> datetime | None:
     return None if at is None else at.astimezone(UTC).replace(tzinfo=None)
-
-
-def _floor(at: datetime, step: timedelta) -> datetime:
-    return at - (at - datetime.min) % step  # noqa: DTZ901 as naive as the lake's times
-
-
-def _down(at: datetime | None, step: timedelta) -> datetime | None:
-    return None if at is None else _floor(at, step)
-
-
-def _up(at: datetime | None, step: timedelta) -> datetime | None:
-    return None if at is None else at + (datetime.min - at) % step  # noqa: DTZ901
-
-
-def _instant(at: datetime) -> Sql:
-    return time(at.isoformat(timespec="microseconds"))

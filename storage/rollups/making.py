@@ -18,13 +18,13 @@ from msgspec import Struct, structs
 
 from storage.engine import Engine, EngineLimits, engine_of
 from storage.lake import Lake
-from storage.query import live_file
-from storage.query import live_files as files_of
 from storage.rollups.coverage import INDEX_DAY, Covered, Part, contested_days, covered, folders_of, index_rows, read_index
 from storage.rollups.measures import KEYS, MEASURES, ROLLUPS, SKETCHES
 from storage.rollups.shaping import Given, rolled_up, view_of_calls
 from storage.rollups.shown import rows_sql
 from storage.schema import CALLS
+from storage.snapshots import live_file
+from storage.snapshots import live_files as files_of
 from storage.sources import LiveFile, Source, duckdb_type, scan_sql
 from storage.views import current_calls_sql
 from storage.writing import HOOKS, WRITING

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from eventlog.events import Organization
 from storage.config import StorageConfig
 from storage.lake import Lake
-from storage.query import Limits, Questions, Snapshots, run_query
+from storage.query import Limits, Questions, run_query
 from storage.refusal import Refused
 from storage.schema import TABLES
+from storage.snapshots import Snapshots
 from storage.views import VIEWS
 from tests.fakes.small_lake import SmallLake, calls
 

@@ -9,8 +9,9 @@ from storage import set_aside
 from storage.answers import answer
 from storage.asked import SqlAsked
 from storage.lacking import HEADER as LACKING
-from storage.query import Questions, Snapshots
+from storage.query import Questions
 from storage.set_aside import AGAIN_S, DAMAGED_S, SetAside
+from storage.snapshots import Snapshots
 from tests.fakes.damage import rotten
 from tests.fakes.small_lake import SmallLake
 from tests.storage.rest.conftest import asked_at

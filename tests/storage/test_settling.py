@@ -17,8 +17,9 @@ from storage.amendments import newest_revision
 from storage.engine import engine_of
 from storage.lake import Lake
 from storage.maintenance import maintain
-from storage.query import Snapshots, run_query
+from storage.query import run_query
 from storage.settling import LATE_FILES, LIMITS, DayFiles, Order, days_due, due, settle, settle_all, settled_days
+from storage.snapshots import Snapshots
 from storage.views import current_calls_sql
 from tests.fakes.small_lake import SmallLake
 

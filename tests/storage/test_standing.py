@@ -71,9 +71,7 @@ def test_files_that_are_known_are_not_looked_into_again(tmp_path: Path, engine: 
     small, standings = RandomLake(tmp_path / "lake", 2), Standings()
     read: list[str] = []
     real = looked_up._rows
-    monkeypatch.setattr(
-        looked_up, "_rows", lambda connection, files, condition: read.append(condition) or real(connection, files, condition)
-    )
+    monkeypatch.setattr(looked_up, "_rows", lambda connection, file, condition: read.append(condition) or real(connection, file, condition))
     small.calls()
     small.small.add("amendments", {**small.made[0], "revision": 1, "amended_at": "2026-03-10T12:00:00Z"})
     asked = Questions(small.lake)

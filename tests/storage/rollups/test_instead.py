@@ -9,8 +9,9 @@ import pytest
 import storage.query
 from storage.query import Questions
 from storage.refusal import Refused
-from storage.rollups.instead import Parts, Times, between, parts
+from storage.rollups.instead import between
 from storage.rollups.making import roll_up
+from storage.rollups.spans import Sources, Span, divided
 from tests.fakes.random_lake import TODAY, RandomLake
 
 SUMS = "count(*) AS n, sum(cost_usd) AS usd, sum(total_tokens) AS tokens, count(cost_usd) AS priced, max(latency_ms) AS longest"
@@ -153,31 +154,31 @@ def at(day: int, hour: int = 0, minute: int = 0) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("times", "hourly", "found"),
+    ("span", "least_days", "found"),
     [
-        (Times(), False, Parts(days=Times())),
-        (Times(), True, Parts(hours=(Times(),))),
-        (Times(at(1), at(3)), False, Parts(days=Times(at(1), at(3)))),
+        (Span(None, None), 1, Sources(days=Span(None, None))),
+        (Span(None, None), None, Sources(hours=Span(None, None))),
+        (Span(at(1), at(3)), 1, Sources(days=Span(at(1), at(3)))),
         (
-            Times(at(1, 5, 30), at(3, 7, 10)),
-            False,
-            Parts(
-                days=Times(at(2), at(3)),
-                hours=(Times(at(1, 6), at(2)), Times(at(3), at(3, 7))),
-                calls=(Times(at(1, 5, 30), at(1, 6)), Times(at(3, 7), at(3, 7, 10))),
+            Span(at(1, 5, 30), at(3, 7, 10)),
+            1,
+            Sources(
+                days=Span(at(2), at(3)),
+                hours=Span(at(1, 6), at(3, 7)),
+                calls=(Span(at(1, 5, 30), at(1, 6)), Span(at(3, 7), at(3, 7, 10))),
             ),
         ),
-        (Times(at(1, 5, 30)), True, Parts(hours=(Times(at(1, 6)),), calls=(Times(at(1, 5, 30), at(1, 6)),))),
-        (Times(at(1, 5), at(1, 9)), False, Parts(hours=(Times(at(1, 5), at(1, 9)),))),
-        (Times(at(1, 5, 10), at(1, 5, 50)), False, None),
-        (Times(at(3), at(1)), False, None),
+        (Span(at(1, 5, 30), None), None, Sources(hours=Span(at(1, 6), None), calls=(Span(at(1, 5, 30), at(1, 6)),))),
+        (Span(at(1, 5), at(1, 9)), 1, Sources(hours=Span(at(1, 5), at(1, 9)))),
+        (Span(at(1, 5, 10), at(1, 5, 50)), 1, Sources(calls=(Span(at(1, 5, 10), at(1, 5, 50)),))),
+        (Span(at(3), at(1)), 1, Sources(calls=(Span(at(3), at(1)),))),
     ],
 )
-def test_where_calls_are_taken_from(times: Times, hourly: bool, found: Parts | None) -> None:
-    assert parts(times, hourly=hourly) == found
+def test_where_calls_are_taken_from(span: Span, least_days: int | None, found: Sources) -> None:
+    assert divided(span, least_days=least_days) == found
 
 
 def test_bounds_together() -> None:
-    assert between([(">=", at(1)), (">", at(2)), ("<=", at(4)), ("<", at(5))]) == Times(
+    assert between([(">=", at(1)), (">", at(2)), ("<=", at(4)), ("<", at(5))]) == Span(
         at(2).replace(microsecond=1), at(4).replace(microsecond=1)
     )

@@ -17,14 +17,16 @@ from msgspec import structs
 
 from eventlog.events import Organization
 from storage.lake import Lake
-from storage.query import Questions, Snapshots
+from storage.query import Questions
 from storage.rest.sql import Sql, all_of, values
 from storage.rollups import making
-from storage.rollups.asking import Counted, Sources, Span, asked, sources_of
+from storage.rollups.asking import Counted, asked, sources_of
 from storage.rollups.coverage import INDEX_DAY
 from storage.rollups.making import due, facts_of, roll_up, rollups_due
 from storage.rollups.measures import READ
+from storage.rollups.spans import Sources, Span
 from storage.settling import settle
+from storage.snapshots import Snapshots
 from storage.sources import Source
 from storage.views import VIEWS, current_calls_sql
 from tests.fakes.random_lake import ORGANIZATIONS, TODAY, RandomLake
