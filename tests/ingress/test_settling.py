@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,6 @@ class World:
     def __init__(self, folder: Path, log: EmbeddedLog) -> None:
         self.folder, self.log = folder / "ledger", log
         self.ledger = SharedLedger(self.folder)
-        self.now = MADE_AT.timestamp()
         self._sequence = 0
 
     def priced(self, name: str, cost: str | None, *, ledger: str | None = None) -> CallPriced:
@@ -68,7 +68,7 @@ class World:
             finally:
                 await log.close()
 
-        task = asyncio.create_task(Settler(opened, self.ledger, self.folder, Telemetry(), clock=lambda: self.now).run())
+        task = asyncio.create_task(Settler(opened, self.ledger, self.folder, Telemetry(), clock=MADE_AT.timestamp).run())
         await asyncio.sleep(0.3)
         try:
             yield
@@ -119,11 +119,13 @@ async def test_whoever_comes_after_goes_on_where_it_ended(world: World) -> None:
 
 async def test_what_was_spent_long_ago_counts_no_more(world: World) -> None:
     """It may have been counted already, and that forgotten."""
-    world.now += 600 + 3600 + 1
-    await world.tell(world.priced("old", "0.01"))
+    old, late = (
+        replace(world.priced(name, cost), completed_at=MADE_AT - timedelta(seconds=age_s))
+        for name, cost, age_s in (("old", "0.01", 600 + 3600 + 1), ("late", "0.02", 3600 + 1))
+    )
     async with world.settling():
-        world.now -= 600
-        await world.tell(world.priced("late", "0.02"))
+        await world.tell(old)
+        await world.tell(late)
         await world.until(3)
 
 

@@ -254,7 +254,8 @@ async def test_what_faust_drops_under_a_backlog_is_read_again(broker: str, tmp_p
             sought.clear()
             await consumer.seek_wait({worker._there((RESPONSES.name, partition)): 150 for partition in range(PARTITIONS)})
             await world.until(CALLS.name, complete(200))
-            assert sorted(sought) == [(RESPONSES.name, partition) for partition in range(PARTITIONS)]
+            assert set(sought) == {(RESPONSES.name, partition) for partition in range(PARTITIONS)}
+            assert len(sought) < 10 * PARTITIONS  # once more where the broker lets wait; never for each of the dozens in hand
 
 
 async def transact(world: Cluster, message: Message) -> None:

@@ -19,7 +19,7 @@ from processors.webhooks.telling import GROUP
 from tests.fakes import kafka
 from tests.fakes.facts import priced
 from tests.fakes.hooks import PATIENCE_S, webhook
-from tests.fakes.receiver import STALL, receiver
+from tests.fakes.receiver import STALL, Receiver, receiver
 from tests.fakes.small_lake import SmallLake
 from tests.kafka.test_tail_and_lag import env_of
 
@@ -50,6 +50,10 @@ async def started(env: dict[str, str], log: Path) -> asyncio.subprocess.Process:
             stdin=asyncio.subprocess.DEVNULL,
             env=clean | env,
         )
+
+
+def keys_of(app: Receiver) -> Counter[str]:
+    return Counter(each.headers["heliograph-delivery"] for each in app.taken)
 
 
 @pytest.mark.timeout(180)
@@ -88,6 +92,6 @@ async def test_two_share_the_partitions_and_one_is_killed(broker: str, tmp_path:
             assert await asyncio.wait_for(running[2].wait(), PATIENCE_S) == 0
     await writer.close()
     await log.close()
-    keys = Counter(each.headers["heliograph-delivery"] for each in app.taken)
+    keys = keys_of(app)
     assert set(keys) == {f"call-{number:06d}.w1" for number in range(CALLS_TOLD)}
     assert min(keys.values()) >= 2  # at least once more, under the same key
