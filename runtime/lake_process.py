@@ -8,6 +8,7 @@ from storage.answerer import Begin
 from storage.asked import SqlAsked, Take, Told, encoded
 from storage.config import StorageConfig
 from storage.engine import OUT_OF_MEMORY, timed_out
+from storage.forking import ForkServer
 from storage.handle import Answerer
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
@@ -22,6 +23,7 @@ class LakeProcess:
 
     def __init__(self, config: StorageConfig, limits: Limits) -> None:
         self._begin, self._limits = Begin(config=config, limits=limits), limits
+        self._server = ForkServer()
         self._answerer: Answerer | None = None
         self._cancelled = False
 
@@ -46,6 +48,10 @@ class LakeProcess:
         self._cancelled = True
 
     def close(self) -> None:
+        self._end()
+        self._server.close()
+
+    def _end(self) -> None:
         answerer, self._answerer = self._answerer, None
         if answerer is not None:
             answerer.kill()
@@ -53,9 +59,9 @@ class LakeProcess:
 
     def _alive(self) -> Answerer:
         if self._answerer is not None and not self._answerer.alive:
-            self.close()
+            self._end()
         if self._answerer is None:
-            started = Answerer()
+            started = Answerer(self._server)
             try:
                 started.begin(self._begin)
             except OSError as error:

@@ -1,4 +1,4 @@
-"""A process that answers questions, one at a time, and may be killed at any moment: `python -m storage.answerer FD`.
+"""A process that answers questions, one at a time, and may be killed at any moment.
 
 DuckDB's own limits end at the door of some functions: while `levenshtein` or `repeat` runs, nothing interrupts it and nothing counts its
 memory. So the limits that hold are those of a process: the asker ends it when it takes too long or too much, and the system refuses it
@@ -7,15 +7,13 @@ memory beyond what it was given. It ends by itself when the asker is gone, whate
 
 import os
 import resource
-import signal
 import socket
-import sys
 import threading
 import traceback
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
@@ -138,17 +136,13 @@ def bound_memory(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the asker decides
+def run(line: int) -> NoReturn:
+    """The whole life of a process that holds this end of its line."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds prompts, and being ended is its ordinary end
     try:
         with suppress(HungUp):
-            live(Line(socket.socket(fileno=int(sys.argv[1]))))
+            live(Line(socket.socket(fileno=line)))
     except BaseException:  # noqa: BLE001 - said, and the end all the same
         traceback.print_exc()
         os._exit(2)
     os._exit(0)  # whatever still runs
-
-
-if __name__ == "__main__":
-    main()

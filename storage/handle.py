@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +12,7 @@ import structlog
 from storage.answerer import Begin
 from storage.asked import NUMBER, Kind, Lacking, Take, Told, unheard
 from storage.engine import OUT_OF_MEMORY
+from storage.forking import Child, ForkServer
 from storage.line import HungUp, Line
 from storage.refusal import Refusal, Refused
 
@@ -39,23 +38,22 @@ class Answerer:
     `begin`, `ask` and `wait` block, one of them at a time, in a thread; `stop` and `kill` come from elsewhere and end what they wait for.
     """
 
-    def __init__(self) -> None:
-        """Starts the process. Raises OSError."""
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._process = _started(theirs.fileno())
-        except OSError:
-            ours.close()
-            raise
-        self._line = Line(ours)
+    def __init__(self, server: ForkServer) -> None:
+        """Raises OSError."""
+        ours, self._theirs = socket.socketpair()
+        self._server, self._line = server, Line(ours)
+        self._process: Child | None = None
         self._verdict: Refusal | None = None
         self._base = self._most_taken = self._given = 0
         self.number = 0
         """Of the question that was asked last."""
 
     def begin(self, begin: Begin) -> None:
-        """Until it is ready. Raises OSError."""
+        """Starts the process, and waits until it is ready. Raises OSError."""
+        with self._theirs:
+            self._process = self._server.fork(self._theirs, begin.limits.start_s)
+        if self._verdict is not None:
+            self._process.kill()
         self._line.patient_for(begin.limits.start_s)
         try:
             self._line.say(Kind.BEGIN, msgspec.json.encode(begin))
@@ -101,7 +99,7 @@ class Answerer:
 
     def _breakdown(self) -> Refusal:
         """It ended and nobody here did it. Nearly always it was refused memory, and could not even say so."""
-        code = self._process.wait()
+        code = self._ended()
         log.warning("answerer_died", exit_code=code)
         return OUT_OF_MEMORY if of_hunger(code, self._most_taken, self._given) else CRASHED
 
@@ -113,16 +111,18 @@ class Answerer:
     def kill(self, verdict: Refusal = STOPPING) -> None:
         """Ends it at once; whoever waits for its answer is told `verdict`, the first that was given."""
         self._verdict = self._verdict or verdict
-        self._process.kill()
+        if self._process is not None:  # else it is being started, and ended then
+            self._process.kill()
 
     def wait(self) -> None:
         """Until one that was killed is gone."""
-        self._process.wait()
+        self._ended()
+        self._theirs.close()
         self._line.close()
 
     @property
     def alive(self) -> bool:
-        return self._verdict is None and self._process.poll() is None
+        return self._verdict is None and self._process is not None and self._process.alive
 
     def taken(self) -> int:
         """Bytes of memory that questions made it take."""
@@ -130,24 +130,20 @@ class Answerer:
         self._most_taken = max(self._most_taken, taken)
         return taken
 
+    def _ended(self) -> int:
+        """Waits for it: its exit code."""
+        return self._process.wait() if self._process is not None else 0
+
     def _resident(self) -> int:
         """Bytes of memory it takes; 0 where the system does not tell."""
+        pid = self._process.pid if self._process is not None else 0
         try:
-            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
+            with open(f"/proc/{pid}/statm", "rb") as file:
                 return int(file.read().split()[1]) * _PAGE
         except (OSError, IndexError):
             return 0
 
 
-def _started(line: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "storage.lean", "storage.answerer", str(line)]
-    environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}  # it counts nothing
-    environment |= _ALLOCATOR
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[line], env=environment)  # noqa: S603 - ourselves
-
-
-_ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Arrow's own reserves 1 GiB at its first use, which the system counts as taken, and ends the process when it is refused more."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _OF_HUNGER = {-signal.SIGKILL, -signal.SIGABRT, 1}
 """The system's own end of it, an allocation that failed in native code, one that failed in Python."""

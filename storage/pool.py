@@ -16,6 +16,7 @@ from storage.answerer import Begin
 from storage.asked import Answer, Asked, Lacking, Take, Told, encoded, unheard
 from storage.config import StorageConfig
 from storage.engine import OUT_OF_MEMORY, timed_out
+from storage.forking import ForkServer
 from storage.handle import STOPPING, Answerer
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
@@ -58,6 +59,7 @@ class Pool:
         self._slack = max(limits.memory_bytes // 4, LEAST_SLACK)
         self._sql = Turns(limits.at_once, limits.waiting)
         self._own = Turns(self._most, limits.waiting)
+        self._server = ForkServer()
         self._everyone: set[Answerer] = set()
         self._idle: asyncio.LifoQueue[Answerer | None] = asyncio.LifoQueue()
         """The last one is the warmest. None: there will be no more."""
@@ -116,6 +118,7 @@ class Pool:
             self._idle.put_nowait(None)
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._thread(self._server.close)
         self._threads.shutdown()
 
     async def _free(self) -> Answerer:
@@ -172,7 +175,7 @@ class Pool:
         """One more than are wanted, within bounds."""
         while not self.closed and len(self._everyone) < min(self._wanted + 1, self._most):
             try:
-                answerer = Answerer()
+                answerer = Answerer(self._server)
             except OSError as error:
                 log.error("answerer_not_started", error=str(error))
                 asyncio.get_running_loop().call_later(PAUSE_S, self._grow)

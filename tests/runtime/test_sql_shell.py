@@ -14,6 +14,7 @@ import pytest
 from runtime.sql_statements import Split, is_blank, pointed, split
 from runtime.sql_terminal import is_ready
 from runtime.sql_words import Vocabulary
+from storage.forkserver import TITLE
 from tests.fakes.pseudo_terminal import PseudoTerminal, at_terminal
 from tests.fakes.small_lake import SmallLake, calls
 
@@ -43,7 +44,7 @@ def typing(folder: Path, **more: str) -> Iterator[PseudoTerminal]:
 
 def until_busy(shell: int) -> None:
     """Until the process that answers has worked on something for a while."""
-    [answerer] = [each for each in psutil.Process(shell).children() if "storage.answerer" in each.cmdline()]
+    [answerer] = [each for each in psutil.Process(shell).children(recursive=True) if each.name() == TITLE]
     idle = answerer.cpu_times().user
     while answerer.cpu_times().user < idle + 0.2:
         time.sleep(0.02)

@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
+from storage.forkserver import TITLE
 from tests.fakes.bucket import bucket
 from tests.fakes.soak import children, lives
 from tests.fakes.stack import Stack, free_port
@@ -247,15 +249,18 @@ def test_the_end_does_not_wait_for_a_question_that_takes_its_time(tmp_path: Path
 def test_its_children_do_not_outlive_it(tmp_path: Path, ending: signal.Signals) -> None:
     made = Stack(folder=tmp_path, env={"HELIOGRAPH_SHUTDOWN_S": "3"})
     made.start()
-    asking = threading.Thread(target=give_up, args=(made, DEAF))
-    asking.start()
-    time.sleep(0.3)
     process = made.processes.pop("up")
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert {"storage.answerer"} <= {word for child in family for word in child.cmdline()}
-    os.kill(process.pid, ending)
-    process.wait(30)
-    asking.join()
+    asked = json.dumps({"sql": DEAF})
+    with socket.create_connection(("127.0.0.1", urlsplit(made.api).port or 0)) as asking:
+        head = f"POST /v1/query HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(asked)}\r\n\r\n"
+        asking.sendall((head + asked).encode())
+        while not any(
+            child.name() == TITLE and child.cpu_times().user > 1 for child in psutil.Process(process.pid).children(recursive=True)
+        ):
+            time.sleep(0.02)
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, ending)
+        process.wait(30)
     deadline = time.monotonic() + 20
     while any(lives(child) for child in family):
         assert time.monotonic() < deadline

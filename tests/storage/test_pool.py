@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tracemalloc
@@ -16,11 +17,14 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+import storage.forking
 import storage.pool
 from eventlog.events import Organization
 from storage.asked import PIECE_BYTES, Asked, CallAsked, SqlAsked, decoded, encoded, pieces
+from storage.forking import Child, ForkServer
+from storage.forkserver import TITLE
 from storage.formats import Format
-from storage.handle import Answerer, of_hunger
+from storage.handle import of_hunger
 from storage.pool import Pool, too_heavy
 from storage.query import Limits
 from storage.refusal import Refusal, Refused
@@ -48,11 +52,15 @@ async def asking(world: SmallLake, limits: Limits = TIGHT) -> AsyncIterator[Pool
         yield pool
     finally:
         await pool.close()
-    assert answerers() == []
+    assert answerers() == servers() == []
 
 
 def answerers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "storage.answerer" in child.cmdline()]
+    return [child for server in servers() for child in server.children()]
+
+
+def servers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "storage.forkserver" in child.cmdline()]
 
 
 async def rows(pool: Pool, sql: str, **more: Any) -> list[list[Any]]:
@@ -200,6 +208,7 @@ class TestDeaths:
             await asyncio.sleep(0.2)
             (answerer,) = pool._asked
             with capture_logs() as logged:
+                assert answerer._process is not None
                 os.kill(answerer._process.pid, number)
                 refusal = await asked
             assert (refusal.code, refusal.status) == (code, 422)
@@ -213,6 +222,20 @@ class TestDeaths:
                 child.kill()
             await until(lambda: not any(answerer.alive for answerer in pool._everyone))
             assert await rows(pool, "SELECT 1") == [[1]]
+
+    async def test_of_the_fork_server_are_survived(self, world: SmallLake) -> None:
+        async with asking(world, Limits(timeout_s=600)) as pool:
+            asked = asyncio.create_task(rows(pool, "SELECT sum(range) FROM range(50_000_000)"))
+            await until(lambda: bool(pool._asked))
+            before = answerers()
+            for server in servers():
+                server.kill()
+            assert await asked == [[1249999975000000]]
+            for child in before:
+                child.kill()
+            await until(lambda: not any(answerer.alive for answerer in pool._everyone))
+            assert await rows(pool, "SELECT 1") == [[1]]
+            assert len(servers()) == 1
 
     async def test_of_the_asker_end_every_answerer(self, world: SmallLake) -> None:
         program = (
@@ -229,8 +252,8 @@ class TestDeaths:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as asker:
             assert asker.stdout is not None
             assert await asyncio.to_thread(asker.stdout.readline) == b"asked\n"
-            family = psutil.Process(asker.pid).children()
-            assert family
+            family = psutil.Process(asker.pid).children(recursive=True)
+            assert [child.name() for child in family[1:]] == [TITLE, TITLE]
             asker.kill()
         await until(lambda: not any(lives(child) for child in family))
 
@@ -270,21 +293,47 @@ async def test_closing_at_once_after_the_start(world: SmallLake) -> None:
     assert answerers() == []
 
 
-class Stopped(Answerer):
-    """Its process stands still from its first moment on."""
+class Stopping(ForkServer):
+    """What it forks stands still from its first moment on."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._process.send_signal(signal.SIGSTOP)
+    def fork(self, line: socket.socket, patience_s: float) -> Child:
+        child = super().fork(line, patience_s)
+        os.kill(child.pid, signal.SIGSTOP)
+        return child
 
 
-async def test_processes_that_do_not_start_are_not_waited_for_for_ever(world: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.pool, "Answerer", Stopped)
+class Deaf(ForkServer):
+    """Stands still itself."""
+
+    def _forked(self, line: int, end: int, patience_s: float) -> tuple[Any, int]:
+        found = super()._forked(line, end, 60.0)
+        found[0]._process.send_signal(signal.SIGSTOP)
+        return super()._forked(line, end, patience_s)
+
+
+@pytest.mark.parametrize("server", [Stopping, Deaf])
+async def test_processes_that_do_not_start_are_not_waited_for_for_ever(
+    world: SmallLake, monkeypatch: pytest.MonkeyPatch, server: type[ForkServer]
+) -> None:
+    monkeypatch.setattr(storage.pool, "ForkServer", server)
     async with asking(world, Limits(start_s=0.3)) as pool:
         with capture_logs() as logged:
             refusal = await refusal_of(pool, "SELECT 1")
         assert (refusal.code, refusal.status) == ("not_answering", 503)
         assert {line["event"] for line in logged} <= {"answerer_not_started"}
+
+
+async def test_what_cannot_be_forked_is_told(world: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the system has no process left."""
+    program = (
+        "import os, socket, sys; import storage.forkserver as server\nserver.os.fork = lambda: (_ for _ in ()).throw(OSError(11, ''))\n"
+    )
+    monkeypatch.setattr(storage.forking, "COMMAND", [sys.executable, "-c", program + "server.main()"])
+    async with asking(world, Limits(start_s=5)) as pool:
+        with capture_logs() as logged:
+            refusal = await refusal_of(pool, "SELECT 1")
+    assert refusal.code == "not_answering"
+    assert "Resource temporarily unavailable" in str(logged)
 
 
 async def test_an_answer_of_many_pieces_comes_whole(world: SmallLake) -> None:
