@@ -41,7 +41,7 @@ async def bare(log: Log, record_key: str, value: bytes) -> None:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():
             await asyncio.sleep(0.005)
 

@@ -49,7 +49,7 @@ class World:
 
     async def _events(self, topic: str, kind: type[Any], count: int) -> list[Any]:
         """The events on the log, once there are `count`."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 found = [event for message in self.log.messages(topic) for event in decode(kind, message)[0].events]
                 if len(found) >= count:
@@ -65,7 +65,7 @@ class World:
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0.01)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await (reader.read() if until_closed else reader.read(65536))
         finally:
             writer.close()

@@ -132,7 +132,7 @@ async def first_chunk_of(world: World) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n" + FORCED + b"Content-Length: 2\r\n\r\n{}")
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await reader.readuntil(b"\r\n\r\n")
             return await reader.readuntil(DONE)
     finally:

@@ -93,7 +93,7 @@ async def leave(world: World, sent: bytes, until: Callable[[], bool], *, receive
     """A client that sends, waits for bytes of the answer and for the provider to be somewhere, and hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(sent)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         if received:
             await reader.readuntil(received)
         while not until():
@@ -104,7 +104,7 @@ async def leave(world: World, sent: bytes, until: Callable[[], bool], *, receive
 
 
 async def gone(world: World, ended: asyncio.Event) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         await ended.wait()
 
 
@@ -236,7 +236,7 @@ async def test_strict_holds_the_end_back_until_it_is_written_down(answering: Ans
         assert end not in seen
         assert len(await world.requests()) == 1
         log.heal()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while end not in seen:
                 seen += await reader.read(65536)
             assert len(await world.responses()) == 1

@@ -116,7 +116,7 @@ async def test_an_answer_closed_midway_ends_its_connection(monkeypatch: pytest.M
         assert await answer.read() == b"ab"
         answer.close()
         answer.close()
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), 30)
 
 
 async def test_a_callers_target_needs_the_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ class World:
         return (await self.ledger.judge([WINDOW])).verdicts[0].remaining
 
     async def until(self, remaining: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.remaining() != remaining:
                 await asyncio.sleep(0.01)
 

@@ -41,7 +41,7 @@ async def test_an_offer_is_ignored_and_the_next_request_is_heard(sent: bytes, ev
         for start in range(0, len(whole), every):
             writer.write(whole[start : start + every])
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answers = await reader.read()
         writer.close()
         seen = b"".join(world.provider.requests)
@@ -59,7 +59,7 @@ async def test_expect_and_an_offer() -> None:
     async with running() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(POST + H2C + b"Expect: 100-continue\r\nContent-Length: 24\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.write(BODY + NEXT)
             assert statuses(await reader.read()) == [b"200", b"200"]

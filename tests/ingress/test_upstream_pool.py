@@ -110,7 +110,7 @@ async def test_what_a_cancelled_call_was_given_goes_to_the_next(kept: bool) -> N
         await asyncio.sleep(0)
         first.close()
         leaving.cancel()
-        (await asyncio.wait_for(staying, 2)).close()
+        (await asyncio.wait_for(staying, 30)).close()
         assert leaving.cancelled()
         await whole(await ask(up, server.port))
 
@@ -162,7 +162,7 @@ async def test_an_answer_closed_midway_drops_its_connection_at_once() -> None:
         assert counts(up, server) == (0, 0)
         with pytest.raises(Interrupted, match="closed before its end"):
             await reading
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), 30)
 
 
 async def test_an_answer_left_unread_does_not_clog_its_connection() -> None:

@@ -25,7 +25,7 @@ def test_sending_on_a_closed_transport_is_a_broken_connection(
         for _ in range(rounds):
             await asyncio.sleep(0)
         with pytest.raises(KafkaConnectionError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await connection.send(MetadataRequest([]))
 
     with asyncio.Runner(loop_factory=loop) as runner:

@@ -45,7 +45,7 @@ async def read(address: str, prefix: str, count: int, folder: Path) -> list[dict
                 assert line, "the consumer ended"
                 lines.append(json.loads(line))
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(30):
                 lines.append(json.loads(await process.stdout.readline()))
         except TimeoutError:
             pass

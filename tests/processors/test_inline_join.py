@@ -47,7 +47,7 @@ class World:
         """A life: it starts, reads to the ends, and stops in order."""
         stop = asyncio.Event()
         stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await run_join(self.log, self.limits, stop=stop, clock=lambda: self.now, sleep=lambda _: asyncio.sleep(0), wake_every_s=0)
 
     async def pass_time(self, minutes: float) -> None:
@@ -220,7 +220,7 @@ async def test_a_join_that_fails_begins_again_and_nothing_is_lost() -> None:
     world.log.fail_reads_with(LogCorrupt("a page is damaged"))
     with capture_logs() as said:
         joining = asyncio.create_task(keep_joining(world.log, LIMITS, stop=stop, clock=lambda: world.now, again_after_s=0.001))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(said) < 2:
                 await asyncio.sleep(0)
             await world.calls("a")
@@ -239,6 +239,6 @@ async def test_a_join_that_fails_at_the_end_lets_the_rest_end() -> None:
     world.log.fail_reads_with(LogCorrupt("a page is damaged"))
     stop.set()
     with capture_logs() as said:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await keep_joining(world.log, LIMITS, stop=stop, clock=lambda: world.now)
     assert [each["event"] for each in said] == ["join_failed"]

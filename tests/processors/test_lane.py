@@ -50,7 +50,7 @@ async def lane(work: Work) -> AsyncIterator[Lane]:
 
 
 async def until(fits: object) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not fits():  # type: ignore[operator]
             await asyncio.sleep(0)
 

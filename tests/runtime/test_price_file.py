@@ -176,7 +176,7 @@ def test_a_start_names_the_file_and_the_command(tmp_path: Path) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)
 

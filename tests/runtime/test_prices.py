@@ -32,5 +32,5 @@ async def test_whoever_is_told_to_end_before_prices_nothing(tmp_path: Path) -> N
     folder.write_text("no folder")  # so that no log can be opened
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, stop.set)
-    async with asyncio.timeout(5), followed_prices(Settings(data_dir=tmp_path), stop) as prices:
+    async with asyncio.timeout(30), followed_prices(Settings(data_dir=tmp_path), stop) as prices:
         assert prices is None

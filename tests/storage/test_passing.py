@@ -99,8 +99,8 @@ async def test_a_client_that_takes_its_time_holds_up_nobody(port: httpx.AsyncCli
 
 
 async def test_a_client_that_leaves_ends_its_question(port: httpx.AsyncClient) -> None:
-    endless = " UNION ALL SELECT count(*), '' FROM range(100_000_000_000)"
-    async with port.stream(**asking(LONG.format(25_000).replace("300", "1000") + endless, "csv")) as answer:
+    endless = LONG.format(100_000_000_000).replace("300", "1000") + " WHERE range < 25_000"
+    async with port.stream(**asking(endless, "csv")) as answer:
         assert answer.status_code == 200
     assert (await port.request(**asking("SELECT 1", "json"))).json()["rows"] == [[1]]
 

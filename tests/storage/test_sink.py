@@ -284,7 +284,7 @@ async def test_rows_are_there_soon_after_the_flush(tmp_path: Path) -> None:
     log, lake, stop = MemoryLog(), lake_at(tmp_path), asyncio.Event()
     running = asyncio.create_task(run_sink(log, lake, lake.config, assemble=nothing_assembled, stop=stop))
     await append(log, calls_message("a", 1, range(2)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while call_ids(lake) != names(range(2)):
             await asyncio.sleep(0.02)
     stop.set()
