@@ -11,13 +11,28 @@ from deltalake import (
     write_deltalake,
 )
 
-_WITHOUT_DICTIONARY = ("call_id", "request_id", "created_at", "completed_at", "text")
-WRITING = WriterProperties(
-    compression="ZSTD",
-    compression_level=3,
-    max_row_group_size=32_768,
-    column_properties={name: ColumnProperties(dictionary_enabled=False) for name in _WITHOUT_DICTIONARY},
+_PLAIN = ("call_id", "request_id", "latency_ms", "ttft_ms", "text")
+"""Columns in which hardly a value comes twice: of them a dictionary is an index beside the values, larger and slower to read."""
+_DELTAS = (
+    "created_at",
+    "completed_at",
+    "cost_usd",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "request_bytes",
+    "response_bytes",
 )
+"""Those of whole numbers, as times and decimals are here: differences to the value before, in as few bits as the largest of some needs, are
+read in a third of the time, and compress as well.
+"""
+_ENCODED = {
+    **{name: ColumnProperties(dictionary_enabled=False) for name in _PLAIN},
+    **{name: ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED") for name in _DELTAS},
+}
+WRITING = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=32_768, column_properties=_ENCODED)
+WRITING_SUMS = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=32_768)
+"""Of rollups, whose decimals are wider than any whole number."""
 
 SETTLED_ROWS = 65_536
 """Of a row group in a settled day. Looking at one call reads one, so they are small; but what Parquet tells of each is kept in memory by
@@ -37,18 +52,14 @@ def settled_rows(rows: int) -> int:
 def settled(rows: int) -> WriterProperties:
     """How a settled day of so many rows is written."""
     many = settled_rows(rows)
-    names = {*_WITHOUT_DICTIONARY, *_BLOOMS}
-    return WriterProperties(
-        compression="ZSTD",
-        compression_level=3,
-        max_row_group_size=many,
-        column_properties={name: _settled(name, many) for name in names},
-    )
-
-
-def _settled(name: str, rows: int) -> ColumnProperties:
-    bloom = BloomFilterProperties(True, fpp=0.01, ndv=int(rows * _BLOOMS[name])) if name in _BLOOMS else None
-    return ColumnProperties(dictionary_enabled=name not in _WITHOUT_DICTIONARY, bloom_filter_properties=bloom)
+    blooms = {
+        name: ColumnProperties(
+            dictionary_enabled=False if name in _PLAIN else None,
+            bloom_filter_properties=BloomFilterProperties(True, fpp=0.01, ndv=int(many * share)),
+        )
+        for name, share in _BLOOMS.items()
+    }
+    return WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=many, column_properties={**_ENCODED, **blooms})
 
 
 HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)

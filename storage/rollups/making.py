@@ -27,7 +27,7 @@ from storage.snapshots import live_file
 from storage.snapshots import live_files as files_of
 from storage.sources import LiveFile, Source, duckdb_type, scan_sql
 from storage.views import current_calls_sql
-from storage.writing import HOOKS, WRITING
+from storage.writing import HOOKS, WRITING_SUMS
 
 log = structlog.get_logger()
 
@@ -166,7 +166,7 @@ def _rolled(lake: Lake, engine: Engine, snapshot: DeltaTable, facts: Facts, day:
         mode="overwrite",
         predicate=f"day = '{day.isoformat()}' OR day = '{INDEX_DAY.isoformat()}'",
         post_commithook_properties=HOOKS,
-        writer_properties=WRITING,
+        writer_properties=WRITING_SUMS,
     )
     files = files_of(snapshot, lake.uri_of(TABLE))
     return structs.replace(facts, rollups=structs.replace(facts.rollups, files=files, parts=tuple(parts)))
