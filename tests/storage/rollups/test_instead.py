@@ -1,5 +1,6 @@
 """Questions that rollups answer in the place of calls: which, and that the answer is the same to the last digit."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -115,10 +116,15 @@ def test_what_is_left_to_calls(asked: Questions, sql: str, monkeypatch: pytest.M
 
 
 def test_few_calls_are_not_worth_it(asked: Questions, monkeypatch: pytest.MonkeyPatch) -> None:
-    of_day = "SELECT count(*) FROM calls WHERE created_at >= '2026-03-08' AND created_at < '2026-03-08 09:00:00'"
-    rows = sum(file.rows for file in asked.snapshots.sources(["calls"])["calls"].files if str(file.day) == "2026-03-08")
+    by_day = Counter[str]()
+    for file in asked.snapshots.sources(["calls"])["calls"].files:
+        by_day[str(file.day)] += file.rows
+    [(day, rows)] = by_day.most_common(1)
+    of_day = f"SELECT count(*) FROM calls WHERE created_at >= '{day}' AND created_at < '{day} 09:00:00'"
+    with_an_end = of_day.replace("09:00:", "09:01:")
     monkeypatch.setattr("storage.rollups.instead.WORTH", rows)
     assert compared(asked, of_day, monkeypatch)
+    assert not compared(asked, with_an_end, monkeypatch)  # for which all of the day's calls are read
     monkeypatch.setattr("storage.rollups.instead.WORTH", rows + 1)
     assert not compared(asked, of_day, monkeypatch)
 
