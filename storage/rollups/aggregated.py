@@ -5,7 +5,8 @@
 reads every call; asked of rollups, a row for each day and model. Here it is decided from the syntax tree whether a question allows that,
 and it is written anew over rows that stand for many calls: `count(*)` becomes the sum of how many. Allowed is what comes to the same to the
 last digit: one SELECT over `calls`, grouped or added up as a whole; conditions and groups over what rollups keep apart (`DIMENSIONS`) and
-whole hours; sums, counts and extremes of what they add up. Whatever else stands in a question, it is asked of calls.
+whole hours; sums, counts and extremes of what they add up. Whatever else stands in a question, it is asked of calls. What is to be
+approximate only, as `approx_quantile(latency_ms, 0.95)`, sketches tell within 1 %.
 """
 
 from collections.abc import Iterator, Set
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 from msgspec import Struct
 
-from storage.rollups.measures import DIMENSIONS, MEASURES
+from storage.rollups.measures import DIMENSIONS, MEASURES, SKETCHES
 from storage.syntax import Tree, function_of, nodes, scanned, serialized
 
 TABLE = "calls"
@@ -61,8 +62,19 @@ _FORMS = {
     "count x": "CAST(coalesce(sum(__calls) FILTER (__x IS NOT NULL), 0) AS BIGINT)",
     "sum x": "sum(__x * __calls)",
     "avg x": "CAST(sum(__x * __calls) AS DOUBLE) / sum(__calls) FILTER (__x IS NOT NULL)",
+    "any x": "CAST(any_value(__x) AS DOUBLE)",
+    "x": "__x",
     "and": "__x AND __y",
 }
+_SKETCHED = {column: sketch for sketch, column in SKETCHES.items()}
+
+
+class Quantile(Struct, frozen=True):
+    """What a sketch is asked."""
+
+    sketch: str
+    share: float
+    """Of the values that lie below."""
 
 
 class Aggregated(Struct, frozen=True, kw_only=True):
@@ -76,6 +88,12 @@ class Aggregated(Struct, frozen=True, kw_only=True):
     """Hours are kept apart; else days."""
     measures: frozenset[str]
     """Those of `MEASURES` that it reads."""
+    sums: bool
+    """Whether it adds up or compares more than these quantiles."""
+    quantiles: tuple[Quantile, ...]
+    """Those that it reads, as the columns `__q0`, `__q1` and so on of one row of each group."""
+    groups: tuple[Tree, ...]
+    """What it groups by, where it reads quantiles."""
     name: str
     """What it calls the table."""
 
@@ -104,7 +122,8 @@ class _Question:
         self._given = frozenset(item["alias"].lower() for item in tree.get("select_list", ()) if item.get("alias"))
         self._columns = columns
         self._name = TABLE
-        self._hourly = self._adds = False
+        self._hourly = self._adds = self._sums = False
+        self._quantiles: list[Quantile] = []
 
     def asked(self) -> Aggregated:
         tree = self._tree
@@ -120,7 +139,16 @@ class _Question:
         if not self._adds and not tree["group_expressions"]:
             raise _Other
         read = frozenset(name.removeprefix(MARK) for node in nodes(turned) for name in node.get("column_names", ()))
-        return Aggregated(tree=turned, bounds=bounds, hourly=self._hourly, measures=read & MEASURES.keys(), name=self._name)
+        return Aggregated(
+            tree=turned,
+            bounds=bounds,
+            hourly=self._hourly,
+            measures=read & MEASURES.keys(),
+            sums=self._sums,
+            quantiles=tuple(self._quantiles),
+            groups=tuple(self._groups()) if self._quantiles else (),
+            name=self._name,
+        )
 
     def _look_at_shape(self) -> None:
         tree = self._tree
@@ -206,10 +234,14 @@ class _Question:
 
     def _added(self, name: str, node: Tree) -> Tree:
         """An aggregate."""
-        if node["order_bys"]["orders"] or node.get("schema") or len(node["arguments"]) > 1:
+        if node["order_bys"]["orders"] or node.get("schema"):
             raise _Other
         of = [each["expression"] for each in node["arguments"]]
-        column = self._column(of[0]) if of else ""
+        if name == "approx_quantile":
+            return self._quantile(node, of)
+        self._sums = True
+        if len(of) > 1:
+            raise _Other
         measured, condition = self._filtered(node["filter"])
         if node["distinct"]:
             if measured or name not in {"count", "min", "max"}:
@@ -220,6 +252,12 @@ class _Question:
             if name not in {"count", "count_star"} or of:
                 raise _Other
             return _written(f"flag {measured}", condition)
+        return self._summed(name, node, condition)
+
+    def _summed(self, name: str, node: Tree, condition: Tree | None) -> Tree:
+        """A sum, a count or an extreme of all calls that a condition about their keys lets through."""
+        of = [each["expression"] for each in node["arguments"]]
+        column = self._column(of[0]) if of else ""
         if name == "count_star" or (
             name == "count" and (not of or (of[0]["class"] == "CONSTANT" and of[0]["literal"].get("kind") == "INTEGER"))
         ):
@@ -239,6 +277,34 @@ class _Question:
         if name != "count" and not whole:
             raise _Other
         return _written(f"{name} x", condition, of[0])
+
+    def _quantile(self, node: Tree, of: list[Tree]) -> Tree:
+        """One of durations, by a share that stands there."""
+        if node["filter"] or node["distinct"] or len(of) != 2:
+            raise _Other
+        sketch, share = _SKETCHED.get(self._column(of[0])), _number(of[1])
+        if sketch is None or share is None or not 0 <= share <= 1:
+            raise _Other
+        self._quantiles.append(Quantile(sketch, share))
+        column = {**_forms()["x"], "column_names": [f"{MARK}q{len(self._quantiles) - 1}"]}
+        return _written("any x", None, column)
+
+    def _groups(self) -> Iterator[Tree]:
+        """What its groups have in common, expressions that are named by their place or by another name included."""
+        tree, listed = self._tree, self._tree["select_list"]
+        if tree["aggregate_handling"] == "FORCE_AGGREGATES":
+            yield from (each for each in listed if not any(function_of(node) in _AGGREGATES for node in nodes(each)))
+            return
+        if tree["group_sets"] not in ([], [list(range(len(tree["group_expressions"])))]):
+            raise _Other
+        for each in tree["group_expressions"]:
+            place, name = _number(each), each["column_names"][-1].lower() if each["class"] == "COLUMN_REF" else ""
+            if place is not None:
+                yield from listed[int(place) - 1 : int(place)]
+            elif name in self._given - self._columns:
+                yield next(item for item in listed if (item.get("alias") or "").lower() == name)
+            else:
+                yield each
 
     def _filtered(self, condition: Tree | None) -> tuple[str, Tree | None]:
         """A flag that calls are counted by, if there is one; and what else has to hold."""
@@ -261,7 +327,13 @@ class _Question:
         return name if table in ([], [self._name.lower()]) else ""
 
 
-_AGGREGATES = frozenset({"count_star", "count", "sum", "avg", "min", "max"})
+_AGGREGATES = frozenset({"count_star", "count", "sum", "avg", "min", "max", "approx_quantile"})
+
+
+def _number(node: Tree) -> float | None:
+    """What a number that stands there is."""
+    said = node["literal"] if node["class"] == "CONSTANT" else {}
+    return float(said["text"]) if said.get("kind") in {"INTEGER", "NUMERIC"} else None
 
 
 def _conditions(node: Tree | None) -> Iterator[Tree]:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 SQL is made of names of ours and of times
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,6 +13,7 @@ from msgspec import Struct
 from storage.carried import quoted
 from storage.rollups.aggregated import MARK, TABLE, TIME, Aggregated, put_in
 from storage.rollups.measures import KEYS
+from storage.rollups.quantiles import quantile_rows, sketches_of
 from storage.rollups.shaping import view_of_calls
 from storage.rollups.spans import Sources, Span, divided
 from storage.sources import timestamp
@@ -45,7 +46,11 @@ def written(connection: duckdb.DuckDBPyConnection, asked: Aggregated, parameters
         spared = calls(span) - sum(map(calls, found.calls))  # of the days at its ends all calls are read
         if (found.hours is None and found.days is None) or max(0, spared) < WORTH:
             return None
-        table = serialized(connection, f"SELECT 1 FROM ({table_sql(asked, found)}) AS {quoted(asked.name)}")["from_table"]
+        rows = rows_sql(found, {name: f"{MARK}{name}" for name in asked.measures})
+        if asked.quantiles:
+            told = quantile_rows(connection, asked, rows_sql(found, {name: name for name in sketches_of(asked)}))
+            rows = f"SELECT * FROM ({rows}) UNION ALL BY NAME SELECT * FROM ({told})" if asked.sums else told
+        table = serialized(connection, f"SELECT 1 FROM ({rows}) AS {quoted(asked.name)}")["from_table"]
         sql = text_of(connection, {**asked.tree, "from_table": table})
     except duckdb.InterruptException:
         raise
@@ -79,9 +84,9 @@ def between(bounds: Iterable[tuple[str, datetime]]) -> Span:
     return Span(max(since, default=None), min(before, default=None))
 
 
-def table_sql(asked: Aggregated, found: Sources) -> str:
-    """The rows that stand for the calls of the question."""
-    told = ", ".join((*KEYS, *(f"{name} AS {MARK}{name}" for name in sorted(asked.measures))))
+def rows_sql(found: Sources, columns: Mapping[str, str]) -> str:
+    """The rows that stand for the calls of the question, with some of what is told of them, each under another name."""
+    told = ", ".join((*KEYS, *(f"{name} AS {other}" for name, other in sorted(columns.items()))))
     selects = []
     if found.days is not None:
         selects.append(f"SELECT day AS {TIME}, {told} FROM calls_by_day WHERE {_inside(found.days, 'day')}")

@@ -54,10 +54,10 @@ def added_up(given: Sequence[Given], by: Sequence[str], measures: Measures = MEA
     of_calls = ", ".join((*by, *(f"{measure.of_calls} AS {name}" for name, measure in measures.items())))
     of_rows = ", ".join((*by, *measures))
     parts = (
-        f"SELECT {of_calls} FROM {each.source}{_grouped(by)}" if each.calls else f"SELECT {of_rows} FROM {each.source}" for each in given
+        f"SELECT {of_calls} FROM {each.source}{grouped(by)}" if each.calls else f"SELECT {of_rows} FROM {each.source}" for each in given
     )
     merged = ", ".join((*by, *(f"{measure.of_rows(name)} AS {name}" for name, measure in measures.items())))
-    return f"SELECT {merged} FROM ({' UNION ALL '.join(parts)}){_grouped(by, whole=whole)}"
+    return f"SELECT {merged} FROM ({' UNION ALL '.join(parts)}){grouped(by, whole=whole)}"
 
 
 def buckets(sketch: str, given: Sequence[Given], by: Sequence[str], *, whole: bool = False) -> str:
@@ -96,28 +96,31 @@ def answered(given: Sequence[Given], by: Sequence[str], measures: Measures, quan
         listed = ", ".join(f"{each!r}::DOUBLE" for each in quantiles)
         exact = (f"quantile_cont(CAST({SKETCHES[sketch]} AS DOUBLE), [{listed}]) AS {name}" for sketch, name in asked.items())
         sums = (f"{measure.of_calls} AS {name}" for name, measure in measures.items())
-        return f"SELECT {', '.join((*by, *sums, *exact))} FROM {given[0].source}{_grouped(by, whole=whole)}"
-    lists = (_quantiles(sketch, name, given, by, quantiles, whole=whole) for sketch, name in asked.items())
+        return f"SELECT {', '.join((*by, *sums, *exact))} FROM {given[0].source}{grouped(by, whole=whole)}"
+    lists = (quantile_lists(sketch, name, given, by, quantiles, whole=whole) for sketch, name in asked.items())
     added = added_up(given, by, measures, whole=whole)
     return _met([added, *lists], by, measures, (f"any_value({name}) AS {name}" for name in asked.values())) if asked else added
 
 
-def _quantiles(sketch: str, name: str, given: Sequence[Given], by: Sequence[str], quantiles: Sequence[float], *, whole: bool) -> str:
+def quantile_lists(
+    sketch: str, name: str, given: Sequence[Given], by: Sequence[str], quantiles: Sequence[float], *, whole: bool = False
+) -> str:
+    """The quantiles that a sketch tells, in one list `name`, for each value of `by`."""
     over = f"PARTITION BY {', '.join(by)}" if by else ""
     reached = f"sum(n) OVER ({over} ORDER BY bucket) AS reached, sum(n) OVER ({over}) AS counted"
     listed = ", ".join(quantile_sql(each, "told", "reached", "counted") for each in quantiles)
     inner = f"SELECT *, {value_sql('bucket')} AS told, {reached} FROM ({buckets(sketch, given, by, whole=whole)})"
-    return f"SELECT {', '.join((*by, f'[{listed}] AS {name}'))} FROM ({inner}){_grouped(by)}"
+    return f"SELECT {', '.join((*by, f'[{listed}] AS {name}'))} FROM ({inner}){grouped(by)}"
 
 
 def _met(selects: Sequence[str], by: Sequence[str], measures: Measures, more: Iterable[str]) -> str:
     """Rows that have the same `by`, as one."""
     merged = (f"{measure.of_rows(name)} AS {name}" for name, measure in measures.items())
     united = " UNION ALL BY NAME ".join(selects)
-    return f"SELECT {', '.join((*by, *merged, *more))} FROM ({united}){_grouped(by)}"
+    return f"SELECT {', '.join((*by, *merged, *more))} FROM ({united}){grouped(by)}"
 
 
-def _grouped(by: Sequence[str], *, whole: bool = False) -> str:
+def grouped(by: Sequence[str], *, whole: bool = False) -> str:
     """Nothing is grouped to nothing, not to a row of nothing."""
     listed = ", ".join(by)
     if not by:

@@ -1,5 +1,6 @@
 """Questions that rollups answer in the place of calls: which, and that the answer is the same to the last digit."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -108,6 +109,53 @@ def compared(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch, parame
 @pytest.mark.parametrize("sql", ANSWERED)
 def test_what_rollups_answer(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert compared(asked, sql, monkeypatch)
+
+
+Q = "approx_quantile(latency_ms, 0.95)"
+QUANTILES = [
+    f"SELECT {Q} FROM calls",
+    f"SELECT date_trunc('hour', created_at) AS hour, {Q}, count(*) FROM calls GROUP BY hour ORDER BY hour",
+    f"SELECT model, {SUMS}, {Q}, approx_quantile(ttft_ms, 0.5), approx_quantile(latency_ms, 0) FROM calls GROUP BY ALL ORDER BY 1, 2",
+    f"SELECT provider, created_at::DATE, {Q} FROM calls c WHERE c.created_at >= '2026-03-08 10:17' GROUP BY ALL ORDER BY 1, 2",
+    f"SELECT upper(provider) AS who, round({Q}) / 1000 FROM calls WHERE model = 'small' GROUP BY 1 HAVING count(*) > 2 ORDER BY who",
+    f"SELECT {Q}, approx_quantile(ttft_ms, 1.0) FROM calls WHERE provider = 'nobody'",
+    f"SELECT coalesce(model, '?') AS m, count(DISTINCT provider), max(created_at), {Q} AS late FROM calls GROUP BY m, model ORDER BY m, 2, 3",
+]
+
+
+@pytest.mark.parametrize("sql", QUANTILES)
+def test_quantiles_that_are_to_be_approximate_come_from_sketches(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums beside them are exact, and each is within 2 % of the exact quantile, which is asked of calls."""
+    exact = re.sub(r"approx_quantile\((\w+), ([\d.]+)\)", r"CAST(quantile_cont(\1, \2) AS DOUBLE)", sql)
+    assert "approx" not in exact
+    found: list[object] = []
+    real = storage.query._alike
+    monkeypatch.setattr(storage.query, "_alike", lambda *given: found.append(real(*given)) or found[-1])
+    for organization in (None, "acme"):
+        answer, expected = asked.ask(sql, organization=organization), asked.ask(exact, organization=organization)
+        assert answer.types == expected.types
+        assert len(answer.table) == len(expected.table)
+        for row, other in zip(answer.table.to_pylist(), expected.table.to_pylist(), strict=True):
+            for one, two in zip(row.values(), other.values(), strict=True):
+                assert one == two or (isinstance(one, float) and one == pytest.approx(two, rel=0.02, abs=0.001))
+    assert len(found) == 2
+    assert all(each is not None for each in found)
+
+
+NO_QUANTILES = [
+    "SELECT approx_quantile(latency_ms, [0.5, 0.9]) FROM calls",
+    "SELECT approx_quantile(latency_ms, 0.9) FILTER (cache_hit) FROM calls",
+    "SELECT approx_quantile(cost_usd, 0.9) FROM calls",
+    "SELECT model, provider, approx_quantile(latency_ms, 0.9) FROM calls GROUP BY ROLLUP (1, 2)",
+    "SELECT approx_quantile(latency_ms, 0.5 + 0.4) FROM calls",
+    "SELECT user_id, approx_quantile(latency_ms, 0.9) FROM calls GROUP BY 1",
+]
+
+
+@pytest.mark.parametrize("sql", NO_QUANTILES)
+def test_quantiles_that_are_found_in_calls(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage.query, "_alike", lambda *_: pytest.fail("asked of rollups"))
+    asked.ask(sql)
 
 
 @pytest.mark.parametrize("sql", LEFT)
