@@ -119,7 +119,7 @@ QUANTILES = [
     f"SELECT provider, created_at::DATE, {Q} FROM calls c WHERE c.created_at >= '2026-03-08 10:17' GROUP BY ALL ORDER BY 1, 2",
     f"SELECT upper(provider) AS who, round({Q}) / 1000 FROM calls WHERE model = 'small' GROUP BY 1 HAVING count(*) > 2 ORDER BY who",
     f"SELECT {Q}, approx_quantile(ttft_ms, 1.0) FROM calls WHERE provider = 'nobody'",
-    f"SELECT coalesce(model, '?') AS m, count(DISTINCT provider), max(created_at), {Q} AS late FROM calls GROUP BY m, model ORDER BY m, 2, 3",
+    f"SELECT coalesce(model, '?') AS m, count(DISTINCT provider), max(created_at), {Q} late FROM calls GROUP BY m, model ORDER BY m, 2, 3",
 ]
 
 
