@@ -9,6 +9,9 @@ from storage.engine import literal
 from storage.needed import JUDGED, PROPERTIES, RATED
 from storage.sources import LiveFile, Source, scan_sql
 
+GIVEN = "__given"
+"""The table of what was given to each call, on a connection for which it was put together before (`given.py`)."""
+
 
 def with_feedback_sql(
     current: str, feedback: Source, organization: Organization | None, *, about: str = "true", needs: Set[str] = JUDGED
@@ -20,13 +23,25 @@ def with_feedback_sql(
         judged = judged_sql(_given_sql(feedback, feedback.files, organization, about), keys)
         joins = f"LEFT JOIN ({judged}) f ON {_same('f', keys)}"
         rated = "coalesce(f.scores, MAP {}::MAP(VARCHAR, DOUBLE)) AS scores, f.rating"
-    giving = [file for file in feedback.files if file.may_give_properties]
-    if giving and PROPERTIES in needs:
-        some = "property_count > 0" if feedback.whole else "cardinality(properties) > 0"  # a number tells sooner, where each row has it
-        given = f"SELECT * FROM ({_given_sql(feedback, giving, organization, about)}) WHERE {some}"
-        joins += f" LEFT JOIN ({given_properties_sql(given, keys)}) p ON {_same('p', keys)}"
+    files = giving(feedback)
+    if files and PROPERTIES in needs:
+        given = GIVEN
+        if feedback.given is None or about != "true":
+            given = f"({given_properties_sql(giving_sql(feedback, files, organization, about), keys)})"
+        joins += f" LEFT JOIN {given} p ON {_same('p', keys)}"
         laid_over = "REPLACE (if(p.properties IS NULL, c.properties, map_concat(c.properties, p.properties)) AS properties)"
     return f"SELECT c.* {laid_over}, {rated} FROM ({current}) c {joins}"
+
+
+def giving(feedback: Source) -> list[LiveFile]:
+    """The files in which properties may be given."""
+    return [file for file in feedback.files if file.may_give_properties]
+
+
+def giving_sql(feedback: Source, files: Sequence[LiveFile], organization: Organization | None = None, about: str = "true") -> str:
+    """The rows of these files that give some."""
+    some = "property_count > 0" if feedback.whole else "cardinality(properties) > 0"  # a number tells sooner, where each row has it
+    return f"SELECT * FROM ({_given_sql(feedback, files, organization, about)}) WHERE {some}"
 
 
 def _same(side: str, keys: Sequence[str]) -> str:

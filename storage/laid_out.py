@@ -13,6 +13,8 @@ import duckdb
 
 from eventlog.events import Organization
 from storage.engine import Engine, deadline
+from storage.given import lay_out
+from storage.needed import PROPERTIES
 from storage.sources import Source
 from storage.views import VIEWS, view_sql
 
@@ -47,6 +49,8 @@ class LaidOut:
         try:
             with deadline(connection, seconds):
                 if kept is None:
+                    if PROPERTIES in needs and (given := sources["feedback"].given) is not None:
+                        lay_out(connection, given, organization)
                     for name in names:
                         connection.execute(f"CREATE TEMP VIEW {name} AS {view_sql(VIEWS[name], sources, organization, needs)}")
                 yield connection

@@ -22,10 +22,11 @@ from storage.carried import projection
 from storage.engine import LAKE_DAMAGED, LAKE_MOVED, EngineLimits, deadline, engine_of, literal
 from storage.few import TABLE, finding
 from storage.found import few_calls, plain_functions
+from storage.given import Given
 from storage.judgements import Judgements
 from storage.laid_out import LaidOut
 from storage.lake import Lake
-from storage.needed import JUDGED, RATED, needed
+from storage.needed import JUDGED, PROPERTIES, RATED, needed
 from storage.refusal import Refusal, Refused
 from storage.rollups.aggregated import Aggregated, aggregated
 from storage.rollups.instead import Written, written
@@ -126,7 +127,7 @@ class Questions:
         self._engine = engine_of(lake, engine)
         self._laid_out = LaidOut(self._engine)
         self._aside = SetAside(lake)
-        self._standings, self._judgements = Standings(), Judgements()
+        self._standings, self._judgements, self._given = Standings(), Judgements(), Given()
 
     def ask(self, sql: str, *, organization: Organization | None = None, parameters: Parameters = ()) -> QueryResult:
         """The answer to one SELECT over the rows of `organization`; None, of all. Raises Refused."""
@@ -203,6 +204,10 @@ class Questions:
         with self._engine.connection() as connection, deadline(connection, seconds):
             return self._standings.told(connection, sources)
 
+    def _with_given(self, feedback: Source, seconds: float) -> Source:
+        with self._engine.connection() as connection, deadline(connection, seconds):
+            return self._given.told(connection, feedback)
+
     def _pass_on(
         self,
         statement: Statement,
@@ -222,6 +227,8 @@ class Questions:
         take = _telling(unread, take)
         judged = _judged(sources)
         needs = needed(statement.tree) & judged
+        if PROPERTIES in needs:
+            sources |= {"feedback": self._with_given(sources["feedback"], left())}
         few = finding(statement.tree, judged, plain_functions()) if needs and not statement.explained else None
 
         def laid_out(held: Mapping[str, Source], needs: Set[str]) -> AbstractContextManager[duckdb.DuckDBPyConnection]:

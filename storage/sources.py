@@ -81,6 +81,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """Of rollups: what they were made of."""
     standing: Standing | None = None
     """Of amendments: what stands, where it was looked up."""
+    given: pa.Table | None = None
+    """Of feedback: the properties that calls were given, where they were put together."""
 
 
 Sources = Mapping[str, Source]
