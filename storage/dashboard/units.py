@@ -59,14 +59,14 @@ def duration(ms: Number) -> str:
 
 
 def octets(number: Number) -> str:
-    """Bytes, in powers of 1024."""
+    """Bytes, in powers of 1000, as commands tell them."""
     if number is None:
         return UNKNOWN
     left = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if left < 1023.5 or unit == "TiB":
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if left < 999.5 or unit == "TB":
             return f"{left:.0f}{THIN}{unit}" if unit == "B" or left >= 100 else f"{_digits(left, 3)}{THIN}{unit}"
-        left /= 1024
+        left /= 1000
     raise AssertionError
 
 

@@ -25,7 +25,7 @@ WRITTEN = {
     "minutes": (units.duration(123_000), f"2{THIN}min 03{THIN}s"),
     "hours": (units.duration(7_380_000), f"2{THIN}h 03{THIN}min"),
     "bytes": (units.octets(512), f"512{THIN}B"),
-    "mebibytes": (units.octets(5 << 20), f"5{THIN}MiB"),
+    "megabytes": (units.octets(5_240_000), f"5.24{THIN}MB"),
     "little is not nothing": (units.percent(0.00004), f"0.004{THIN}%"),
     "a share": (units.percent(0.1234), f"12.3{THIN}%"),
     "all": (units.percent(1), f"100{THIN}%"),
