@@ -37,13 +37,7 @@ _SIGNS = {
 }
 _TURNED = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
 
-_SUMS = frozenset(
-    {
-        "cost_usd",
-        "cost_saved_usd",
-        *(f"{kind}_tokens" for kind in ("prompt", "completion", "cache_read", "cache_write", "reasoning", "total")),
-    }
-)
+_SUMS = frozenset(name for name, measure in MEASURES.items() if measure.over_calls == f"sum({name})")
 _COUNTS = {
     "cost_usd": "sum(__calls) - sum(__unpriced)",
     "total_tokens": "sum(__calls) - sum(__uncounted)",
@@ -51,8 +45,14 @@ _COUNTS = {
     "ttft_ms": "sum(__ttft_calls)",
 }
 """How many calls have one."""
-_EXTREMES = {("min", "latency_ms"): "__latency_min_ms", ("max", "latency_ms"): "__latency_max_ms", ("max", TIME): "__newest_at"}
-_FLAGS = {"cache_hit": "__cache_hits", "stream": "__streams", "rate_limited": "__rate_limited"}
+_EXTREMES = {measure.over_calls: f"{measure.merges_by}({MARK}{name})" for name, measure in MEASURES.items() if measure.merges_by != "sum"}
+"""By the aggregate over calls, that over rows."""
+_FLAGS = {
+    column: f"{MARK}{name}"
+    for column in ("cache_hit", "stream", "rate_limited")
+    for name, measure in MEASURES.items()
+    if measure.over_calls == f"count(*) FILTER ({column})"
+}
 """Of how many calls it is true."""
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
 _FORMS = {
@@ -266,8 +266,8 @@ class _Question:
             return _written(f"sum(__{column})", condition)
         if name == "count" and column in _COUNTS:
             return _written(f"count {column}", condition)
-        if (name, column) in _EXTREMES:
-            return _written(f"{name}({_EXTREMES[name, column]})", condition)
+        if (extreme := f"{name}({column})") in _EXTREMES:
+            return _written(_EXTREMES[extreme], condition)
         if not of:
             raise _Other
         self._must_be_kept_apart(of[0])
@@ -377,8 +377,7 @@ def put_in(part: Any, argument: Tree | None) -> Any:
 def _forms() -> dict[str, Tree]:
     """The trees of all expressions that may be put in."""
     said = dict(_FORMS)
-    said |= {text: text for text in (f"sum(__{name})" for name in _SUMS)}
-    said |= {text: text for text in (f"{name}({column})" for (name, _), column in _EXTREMES.items())}
+    said |= {text: text for text in (*(f"sum(__{name})" for name in _SUMS), *_EXTREMES.values())}
     with duckdb.connect(":memory:") as engine:
         tree = serialized(engine, f"SELECT {', '.join(said.values())}")
     return dict(zip(said, tree["select_list"], strict=True))
