@@ -12,19 +12,20 @@ killed in between is followed by another who does the same again.
 # ruff: noqa: S608 the names are those of declared columns, the texts pass `literal`
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 import duckdb
 import pyarrow as pa
 import structlog
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from msgspec import Struct, structs
 
 from storage import schema
-from storage.engine import Engine, EngineLimits, engine_of
+from storage.engine import Engine, EngineLimits, engine_of, literal
 from storage.lake import Lake
 from storage.replacing import source_of
 from storage.sources import Source, scan_sql
@@ -48,6 +49,10 @@ LATE_FILES = 8
 """More files than this that came to a settled day later are worth writing it anew."""
 ONE_FILE = 1 << 40
 """Bytes: a settled day is one file."""
+SLICE_ROWS = 1_500_000
+"""Calls that are sorted at once: three times as many do not find room in the memory of `LIMITS`."""
+SAMPLE = 10_000
+_ASCENDING = "ASC NULLS LAST"
 LIMITS = EngineLimits(memory_bytes=512 << 20, threads=1, timeout_s=timedelta(days=1).total_seconds())
 
 
@@ -133,8 +138,8 @@ def settle(lake: Lake, day: date, order: Order = Order.BY_USER) -> bool:
         except CommitFailedError as error:
             log.info("settling_lost", day=str(day), error=str(error))
             return False
-        except (duckdb.Error, OSError) as error:  # a file of it cannot be read: the other days do not wait for that
-            log.error("day_unreadable", day=str(day), error=str(error))
+        except (duckdb.Error, DeltaError, OSError) as error:  # a file of it cannot be read: the other days do not wait for that
+            log.error("day_not_settled", day=str(day), error=str(error))
             return False
         finally:
             engine.close()
@@ -171,14 +176,10 @@ class _Day:
             append(self._lake.table("superseded"), shaped(found), CommitProperties(max_commit_retries=5))
 
     def _write(self) -> None:
-        columns = ", ".join(f'"{field.name}"' for field in schema.CALLS if field.name != "day")
-        sql = f"""
-            SELECT {columns}, {_day_sql(self._day)} FROM ({current_calls_sql(self._live, self._amended, None)})
-            ORDER BY {", ".join(SORTED[self._order])}"""
         count = sum(file.rows for file in self._live.files)
         with self._engine.connection() as connection:
-            batches = connection.sql(sql).to_arrow_reader(settled_rows(count))
-            rows = pa.RecordBatchReader.from_batches(schema.CALLS, (_cast(batch) for batch in batches))
+            batches = _of_rows(settled_rows(count), self._in_order(connection, count))
+            rows = pa.RecordBatchReader.from_batches(schema.CALLS, map(_cast, batches))
             write_deltalake(
                 self._calls,
                 rows,
@@ -190,9 +191,43 @@ class _Day:
                 commit_properties=CommitProperties(app_transactions=[Transaction(app_id(self._day, self._order), 1)], max_commit_retries=5),
             )
 
+    def _in_order(self, connection: duckdb.DuckDBPyConnection, count: int) -> Iterator[pa.RecordBatch]:
+        """What stands of all calls, sorted: slice by slice, each of which memory holds, however many calls the day has."""
+        columns = ", ".join(f'"{field.name}"' for field in schema.CALLS if field.name != "day")
+        order = SORTED[self._order]
+        key = f"create_sort_key({', '.join(f'{name}, {literal(_ASCENDING)}' for name in order)})"
+        calls = current_calls_sql(self._live, self._amended, None)
+        for since, before in pairwise((None, *_cuts(connection, f"SELECT {key} FROM ({calls})", -(-count // SLICE_ROWS)), None)):
+            bounds = [(sign, cut) for sign, cut in ((">=", since), ("<", before)) if cut is not None]
+            within = " AND ".join(f"{key} {sign} ?" for sign, _ in bounds) or "true"
+            sql = f"SELECT {columns}, {_day_sql(self._day)} FROM ({calls}) WHERE {within} ORDER BY {', '.join(order)}"
+            yield from connection.sql(sql, params=[cut for _, cut in bounds] or None).to_arrow_reader(settled_rows(count))
+
     def _forget_amendments(self) -> None:
         """Those that were read, as whole files."""
         self._amendments.delete(f"day = '{self._day.isoformat()}'", post_commithook_properties=HOOKS)
+
+
+def _cuts(connection: duckdb.DuckDBPyConnection, keys: str, slices: int) -> list[bytes]:
+    """Keys between which about as many rows lie, one fewer than there are slices: from a sample, which is the same each time."""
+    if slices < 2:
+        return []
+    found = connection.execute(f"{keys} USING SAMPLE reservoir({SAMPLE} ROWS) REPEATABLE (1)").fetchall()
+    sampled = sorted(key for (key,) in found)
+    return sorted({sampled[len(sampled) * number // slices] for number in range(1, slices)}) if sampled else []
+
+
+def _of_rows(rows: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """As many in each batch, but for the last: a batch is a row group, which Delta's writer may move, but does not tear apart."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        while sum(each.num_rows for each in held) >= rows:
+            table = pa.Table.from_batches(held)
+            yield from table.slice(0, rows).combine_chunks().to_batches()
+            held = table.slice(rows).to_batches()
+    if held:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 
 def of_day(source: Source, day: date) -> Source:

@@ -18,7 +18,7 @@ from storage.engine import engine_of
 from storage.lake import Lake
 from storage.maintenance import maintain
 from storage.query import run_query
-from storage.settling import LATE_FILES, LIMITS, DayFiles, Order, days_due, due, settle, settle_all, settled_days
+from storage.settling import LATE_FILES, LIMITS, SORTED, DayFiles, Order, days_due, due, settle, settle_all, settled_days
 from storage.snapshots import Snapshots
 from storage.views import current_calls_sql
 from tests.fakes.small_lake import SmallLake
@@ -84,6 +84,41 @@ def test_it_is_in_the_order_of_users_and_has_bloom_filters(lake: SmallLake) -> N
         for row in run_on_file(path, "SELECT path_in_schema FROM parquet_metadata('{}') WHERE bloom_filter_offset IS NOT NULL")
     }
     assert with_bloom == {"call_id", "request_id", "session_id"}
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_large_day_is_sorted_slice_by_slice(lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Order) -> None:
+    """To the same file as at once, in one commit."""
+    at_once = SmallLake(tmp_path / "copy")
+    rows = [call(n, user_id=f"u-{n % 3}" if n % 4 else None, organization="other" if n > 25 else "default") for n in range(40)]
+    for each in (lake, at_once):
+        each.add("calls", *(row | {"call_id": f"d-{row['call_id']}"} for row in rows))
+        amended(each)
+    at_once.add("calls", *(call(n, user_id=f"u-{n % 3}", session_id=f"s-{n % 7}", cost_usd="0.5") for n in range(20)))
+    at_once.add("calls", *(call(n, organization="other", cost_usd="0.25") for n in range(20, 30)))
+    before = answers(lake)
+    assert settle(at_once.lake, DAY, order)
+    monkeypatch.setattr("storage.settling.SLICE_ROWS", 9)
+    assert settle(lake.lake, DAY, order)
+    assert answers(lake) == before == answers(at_once)
+    [[sliced], [whole]] = lake.lake.files("calls"), at_once.lake.files("calls")
+    sorted_by = SORTED[order]
+    assert in_order(sliced, sorted_by) == in_order(whole, sorted_by)
+
+
+def in_order(path: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in columns) for row in pq.ParquetFile(path).read(columns=list(columns)).to_pylist()]
+
+
+def test_a_day_for_which_memory_does_not_suffice_stays_as_it_is(lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(*_: Any) -> Iterator[Any]:
+        raise duckdb.OutOfMemoryException("no more")
+        yield
+
+    before, files = answers(lake), lake.lake.files("calls")
+    monkeypatch.setattr("storage.settling._Day._in_order", half)
+    assert not settle(lake.lake, DAY)
+    assert (answers(lake), lake.lake.files("calls")) == (before, files)
 
 
 def run_on_file(path: str, sql: str) -> list[dict[str, Any]]:
