@@ -17,8 +17,8 @@ from eventlog.events import Organization
 from storage.judged import GIVEN, given_properties_sql, giving, giving_sql
 from storage.sources import LiveFile, Source
 
-MOST = 100_000
-"""Calls. Of more, questions put it together themselves: each connection that waits for another question holds a copy."""
+MOST = 200_000
+"""Calls, of some 80 bytes. Of more, questions put it together themselves: each connection that waits for another question holds a copy."""
 _ROWS = f"{GIVEN}_rows"
 
 

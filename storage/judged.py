@@ -76,8 +76,13 @@ def judged_sql(given: str, keys: Sequence[str]) -> str:
 
 
 def given_properties_sql(given: str, keys: Sequence[str]) -> str:
-    """Of each request the newest value of each property that was given afterwards."""
-    return f"SELECT {', '.join(keys)}, {_laid_over_sql('properties')} AS properties FROM ({given}) GROUP BY {', '.join(keys)}"
+    """Of each request the newest value of each property that was given afterwards. Most are given some once: those need not be gathered."""
+    named = ", ".join(keys)
+    return f"""
+        WITH given AS MATERIALIZED ({given}),
+        again AS MATERIALIZED (SELECT {named} FROM given GROUP BY {named} HAVING count(*) > 1)
+        SELECT {named}, properties FROM given ANTI JOIN again USING ({named}) UNION ALL
+        SELECT {named}, {_laid_over_sql("properties")} AS properties FROM given SEMI JOIN again USING ({named}) GROUP BY {named}"""
 
 
 def _laid_over_sql(column: str) -> str:
