@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 import structlog
@@ -14,6 +13,7 @@ from storage.asked import NUMBER, Kind, Lacking, Take, Told, unheard
 from storage.engine import OUT_OF_MEMORY
 from storage.forking import Child, ForkServer
 from storage.line import HungUp, Line
+from storage.log_lines import tell
 from storage.refusal import Refusal, Refused
 
 log = structlog.get_logger()
@@ -95,7 +95,7 @@ class Answerer:
             kind, payload = self._line.hear()
             if kind is not Kind.LOGGED:
                 return kind, payload
-            _log(msgspec.json.decode(payload))
+            tell(msgspec.json.decode(payload))
 
     def _breakdown(self) -> Refusal:
         """It ended and nobody here did it. Nearly always it was refused memory, and could not even say so."""
@@ -152,8 +152,3 @@ _OF_HUNGER = {-signal.SIGKILL, -signal.SIGABRT, 1}
 def of_hunger(exit_code: int, most_taken: int, given: int) -> bool:
     """Whether it ended for want of memory. Native code may also write to where it was refused some: that is likely near the limit only."""
     return exit_code in _OF_HUNGER or (exit_code == -signal.SIGSEGV and most_taken > given // 2)
-
-
-def _log(event: dict[str, Any]) -> None:
-    level, name = event.pop("level"), event.pop("event")
-    getattr(log, level if level in {"debug", "info", "warning"} else "error")(name, **event)

@@ -118,7 +118,7 @@ class Pool:
             self._idle.put_nowait(None)
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self._thread(self._server.close)
+        await asyncio.to_thread(self._server.close)  # its own threads may be gone: an end may come twice
         self._threads.shutdown()
 
     async def _free(self) -> Answerer:

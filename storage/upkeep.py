@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -25,9 +27,10 @@ from storage.config import StorageConfig
 from storage.erased_late import sweep
 from storage.jobs import book_jobs
 from storage.lake import Lake
+from storage.log_lines import from_stderr, to_stderr
 from storage.maintenance import Merge, maintain, tidy, work_of
 from storage.retention import Removed, expire
-from storage.rollups.making import roll_up, rollups_due
+from storage.rollups.making import Due, roll_up, rollups_due
 from storage.settling import days_due, settle_all
 
 log = structlog.get_logger()
@@ -40,6 +43,10 @@ SWEEP_SECONDS = 3600.0
 LOOK_SECONDS = 300.0
 """Between two looks for abandoned calls, at the longest."""
 NICENESS = 10
+LONGEST = 500
+"""Characters of an error."""
+
+T = TypeVar("T")
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -66,6 +73,8 @@ class Done(msgspec.Struct, frozen=True):
     expired: list[Removed] = []
     rolled_up: int = 0
     """Days."""
+    failed: dict[str, str] = {}
+    """By step, why it was not done: the others do not wait for it."""
 
 
 class UpkeepFailed(Exception):
@@ -100,20 +109,23 @@ async def run_upkeep(
         tidies, sweeps = now - last_tidy >= VACUUM_SECONDS, now - last_sweep >= SWEEP_SECONDS
         late = tuple(each for each in erasures() if each.until > at) if sweeps else ()
         order = Order(lake.config, at.date(), tidies, window, expiry.wanted(lifetimes(), now), late)
+        failed: Mapping[str, str] = {}
         try:
             asked = order.tidy or looks or order.lifetimes is not None or bool(order.erasures)
             if asked or await asyncio.to_thread(_has_work, lake, order.today, at):
-                await _round(order, stop)
+                failed = await _round(order, stop)
         except (UpkeepFailed, DeltaError, OSError) as error:
             log.warning("maintenance_failed", error=str(error))
             continue
-        if order.tidy:
+        for step, why in failed.items():
+            log.warning("maintenance_failed", step=step, error=why)
+        if order.tidy and "tidy" not in failed:
             last_tidy = now
-        if sweeps:
+        if sweeps and "sweep" not in failed:
             last_sweep = now
-        if order.lifetimes is not None:
+        if order.lifetimes is not None and "expire" not in failed:
             expiry.carried_out(order.lifetimes, now)
-        if order.abandoned is not None:
+        if order.abandoned is not None and "look" not in failed:
             watch.looked(order.abandoned)
             last_look = now
 
@@ -140,8 +152,11 @@ class Expiry:
         self._last = lifetimes, now
 
 
-async def _round(order: Order, stop: asyncio.Event) -> None:
-    """One round, given up when `stop` comes: a merge that was not committed has changed nothing, and its files are removed later."""
+async def _round(order: Order, stop: asyncio.Event) -> Mapping[str, str]:
+    """One round, given up when `stop` comes: a merge that was not committed has changed nothing, and its files are removed later.
+
+    Answers which steps failed, and why. Raises UpkeepFailed.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "storage.lean", "storage.upkeep"),
         stdin=asyncio.subprocess.PIPE,
@@ -158,10 +173,11 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
         if not answer.done():
             process.kill()
     out, err = await answer
+    others = from_stderr(err)
     if stop.is_set():
-        return
+        return {}
     if process.returncode != 0:
-        raise UpkeepFailed(err.decode("utf-8", "replace").strip()[-500:])
+        raise UpkeepFailed("".join(others[-1:])[:LONGEST])
     done = msgspec.json.decode(out, type=Done)
     for work in done.merges:
         telemetry.COMPACTIONS.labels(work.table).inc()
@@ -171,6 +187,7 @@ async def _round(order: Order, stop: asyncio.Event) -> None:
     for removed in done.expired:
         telemetry.EXPIRED_ROWS.labels(removed.table).inc(removed.rows)
     telemetry.ROLLUPS.inc(done.rolled_up)
+    return done.failed
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -178,23 +195,44 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
 
 
+class _Steps:
+    """Each is tried, whatever became of those before."""
+
+    def __init__(self) -> None:
+        self.failed: dict[str, str] = {}
+
+    def tried(self, step: str, work: Callable[[], T], otherwise: T) -> T:
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and tried again in the next round
+            self.failed[step] = f"{type(error).__name__}: {error}"[:LONGEST]
+            return otherwise
+
+
 def main(given: bytes) -> Done:
     """What the process does: an order in, what was done out."""
     order = msgspec.json.decode(given, type=Order)
-    lake = Lake(order.config)
+    lake, steps, window = Lake(order.config), _Steps(), order.abandoned
     now = datetime.fromtimestamp(time.time(), UTC)
-    expired = [] if order.lifetimes is None else expire(lake, order.lifetimes, order.today)
+    expired = list[Removed]()
+    if (lives := order.lifetimes) is not None:
+        expired = steps.tried("expire", lambda: expire(lake, lives, order.today), expired)
     for erasure in order.erasures:
-        sweep(lake, erasure)
-    merges = maintain(lake, order.today)
+        steps.tried("sweep", partial(sweep, lake, erasure), None)
+    merges = steps.tried("merge", lambda: maintain(lake, order.today), list[Merge]())
     if order.tidy:
-        tidy(lake)
-    looked = (0, 0) if order.abandoned is None else (write_abandoned(lake, order.abandoned), book_jobs(lake, order.today, now))
-    settled = settle_all(lake, order.today, now)
-    return Done(merges, *looked, settled=len(settled), expired=expired, rolled_up=len(roll_up(lake, order.today)))
+        steps.tried("tidy", lambda: tidy(lake), None)
+    abandoned = booked = 0
+    if window is not None:
+        abandoned = steps.tried("look", lambda: write_abandoned(lake, window), 0)
+        booked = steps.tried("book", lambda: book_jobs(lake, order.today, now), 0)
+    settled = len(steps.tried("settle", lambda: settle_all(lake, order.today, now), list[date]()))
+    rolled_up = len(steps.tried("roll up", lambda: roll_up(lake, order.today), list[Due]()))
+    return Done(merges, abandoned, booked, settled, expired, rolled_up, steps.failed)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this
     os.nice(NICENESS)
+    to_stderr()  # the answer goes the other way
     sys.stdout.buffer.write(msgspec.json.encode(main(sys.stdin.buffer.read())))
