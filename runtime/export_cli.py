@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eventlog.events import Organization
+from eventlog.events import Organization, Outcome
 from runtime.asking import existing_lake
 from runtime.moments import moment
 from runtime.options import ALL
@@ -41,7 +41,7 @@ def export(
     provider: Annotated[list[str] | None, typer.Option(help="Calls to this provider; may be repeated.")] = None,
     user: Annotated[list[str] | None, typer.Option(help="Calls of this user; may be repeated.")] = None,
     session: Annotated[list[str] | None, typer.Option(help="Calls of this session, by its id; may be repeated.")] = None,
-    outcome: Annotated[list[str] | None, typer.Option(help="Calls that ended so; may be repeated.")] = None,
+    outcome: Annotated[list[Outcome] | None, typer.Option(case_sensitive=False, help="Calls that ended so; may be repeated.")] = None,
     properties: Annotated[list[str] | None, typer.Option("--property", help="KEY=VALUE; each one that is given must hold.")] = None,
     where: Annotated[str | None, typer.Option(help="A condition in SQL: \"status >= 400 AND model LIKE 'gpt%'\".")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
@@ -60,7 +60,7 @@ def export(
         "provider": tuple(each.lower() for each in provider or ()),
         "user_id": tuple(user or ()),
         "session_id": tuple(session or ()),
-        "outcome": tuple(each.lower() for each in outcome or ()),
+        "outcome": tuple(each.value for each in outcome or ()),
     }
     span = moment(since, "--since"), moment(before, "--before")
     if span[0] is not None and span[1] is not None and span[1] <= span[0]:

@@ -75,7 +75,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         message = f"The body is no JSON: {first.get('ctx', {}).get('error', 'it cannot be parsed')}."
         return answer_of(Refusal(code="invalid_json", message=message, fix="Send one JSON object.", field="body"))
-    field = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    field = ".".join(str(part) for part in first["loc"] if part != "body" and "[" not in str(part)) or "body"  # nor what stands for a type
     refusal = Refusal(
         code="invalid_field",
         message=f"{field}: {first['msg']}.",

@@ -192,7 +192,7 @@ def _refuse(error: Exception, seconds: float) -> NoReturn:
 def timed_out(seconds: float) -> Refusal:
     return Refusal(
         code="query_timeout",
-        message=f"The question took longer than {seconds:g} s and was stopped.",
+        message=f"The question took longer than {seconds:.3g} s and was stopped.",
         fix="Narrow it with a condition on created_at, or ask for fewer columns.",
         field="sql",
         status=504,

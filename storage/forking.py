@@ -17,6 +17,8 @@ from storage.forkserver import REPLY, REQUEST, Errand
 COMMAND = (sys.executable, "-m", "storage.lean", "storage.forkserver")
 KILLED = -signal.SIGKILL
 """What a process is said to have ended with whose server is gone: where memory is lacking, the system ends more than one."""
+REAPED_S = 10.0
+"""To tell how a process ended that has."""
 _ALLOCATOR = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Arrow's own reserves 1 GiB at its first use, which the system counts as taken, and ends the process when it is refused more."""
 
@@ -49,12 +51,12 @@ class ForkServer:
             server.close()
 
     def _forked(self, line: int, end: int, patience_s: float) -> tuple["_Server", int]:
-        if self._server is not None:
-            with suppress(ConnectionError):
-                return self._server, self._server.fork(line, end, patience_s)
+        """Asked once: of a server that ends meanwhile nobody knows whether it has forked one that holds them."""
+        if self._server is not None and not self._server.alive:
             self._server.close()
             self._server = None
-        self._server = _Server()
+        if self._server is None:
+            self._server = _Server()
         return self._server, self._server.fork(line, end, patience_s)
 
 
@@ -65,6 +67,7 @@ class Child:
         self.pid = pid
         self._server, self._ended = server, ended
         self._lock = Lock()
+        self._over = False
         self._exit_code: int | None = None
 
     @property
@@ -79,17 +82,18 @@ class Child:
                 os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
-        """Until it has ended: its exit code, as `subprocess` tells it."""
+        """Until it has ended: its exit code, as `subprocess` tells it. One thread at a time."""
         if self._exit_code is None:
             os.read(self._ended, 1)
             with self._lock:
+                self._over = True
                 os.close(self._ended)
-                self._exit_code = self._server.reap(self.pid)
+            self._exit_code = self._server.reap(self.pid)
         return self._exit_code
 
     def _is_alive(self) -> bool:
-        """Nobody writes to the pipe: all that can be there is its end."""
-        if self._exit_code is not None:
+        """Nobody writes to the pipe: all that can be there is its end. Only then is it reaped, and its number another's."""
+        if self._over:
             return False
         looking = select.poll()
         looking.register(self._ended, 0)
@@ -117,9 +121,14 @@ class _Server:
             raise OSError(-told, os.strerror(-told))
         return told
 
+    @property
+    def alive(self) -> bool:
+        """Not, where it did not answer once."""
+        return self._control.fileno() >= 0 and self._process.poll() is None
+
     def reap(self, pid: int) -> int:
         with suppress(ConnectionError):
-            return self._told(Errand.REAP, pid)
+            return self._told(Errand.REAP, pid, patience_s=REAPED_S)
         return KILLED
 
     def close(self) -> None:
@@ -127,7 +136,7 @@ class _Server:
         self._process.kill()
         self._process.wait()
 
-    def _told(self, errand: Errand, pid: int = 0, *, patience_s: float | None = None, descriptors: Sequence[int] = ()) -> int:
+    def _told(self, errand: Errand, pid: int = 0, *, patience_s: float, descriptors: Sequence[int] = ()) -> int:
         given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
         with self._lock:
             try:

@@ -18,7 +18,9 @@ from storage.judged import GIVEN, given_properties_sql, giving, giving_sql
 from storage.sources import LiveFile, Source
 
 MOST = 200_000
-"""Calls, of some 80 bytes. Of more, questions put it together themselves: each connection that waits for another question holds a copy."""
+"""Times that properties were given, of some 80 bytes. Of more, questions put it together themselves: each connection that waits for another
+question holds a copy.
+"""
 _ROWS = f"{GIVEN}_rows"
 
 

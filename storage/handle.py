@@ -115,10 +115,10 @@ class Answerer:
             self._process.kill()
 
     def wait(self) -> None:
-        """Until one that was killed is gone."""
-        self._ended()
+        """Until one that was killed is gone. Its line goes first: whoever else should hold it, and what tells of its end, ends too."""
         self._theirs.close()
         self._line.close()
+        self._ended()
 
     @property
     def alive(self) -> bool:

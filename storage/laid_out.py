@@ -21,8 +21,10 @@ from storage.views import VIEWS, view_sql
 KEPT = 8
 """Connections that wait for another question."""
 
-Laid = tuple[Organization | None, frozenset[str], frozenset[str], tuple[tuple[str, int | None, tuple[str, ...]], ...]]
-"""Whose rows, which tables, what of feedback is in them, of which commits; and of which files, where not of all."""
+Laid = tuple[Organization | None, frozenset[str], frozenset[str], bool, tuple[tuple[str, int | None, tuple[str, ...]], ...]]
+"""Whose rows, which tables, what of feedback is in them, whether that was put together before, of which commits; and of which files, where
+not of all.
+"""
 
 
 class LaidOut:
@@ -42,14 +44,15 @@ class LaidOut:
             (table, source.version, tuple(file.path for file in source.files) if source.partial else ())
             for table, source in sources.items()
         )
-        laid = (organization, names, needs, tuple(sorted(held)))
+        given = sources["feedback"].given if PROPERTIES in needs else None
+        laid = (organization, names, needs, given is not None, tuple(sorted(held)))
         with self._lock:
             kept = self._idle.pop(laid, None)
         connection = kept or self._engine.open()
         try:
             with deadline(connection, seconds):
                 if kept is None:
-                    if PROPERTIES in needs and (given := sources["feedback"].given) is not None:
+                    if given is not None:
                         lay_out(connection, given, organization)
                     for name in names:
                         connection.execute(f"CREATE TEMP VIEW {name} AS {view_sql(VIEWS[name], sources, organization, needs)}")

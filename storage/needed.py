@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from storage.syntax import Tree
+from storage.syntax import Tree, nodes
 
 RATED = frozenset({"rating", "scores"})
 PROPERTIES = "properties"
@@ -99,3 +99,8 @@ def is_wide(node: Tree, tables: Set[str], *, all_columns: bool = True) -> bool:
         return True
     names = node.get("column_names", ())
     return bool(names) and names[-1].lower() in tables
+
+
+def shows_tables(tree: Any) -> bool:
+    """Whether a question lists what there is on its connection."""
+    return any(node.get("type") == "SHOW_REF" for node in nodes(tree))

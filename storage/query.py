@@ -26,7 +26,7 @@ from storage.given import Given
 from storage.judgements import Judgements
 from storage.laid_out import LaidOut
 from storage.lake import Lake
-from storage.needed import JUDGED, PROPERTIES, RATED, needed
+from storage.needed import JUDGED, PROPERTIES, RATED, needed, shows_tables
 from storage.refusal import Refusal, Refused
 from storage.rollups.aggregated import Aggregated, aggregated
 from storage.rollups.instead import Written, written
@@ -227,7 +227,7 @@ class Questions:
         take = _telling(unread, take)
         judged = _judged(sources)
         needs = needed(statement.tree) & judged
-        if PROPERTIES in needs:
+        if PROPERTIES in needs and not shows_tables(statement.tree):  # which would show the one that is joined
             sources |= {"feedback": self._with_given(sources["feedback"], left())}
         few = finding(statement.tree, judged, plain_functions()) if needs and not statement.explained else None
 

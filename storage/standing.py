@@ -100,8 +100,8 @@ def standing(live: Iterable[Row], amended: Iterable[Row]) -> Standing:
     lives, instead = _by_call(live), _by_call(amended)
     hidden: list[Row] = []
     shown: list[Row] = []
-    for call_id in lives.keys() | instead.keys():
-        ours, others = lives.get(call_id, []), instead.get(call_id, [])
+    for call in lives.keys() | instead.keys():
+        ours, others = lives.get(call, []), instead.get(call, [])
         best = max(row.revision for row in (*ours, *others))
         hidden.extend(row for row in ours if row.revision < best)
         if not any(row.revision == best for row in ours):
@@ -123,15 +123,16 @@ def _last_amended(row: Row) -> tuple[datetime, str, int]:
     return (row.amended_at or row.created_at, row.path, row.place)
 
 
-def _by_call(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    found: defaultdict[str, list[Row]] = defaultdict(list)
+def _by_call(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    found: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        found[row.call_id].append(row)
+        found[row.organization, row.call_id].append(row)
     return found
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, file: LiveFile, condition: str) -> list[Row]:
+    """Where there are more than are listed anyway, some of them."""
     found = connection.execute(f"""
         SELECT call_id, organization, created_at, revision, amended_at, filename, file_row_number
-        FROM read_parquet({literal(file.path)}, hive_partitioning = false) WHERE {condition}""").fetchall()
+        FROM read_parquet({literal(file.path)}, hive_partitioning = false) WHERE {condition} LIMIT {MOST + 1}""").fetchall()
     return list(map(Row._make, found))

@@ -144,10 +144,14 @@ def _hidden_sql(hidden: Sequence[Hidden], *, by_id: bool) -> str:
         revisions.setdefault(row.revision, []).append(row)
     return " OR ".join(
         f"(revision = {revision} AND created_at IN ({', '.join(sorted({timestamp(row.created_at) for row in rows}))})"
-        + (f" AND call_id IN ({_listed(row.call_id for row in rows)})" if by_id else "")
+        + (f" AND (organization, call_id) IN ({_pairs((row.organization, row.call_id) for row in rows)})" if by_id else "")
         + ")"
         for revision, rows in revisions.items()
     )
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"({literal(one)}, {literal(other)})" for one, other in sorted(set(pairs)))
 
 
 def _cost_history_sql(sources: Sources, organization: Organization | None) -> str:

@@ -60,8 +60,8 @@ _FORMS = {
     **{f"flag {name}": f"CAST(coalesce(sum({of}), 0) AS BIGINT)" for name, of in _FLAGS.items()},
     "count": "CAST(coalesce(sum(__calls), 0) AS BIGINT)",
     "count x": "CAST(coalesce(sum(__calls) FILTER (__x IS NOT NULL), 0) AS BIGINT)",
-    "sum x": "sum(__x * __calls)",
-    "avg x": "CAST(sum(__x * __calls) AS DOUBLE) / sum(__calls) FILTER (__x IS NOT NULL)",
+    "sum x": "sum(CAST(__x AS HUGEINT) * __calls)",
+    "avg x": "CAST(sum(CAST(__x AS HUGEINT) * __calls) AS DOUBLE) / sum(__calls) FILTER (__x IS NOT NULL)",
     "any x": "CAST(any_value(__x) AS DOUBLE)",
     "x": "__x",
     "and": "__x AND __y",
@@ -224,10 +224,10 @@ class _Question:
 
     def _is_piece(self, node: Tree) -> bool:
         """Whether it is the hour, the day or a longer piece of time that a call was made in."""
-        if function_of(node) in {"date_trunc", "datetrunc"}:
-            unit, *rest = (each["expression"] for each in node["arguments"])
+        if function_of(node) in {"date_trunc", "datetrunc"} and len(node["arguments"]) == 2:
+            unit, of = (each["expression"] for each in node["arguments"])
             said = unit.get("literal", {}).get("text", "").lower() if unit["class"] == "CONSTANT" else ""
-            if len(rest) == 1 and self._column(rest[0]) == TIME and said in _LONGER | {"hour"}:
+            if self._column(of) == TIME and said in _LONGER | {"hour"}:
                 self._hourly |= said == "hour"
                 return True
         return node["class"] == "CAST" and self._column(node["child"]) == TIME and node["type_expr"].get("type_name") == "DATE"

@@ -21,6 +21,8 @@ from storage.syntax import Tree, serialized, text_of, values_of
 
 WORTH = 1_000_000
 """Calls that need not be read, from which on rollups answer sooner: for fewer it takes as long to ask of three tables."""
+_WHOLE = frozenset({"TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "DATE", "VARCHAR"})
+"""Types of what `created_at` is compared with that hold no parts of a microsecond, or lose them in the comparison."""
 VIEWS = ("calls_by_hour", "calls_by_day")
 
 
@@ -64,20 +66,20 @@ def _instant(connection: duckdb.DuckDBPyConnection, expression: Tree, parameters
     values = values_of(expression, parameters)
     if values is None:
         raise ValueError("a parameter has no value")
-    [[at]] = connection.execute(text_of(connection, put_in(_as_time(), expression)), values or None).fetchall()
-    if not isinstance(at, datetime) or at.tzinfo is not None:
-        raise ValueError("no time")
+    [[at, kind]] = connection.execute(text_of(connection, put_in(_as_time(), expression)), values or None).fetchall()
+    if not isinstance(at, datetime) or at.tzinfo is not None or kind not in _WHOLE:
+        raise ValueError("no time, or one between two microseconds")
     return at
 
 
 @cache
 def _as_time() -> Tree:
     with duckdb.connect(":memory:") as engine:
-        return serialized(engine, "SELECT CAST(__x AS TIMESTAMP)")
+        return serialized(engine, "SELECT CAST(__x AS TIMESTAMP), typeof(__x)")
 
 
 def between(bounds: Iterable[tuple[str, datetime]]) -> Span:
-    """The times that satisfy all comparisons. They are in whole microseconds."""
+    """The times that satisfy all comparisons, which are with whole microseconds, as all times of calls are."""
     step, compared = timedelta(microseconds=1), list(bounds)
     since = [at if sign == ">=" else at + step for sign, at in compared if sign in {">=", ">"}]
     before = [at if sign == "<" else at + step for sign, at in compared if sign in {"<", "<="}]

@@ -402,3 +402,9 @@ async def test_another_method_names_those_there_are(still: httpx.AsyncClient) ->
 async def test_the_root_leads_to_the_page(api: httpx.AsyncClient) -> None:
     answer = await api.get("/")
     assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+@asks_only
+async def test_a_fault_names_the_field_as_the_client_wrote_it(still: httpx.AsyncClient) -> None:
+    answer = await still.post("/v1/query", json={"sql": "SELECT 1", "format": "xml"})
+    assert answer.json()["error"]["field"] == "format"

@@ -103,6 +103,14 @@ def test_what_comes_later_is_seen_and_put_together_once(tmp_path: Path, monkeypa
     questions.close()
 
 
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "SHOW ALL TABLES", "FROM (SHOW TABLES)", "SELECT properties FROM calls, (SHOW TABLES)"])
+def test_what_is_there_to_be_asked_does_not_tell_that_anybody_gave_some(tmp_path: Path, sql: str) -> None:
+    questions = Questions(lake_of(tmp_path / "lake", 2).lake)
+    questions.ask("SELECT count(*) FROM calls WHERE properties['plan'] = 'gold'", organization=Organization("acme"))
+    assert "given" not in str(questions.ask(sql, organization=Organization("acme")).table.to_pylist()).replace("given_at", "")
+    questions.close()
+
+
 def test_nobody_can_ask_for_the_table_itself(tmp_path: Path) -> None:
     questions = Questions(lake_of(tmp_path / "lake", 2).lake)
     questions.ask(OF_ONE)

@@ -324,6 +324,44 @@ async def test_processes_that_do_not_start_are_not_waited_for_for_ever(
         assert {line["event"] for line in logged} <= {"answerer_not_started"}
 
 
+async def test_a_server_that_dies_once_it_has_forked_is_not_asked_for_the_same_again(
+    world: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The orphan would hold the line of another, and what tells of its end."""
+    mark = tmp_path / "died"
+    program = (
+        f"import os, pathlib; import storage.forkserver as server; mark, forked = pathlib.Path({str(mark)!r}), server._forked\n"
+        "def dying(*given):\n    told = forked(*given)\n    if not mark.exists():\n        mark.touch(); os._exit(1)\n    return told\n"
+        "server._forked = dying; server.main()"
+    )
+    monkeypatch.setattr(storage.forking, "COMMAND", [sys.executable, "-c", program])
+    async with asyncio.timeout(60):
+        pool = Pool(world.config, Limits())
+        with capture_logs() as logged:
+            assert await rows(pool, "SELECT 1") == [[1]]
+        await pool.close()
+    assert "answerer_not_started" in {line["event"] for line in logged}
+
+
+async def test_ending_one_waits_for_no_server(world: SmallLake) -> None:
+    """Which stands still, while another thread waits to hear from it how that one ended."""
+    server = ForkServer()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = server.fork(theirs, 60.0)
+        assert server._server is not None
+        server._server._process.send_signal(signal.SIGSTOP)
+        child.kill()
+        waiting = asyncio.create_task(asyncio.to_thread(child.wait))
+        await until(lambda: not child.alive)
+        await asyncio.sleep(0.1)
+        child.kill()
+        assert not waiting.done()
+        server._server._process.send_signal(signal.SIGCONT)
+        assert await waiting == -signal.SIGKILL
+    server.close()
+
+
 async def test_what_cannot_be_forked_is_told(world: SmallLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the system has no process left."""
     program = (

@@ -15,6 +15,7 @@ from storage.sources import Source
 from storage.standing import Standings
 from storage.views import current_calls_sql
 from tests.fakes.random_lake import ORGANIZATIONS, RandomLake
+from tests.fakes.small_lake import SmallLake
 
 STEPS = 14
 
@@ -49,6 +50,20 @@ def test_a_lake_to_which_anything_happens(tmp_path: Path, engine: Engine, seed: 
             assert calls(engine, told, organization) == calls(engine, compared, organization)
     asked.close()
     assert len(+met) == 3
+
+
+def test_a_call_of_another_organization_with_the_same_id_stands_for_none_of_ours(tmp_path: Path, engine: Engine) -> None:
+    small = SmallLake(tmp_path / "lake")
+    call = {"call_id": "x", "created_at": "2026-01-02T00:00:00"}
+    small.add("calls", call | {"organization": "acme", "cost_usd": "1"}, call | {"organization": "evil", "cost_usd": "2"})
+    small.add("amendments", call | {"organization": "evil", "revision": 1, "cost_usd": "3", "amended_at": "2026-01-03T00:00:00"})
+    asked = Questions(small.lake)
+    costs = {
+        name: [float(row["cost_usd"]) for row in asked.ask("SELECT cost_usd FROM calls", organization=Organization(name)).table.to_pylist()]
+        for name in ("acme", "evil")
+    }
+    assert costs == {"acme": [1.0], "evil": [3.0]}
+    asked.close()
 
 
 def test_many_amendments_are_left_to_the_view(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

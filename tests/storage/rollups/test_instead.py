@@ -36,6 +36,7 @@ ANSWERED = [
     "SELECT count(*) + 1, sum(prompt_tokens) FROM calls WHERE model IN ('small', 'large') AND status IS NOT NULL",
     "SELECT sum(cost_saved_usd), sum(cache_read_tokens) FROM calls WHERE provider = 'nobody'",
     "SELECT count(*) FROM calls WHERE created_at >= now() - INTERVAL '100 years'",
+    "SELECT sum((9000000000000000000 + coalesce(status, 0))::BIGINT), avg((9000000000000000000 + coalesce(status, 0))::BIGINT) FROM calls",
 ]
 """By the rollups."""
 
@@ -65,6 +66,8 @@ LEFT = [
     "SELECT any_value(model) IS NULL FROM calls WHERE model IS NULL",
     "SELECT sum(length(model)) FROM calls",
     "SELECT sum(DISTINCT cost_usd) FROM calls",
+    "SELECT count(*) FROM calls WHERE created_at > TIMESTAMP_NS '2026-03-07 23:59:59.999999500'",
+    "SELECT alias(model), count(*) FROM calls GROUP BY 1",
 ]
 """By calls."""
 
@@ -161,6 +164,12 @@ def test_quantiles_that_are_found_in_calls(asked: Questions, sql: str, monkeypat
 @pytest.mark.parametrize("sql", LEFT)
 def test_what_is_left_to_calls(asked: Questions, sql: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not compared(asked, sql, monkeypatch)
+
+
+def test_a_function_without_its_arguments_is_told_of(asked: Questions) -> None:
+    with pytest.raises(Refused) as caught:
+        asked.ask("SELECT date_trunc(), count(*) FROM calls")
+    assert caught.value.refusal.code == "invalid_sql"
 
 
 def test_few_calls_are_not_worth_it(asked: Questions, monkeypatch: pytest.MonkeyPatch) -> None:
