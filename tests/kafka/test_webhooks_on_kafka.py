@@ -78,7 +78,9 @@ async def test_two_share_the_partitions_and_one_is_killed(broker: str, tmp_path:
         with roles() as running:
             for name in ("one", "two"):
                 running.append(await started(common | {"HELIOGRAPH_DATA_DIR": str(tmp_path / name)}, tmp_path / f"{name}.log"))
-            await app.until(CALLS_TOLD)  # all are under way, and nobody answers
+            async with asyncio.timeout(90):
+                while len(keys_of(app)) < CALLS_TOLD:  # all are under way, and nobody answers
+                    await asyncio.sleep(0.05)
             assert not any(offset for offset in (await log.positions(GROUP)).values())
             running[0].send_signal(signal.SIGKILL)
             running[1].send_signal(signal.SIGTERM)
