@@ -75,7 +75,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         message = f"The body is no JSON: {first.get('ctx', {}).get('error', 'it cannot be parsed')}."
         return answer_of(Refusal(code="invalid_json", message=message, fix="Send one JSON object.", field="body"))
-    field = ".".join(str(part) for part in first["loc"] if part != "body" and "[" not in str(part)) or "body"  # nor what stands for a type
+    named = [str(part) for part in first["loc"] if part != "body"]
+    if first["type"] != "extra_forbidden":  # a field that nobody knows is called as the client calls it
+        named = [part for part in named if "[" not in part]  # of several types that are taken, Pydantic names the one it tried
+    field = ".".join(named) or "body"
     refusal = Refusal(
         code="invalid_field",
         message=f"{field}: {first['msg']}.",

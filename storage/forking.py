@@ -6,15 +6,15 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Lock
 
+from storage import lean
 from storage.forkserver import REPLY, REQUEST, Errand
 
-COMMAND = (sys.executable, "-m", "storage.lean", "storage.forkserver")
+COMMAND = lean.command("storage.forkserver")
 KILLED = -signal.SIGKILL
 """What a process is said to have ended with whose server is gone: where memory is lacking, the system ends more than one."""
 REAPED_S = 10.0
@@ -151,6 +151,5 @@ class _Server:
 
 
 def _started(control: int) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}  # it counts nothing
-    environment |= _ALLOCATOR
+    environment = lean.environment() | _ALLOCATOR
     return subprocess.Popen([*COMMAND, str(control)], stdin=subprocess.DEVNULL, pass_fds=[control], env=environment)  # noqa: S603 - ourselves

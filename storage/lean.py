@@ -4,6 +4,7 @@ Arrow loads numpy and pandas wherever they are installed. Nothing here needs the
 that answers questions: 0.3 s and 55 MB.
 """
 
+import os
 import runpy
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,16 @@ class _Hidden(MetaPathFinder):
         if fullname in UNNEEDED:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         return None
+
+
+def command(module: str) -> list[str]:
+    """Runs a module of ours so."""
+    return [sys.executable, "-m", "storage.lean", module]
+
+
+def environment() -> dict[str, str]:
+    """Of such a process: without the folder of metrics, as it counts nothing and would only leave files there."""
+    return {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
 
 
 def lean() -> None:

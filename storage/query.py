@@ -227,8 +227,6 @@ class Questions:
         take = _telling(unread, take)
         judged = _judged(sources)
         needs = needed(statement.tree) & judged
-        if PROPERTIES in needs and not shows_tables(statement.tree):  # which would show the one that is joined
-            sources |= {"feedback": self._with_given(sources["feedback"], left())}
         few = finding(statement.tree, judged, plain_functions()) if needs and not statement.explained else None
 
         def laid_out(held: Mapping[str, Source], needs: Set[str]) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
@@ -239,6 +237,8 @@ class Questions:
                 return take(self._found(connection, statement.sql, parameters, instead))
         calls = None if few is None else few_calls(few, parameters, sources, laid_out)
         if calls is None:
+            if PROPERTIES in needs and not shows_tables(statement.tree):  # which would show the one that is joined
+                sources |= {"feedback": self._with_given(sources["feedback"], left())}
             with laid_out(sources, needs) as connection:
                 return take(self._found(connection, statement.sql, parameters))
         with self._engine.connection() as connection, deadline(connection, left()):

@@ -21,7 +21,7 @@ from deltalake.exceptions import DeltaError
 from eventlog.erasure import Erasure
 from eventlog.lifetimes import Lifetimes
 from eventlog.waiting import stopped_within
-from storage import telemetry
+from storage import lean, telemetry
 from storage.abandoned import Watch, Window, write_abandoned
 from storage.config import StorageConfig
 from storage.erased_late import sweep
@@ -158,11 +158,11 @@ async def _round(order: Order, stop: asyncio.Event) -> Mapping[str, str]:
     Answers which steps failed, and why. Raises UpkeepFailed.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "storage.lean", "storage.upkeep"),
+        *lean.command("storage.upkeep"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=_environment(os.environ),
+        env=lean.environment(),
     )
     answer = asyncio.ensure_future(process.communicate(msgspec.json.encode(order)))
     stopped = asyncio.ensure_future(stop.wait())
@@ -188,11 +188,6 @@ async def _round(order: Order, stop: asyncio.Event) -> Mapping[str, str]:
         telemetry.EXPIRED_ROWS.labels(removed.table).inc(removed.rows)
     telemetry.ROLLUPS.inc(done.rolled_up)
     return done.failed
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Without the folder of metrics: a process this short would only leave files there."""
-    return {name: value for name, value in environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
 
 
 class _Steps:

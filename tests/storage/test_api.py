@@ -408,3 +408,5 @@ async def test_the_root_leads_to_the_page(api: httpx.AsyncClient) -> None:
 async def test_a_fault_names_the_field_as_the_client_wrote_it(still: httpx.AsyncClient) -> None:
     answer = await still.post("/v1/query", json={"sql": "SELECT 1", "format": "xml"})
     assert answer.json()["error"]["field"] == "format"
+    answer = await still.post("/v1/query", json={"sql": "SELECT 1", "filter[day]": "x"})
+    assert answer.json()["error"]["field"] == "filter[day]"
